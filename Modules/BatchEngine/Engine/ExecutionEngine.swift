@@ -1,0 +1,145 @@
+/// Runs plans: the port behind which a thread pool, worker processes or a cluster stand.
+///
+/// ## Ordering
+/// Requests are independent; one job's stages run in the order its plan demands.
+///
+/// ## Isolation
+/// Callable from any task. User code never runs on the cooperative pool.
+///
+/// ## Cancellation
+/// Cancelling the calling task ends running tasks at their next look and throws
+/// `CancellationError`.
+public protocol ExecutionEngine: Sendable {
+    /// What this engine can do.
+    var capabilities: EngineCapabilities { get }
+    /// The number of partitions used where the user gave none.
+    var defaultParallelism: Int { get }
+    /// Where received blocks and kept datasets live.
+    var blockStore: any BlockStore { get }
+
+    /// Runs `request.kernel` over the partitions of its plan.
+    ///
+    /// - Parameter receive: called with each partition's index and outputs as they come, from any
+    ///   thread, one call at a time. An error thrown here ends the request.
+    /// - Throws: ``EngineError`` when a task failed for good.
+    func run(
+        _ request: StageRequest,
+        receive: @escaping @Sendable (Int, [PartitionData]) throws -> Void
+    ) async throws
+
+    /// Runs a driver-side body (an output operation, a `transform` closure) on the engine's own
+    /// threads and waits for it.
+    ///
+    /// - Throws: what the body throws; ``EngineError`` with `.abandoned` when ``abandon(reason:)``
+    ///   was called while the body had not returned.
+    func perform(_ label: String, _ body: @escaping @Sendable () async throws -> Void) async throws
+
+    /// Gives up on everything still running: callers get an error at once, and the engine takes no
+    /// further work. For closures that never return.
+    ///
+    /// - Returns: what was running, in words.
+    @discardableResult
+    func abandon(reason: String) -> [String]
+
+    /// Waits for nothing, ends the engine's threads; idempotent.
+    func shutdown()
+}
+
+/// What an engine can do beyond running plans.
+public struct EngineCapabilities: Sendable, Hashable {
+    /// Whether tasks leave the process, so that boundaries need codecs.
+    public var leavesProcess: Bool
+    /// Whether blocks can be kept in more than one process.
+    public var replicatesBlocks: Bool
+    /// How many tasks run at once.
+    public var slots: Int
+
+    /// States capabilities.
+    public init(leavesProcess: Bool, replicatesBlocks: Bool, slots: Int) {
+        self.leavesProcess = leavesProcess
+        self.replicatesBlocks = replicatesBlocks
+        self.slots = slots
+    }
+}
+
+/// One stage to run: a kernel over (some) partitions of a plan.
+public struct StageRequest: Sendable {
+    /// Where the kernel's inputs come from.
+    public var plan: Plan
+    /// What runs over each partition.
+    public var kernel: Kernel
+    /// Which partitions; nil means all.
+    public var partitions: Range<Int>?
+    /// The batch in milliseconds since the epoch, or nil outside a streaming batch.
+    public var batchMilliseconds: Int64?
+    /// How often a task is tried before the request fails; at least 1.
+    public var maxTaskFailures: Int
+
+    /// Makes a request.
+    public init(
+        plan: Plan, kernel: Kernel, partitions: Range<Int>? = nil, batchMilliseconds: Int64?,
+        maxTaskFailures: Int
+    ) {
+        self.plan = plan
+        self.kernel = kernel
+        self.partitions = partitions
+        self.batchMilliseconds = batchMilliseconds
+        self.maxTaskFailures = maxTaskFailures
+    }
+}
+
+/// Why an engine could not finish a request.
+public struct EngineError: Error, CustomStringConvertible {
+    /// What went wrong.
+    public struct Code: Sendable, Hashable, CustomStringConvertible {
+        private enum Kind: String { case taskFailed, blockMissing, abandoned, stopped, codecMissing }
+        private let kind: Kind
+        /// A task failed as often as it may; `underlying` is the last try's error.
+        public static let taskFailed = Code(kind: .taskFailed)
+        /// An input block is no longer stored; trying again does not help.
+        public static let blockMissing = Code(kind: .blockMissing)
+        /// The engine gave up on a closure that did not return; what it did is unknown.
+        public static let abandoned = Code(kind: .abandoned)
+        /// The engine was shut down before the request.
+        public static let stopped = Code(kind: .stopped)
+        /// Elements had to become bytes and their type has no codec. Declare `StreamCodable`.
+        public static let codecMissing = Code(kind: .codecMissing)
+        /// The code's name.
+        public var description: String { kind.rawValue }
+    }
+
+    /// What went wrong.
+    public let code: Code
+    /// The operator, when one is to blame.
+    public let site: OperatorSite?
+    /// The partition whose task failed.
+    public let partition: Int?
+    /// How often the task was tried.
+    public let attempts: Int
+    /// What happened, in words.
+    public let message: String
+    /// The error that a user closure or the system threw.
+    public let underlying: (any Error)?
+
+    /// Makes an error.
+    public init(
+        _ code: Code, _ message: String, site: OperatorSite? = nil, partition: Int? = nil,
+        attempts: Int = 0, underlying: (any Error)? = nil
+    ) {
+        self.code = code
+        self.message = message
+        self.site = site
+        self.partition = partition
+        self.attempts = attempts
+        self.underlying = underlying
+    }
+
+    /// Code, place and cause in one line.
+    public var description: String {
+        var text = "\(code): \(message)"
+        if let site { text += " [operator \(site)]" }
+        if let partition { text += " [partition \(partition), \(attempts) attempts]" }
+        if let underlying { text += ": \(underlying)" }
+        return text
+    }
+}

@@ -1,0 +1,59 @@
+/// What has to be computed, as data: kernels by id and where their inputs come from.
+///
+/// A plan names partitions and how they are arranged; it holds no user closure except inside the
+/// kernels and the `dynamic` pipes of per-batch bodies.
+public indirect enum Plan: Sendable {
+    /// Partitions that exist already.
+    case source([[PartitionData]])
+    /// A shuffle: every output partition takes one bucket of each input partition.
+    case exchange(Exchange)
+    /// The partitions of all inputs, one input after the other; each is tagged with its input.
+    case union([Plan])
+    /// Partition `i` of every input side by side; the inputs have equally many partitions.
+    case zip([Plan])
+    /// Fewer partitions without a shuffle: neighbours are joined.
+    case coalesce(Plan, Int)
+    /// A dataset that is kept once computed.
+    case dataset(Dataset)
+    /// A pipe made in a per-batch body on top of a plan.
+    case dynamic(any Sendable & AnyObject, Plan)
+
+    /// An input without partitions.
+    public static var empty: Plan { .source([]) }
+
+    /// The number of partitions.
+    ///
+    /// - Complexity: O(depth of the plan).
+    public var partitionCount: Int {
+        switch self {
+        case .source(let partitions): partitions.count
+        case .exchange(let exchange): exchange.partitionCount
+        case .union(let plans): plans.reduce(0) { $0 + $1.partitionCount }
+        case .zip(let plans): plans.first?.partitionCount ?? 0
+        case .coalesce(let plan, let count): min(plan.partitionCount, count)
+        case .dataset(let dataset): dataset.partitionCount
+        case .dynamic(_, let plan): plan.partitionCount
+        }
+    }
+}
+
+/// A shuffle and, once an engine has run it, its output.
+///
+/// Everybody who uses the same exchange in a batch shares one run of its map side; the output
+/// lives as long as a plan refers to it.
+public final class Exchange: Sendable {
+    /// Runs over each input partition and makes one bucket per output partition.
+    public let kernel: Kernel
+    /// What is shuffled.
+    public let input: Plan
+    /// The number of output partitions.
+    public let partitionCount: Int
+    package let output = AsyncOnce<[[PartitionData]]>()
+
+    /// Makes a shuffle that has not run.
+    public init(kernel: Kernel, input: Plan, partitionCount: Int) {
+        self.kernel = kernel
+        self.input = input
+        self.partitionCount = partitionCount
+    }
+}

@@ -1,0 +1,86 @@
+/// Where RDDs come from: the role SparkContext plays.
+///
+/// ```swift
+/// let context = BatchContext(engine: LocalEngine(slots: 4))
+/// let total = try await context.parallelize(1...100).map { $0 * 2 }.reduce(+)
+/// ```
+public struct BatchContext: Sendable {
+    /// What runs the work.
+    public let engine: any ExecutionEngine
+    /// The batch in milliseconds since the epoch, or nil outside a streaming batch.
+    public var batchMilliseconds: Int64?
+    /// How often a task is tried before its job fails; at least 1.
+    public var maxTaskFailures: Int
+    /// The number of partitions used where none is given.
+    public var defaultParallelism: Int
+
+    /// Makes a context.
+    ///
+    /// - Parameters:
+    ///   - maxTaskFailures: tries per task, at least 1 (smaller values count as 1).
+    ///   - defaultParallelism: partitions by default; nil takes the engine's.
+    public init(
+        engine: any ExecutionEngine, batchMilliseconds: Int64? = nil, maxTaskFailures: Int = 4,
+        defaultParallelism: Int? = nil
+    ) {
+        self.engine = engine
+        self.batchMilliseconds = batchMilliseconds
+        self.maxTaskFailures = max(1, maxTaskFailures)
+        self.defaultParallelism = max(1, defaultParallelism ?? engine.defaultParallelism)
+    }
+
+    /// An RDD of `elements`, cut into contiguous partitions of nearly equal size.
+    ///
+    /// Partition `i` of `p` holds elements `i*n/p ..< (i+1)*n/p`, as Spark cuts.
+    @inlinable
+    public func parallelize<Element: Sendable>(
+        _ elements: some Sequence<Element>, partitions: Int? = nil, file: String = #fileID,
+        line: UInt = #line
+    ) -> RDD<Element> {
+        let site = OperatorSite("parallelize", file: file, line: line)
+        return RDD(
+            context: self,
+            plan: .source(
+                Self.partitions(of: Array(elements), count: partitions ?? defaultParallelism)),
+            pipe: .source(site))
+    }
+
+    /// An RDD whose partitions are given.
+    @inlinable
+    public func makeRDD<Element: Sendable>(
+        partitions: [[Element]], file: String = #fileID, line: UInt = #line
+    ) -> RDD<Element> {
+        RDD(
+            context: self, plan: .source(partitions.map { [.values(Values($0))] }),
+            pipe: .source(OperatorSite("makeRDD", file: file, line: line)))
+    }
+
+    /// An RDD without partitions.
+    @inlinable
+    public func emptyRDD<Element: Sendable>(of type: Element.Type = Element.self) -> RDD<Element> {
+        makeRDD(partitions: [])
+    }
+
+    /// The elements of all `rdds`, one after the other.
+    @inlinable
+    public func union<Element: Sendable>(_ rdds: [RDD<Element>]) -> RDD<Element> {
+        RDD(context: self, plan: .union(rdds.map(\.plan)), pipe: .union(rdds.map(\.pipe)))
+    }
+
+    /// A read-only value that every task can use.
+    public func broadcast<Value: Sendable>(_ value: Value) -> Broadcast<Value> {
+        Broadcast(value)
+    }
+
+    /// Cuts elements into `count` contiguous partitions; fewer than 1 counts as 1.
+    @inlinable
+    public static func partitions<Element: Sendable>(
+        of elements: [Element], count: Int
+    ) -> [[PartitionData]] {
+        let count = max(1, count)
+        return (0..<count).map { index in
+            let slice = elements[index * elements.count / count..<(index + 1) * elements.count / count]
+            return [.values(Values(Array(slice)))]
+        }
+    }
+}

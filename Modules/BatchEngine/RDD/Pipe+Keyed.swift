@@ -1,0 +1,218 @@
+extension Pipe {
+    /// Combines values on the map side and makes one bucket of (key, value) per output partition.
+    @inlinable
+    public func reduceKernel<Key: StreamKey, Value: Sendable>(
+        id: KernelID, _ site: OperatorSite, placement: KeyPlacement<Key>,
+        _ combine: @escaping @Sendable (Value, Value) throws -> Value
+    ) -> Kernel where Element == (Key, Value) {
+        let run = run
+        let hint = TableSizeHint()
+        return Kernel(id: id, site: site) { context, inputs, outputs in
+            let table = AggregationTable<Key, Value>(minimumCapacity: hint.capacity)
+            try run(context, inputs) { key, value in
+                do { try table.merge(key, value, combine) } catch {
+                    throw OperatorFailure.wrap(error, at: site)
+                }
+            }
+            hint.record(table.count)
+            return try buckets(of: table, placement, outputs)
+        }
+    }
+
+    /// Combines values into combiners on the map side, one per key and partition.
+    @inlinable
+    public func combineKernel<Key: StreamKey, Value: Sendable, Combined: Sendable>(
+        id: KernelID, _ site: OperatorSite, placement: KeyPlacement<Key>,
+        create: @escaping @Sendable (Value) throws -> Combined,
+        mergeValue: @escaping @Sendable (Combined, Value) throws -> Combined
+    ) -> Kernel where Element == (Key, Value) {
+        let run = run
+        let hint = TableSizeHint()
+        return Kernel(id: id, site: site) { context, inputs, outputs in
+            let table = AggregationTable<Key, Combined>(minimumCapacity: hint.capacity)
+            try run(context, inputs) { key, value in
+                do { try table.mergeValue(key, value, create: create, mergeValue: mergeValue) }
+                catch { throw OperatorFailure.wrap(error, at: site) }
+            }
+            hint.record(table.count)
+            return try buckets(of: table, placement, outputs)
+        }
+    }
+
+    /// Makes one bucket of elements per output partition without combining.
+    @inlinable
+    public func partitionKernel<Key: StreamKey, Value: Sendable>(
+        id: KernelID, _ site: OperatorSite, placement: KeyPlacement<Key>
+    ) -> Kernel where Element == (Key, Value) {
+        let run = run
+        return Kernel(id: id, site: site) { context, inputs, outputs in
+            var buckets = [[Element]](repeating: [], count: outputs)
+            try run(context, inputs) { key, value in
+                buckets[try placement.partition(for: key, count: outputs)].append((key, value))
+            }
+            return buckets.map { .values(Values($0)) }
+        }
+    }
+
+    /// The reduce side of ``reduceKernel(id:_:placement:_:)``.
+    @inlinable
+    public static func merged<Key: StreamKey, Value: Sendable>(
+        _ site: OperatorSite, _ combine: @escaping @Sendable (Value, Value) throws -> Value
+    ) -> Pipe where Element == (Key, Value) {
+        let source = Pipe.source(site).run
+        let hint = TableSizeHint()
+        return Pipe { context, inputs, sink in
+            // One upstream partition's keys are distinct already.
+            if inputs.count == 1 { return try source(context, inputs, sink) }
+            let table = AggregationTable<Key, Value>(minimumCapacity: hint.capacity)
+            try source(context, inputs) { key, value in
+                do { try table.merge(key, value, combine) } catch {
+                    throw OperatorFailure.wrap(error, at: site)
+                }
+            }
+            hint.record(table.count)
+            try table.drain { try sink(($0, $1)) }
+        }
+    }
+
+    /// The reduce side of a shuffle without map-side combine.
+    @inlinable
+    public func combined<Key: StreamKey, Value: Sendable, Combined: Sendable>(
+        _ site: OperatorSite, create: @escaping @Sendable (Value) throws -> Combined,
+        mergeValue: @escaping @Sendable (Combined, Value) throws -> Combined
+    ) -> Pipe<(Key, Combined)> where Element == (Key, Value) {
+        let run = run
+        let hint = TableSizeHint()
+        return Pipe<(Key, Combined)> { context, inputs, sink in
+            let table = AggregationTable<Key, Combined>(minimumCapacity: hint.capacity)
+            try run(context, inputs) { key, value in
+                do { try table.mergeValue(key, value, create: create, mergeValue: mergeValue) }
+                catch { throw OperatorFailure.wrap(error, at: site) }
+            }
+            hint.record(table.count)
+            try table.drain { try sink(($0, $1)) }
+        }
+    }
+
+    /// The reduce side of ``partitionKernel(id:_:placement:)`` that gathers each key's values in
+    /// arrival order.
+    @inlinable
+    public func grouped<Key: StreamKey, Value: Sendable>(
+        _ site: OperatorSite
+    ) -> Pipe<(Key, [Value])> where Element == (Key, Value) {
+        let run = run
+        return Pipe<(Key, [Value])> { context, inputs, sink in
+            let table = AggregationTable<Key, [Value]>(minimumCapacity: 0)
+            try run(context, inputs) { key, value in
+                table.update(key, default: []) { $0.append(value) }
+            }
+            try table.drain { try sink(($0, $1)) }
+        }
+    }
+}
+
+/// Moves a table's entries into one bucket per output partition.
+@inlinable
+func buckets<Key: StreamKey, Value: Sendable>(
+    of table: AggregationTable<Key, Value>, _ placement: KeyPlacement<Key>, _ outputs: Int
+) throws -> [PartitionData] {
+    if outputs == 1 {
+        var bucket: [(Key, Value)] = []
+        bucket.reserveCapacity(table.count)
+        table.drain { key, value in bucket.append((key, value)) }
+        return [.values(Values(bucket))]
+    }
+    var buckets = [[(Key, Value)]](repeating: [], count: outputs)
+    let expected = table.count / outputs + table.count / (8 * outputs) + 1
+    for index in buckets.indices { buckets[index].reserveCapacity(expected) }
+    try table.drain { key, value in
+        buckets[try placement.partition(for: key, count: outputs)].append((key, value))
+    }
+    return buckets.map { .values(Values($0)) }
+}
+
+extension Pipe {
+    /// Folds a partition to at most one element, for reductions to a single value.
+    @inlinable
+    public func foldKernel(
+        id: KernelID, _ site: OperatorSite,
+        _ combine: @escaping @Sendable (Element, Element) throws -> Element
+    ) -> Kernel {
+        let reduce = reduced(site, combine)
+        return Kernel(id: id, site: site) { context, inputs, _ in
+            let result = try reduce(context, inputs)
+            return [.values(Values(result.map { [$0] } ?? []))]
+        }
+    }
+
+    /// The reduction of a partition; nil when it has no element.
+    @inlinable
+    public func reduced(
+        _ site: OperatorSite, _ combine: @escaping @Sendable (Element, Element) throws -> Element
+    ) -> @Sendable (TaskContext, [PartitionData]) throws -> Element? {
+        let run = run
+        return { context, inputs in
+            var result: Element?
+            try run(context, inputs) { element in
+                guard let current = result else {
+                    result = element
+                    return
+                }
+                do { result = try combine(current, element) } catch {
+                    throw OperatorFailure.wrap(error, at: site)
+                }
+            }
+            return result
+        }
+    }
+
+    /// The reduce side of ``foldKernel(id:_:_:)``: at most one element.
+    @inlinable
+    public static func folded(
+        _ site: OperatorSite, _ combine: @escaping @Sendable (Element, Element) throws -> Element
+    ) -> Pipe {
+        let reduce = Pipe.source(site).reduced(site, combine)
+        return Pipe { context, inputs, sink in
+            if let result = try reduce(context, inputs) { try sink(result) }
+        }
+    }
+
+    /// Counts a partition.
+    @inlinable
+    public func countKernel(id: KernelID, _ site: OperatorSite) -> Kernel {
+        let run = run
+        return Kernel(id: id, site: site) { context, inputs, _ in
+            var count = 0
+            try run(context, inputs) { _ in count += 1 }
+            return [.values(Values([count]))]
+        }
+    }
+
+    /// Deals a partition's elements out in turn, starting at the partition's own number.
+    @inlinable
+    public func roundRobinKernel(id: KernelID, _ site: OperatorSite) -> Kernel {
+        let run = run
+        return Kernel(id: id, site: site) { context, inputs, outputs in
+            var buckets = [[Element]](repeating: [], count: outputs)
+            var next = context.partition % outputs
+            try run(context, inputs) { element in
+                buckets[next].append(element)
+                next = next + 1 == outputs ? 0 : next + 1
+            }
+            return buckets.map { .values(Values($0)) }
+        }
+    }
+}
+
+extension Pipe where Element == Int {
+    /// The reduce side of ``countKernel(id:_:)``: exactly one element.
+    @inlinable
+    public static func summed(_ site: OperatorSite) -> Pipe {
+        let source = Pipe.source(site).run
+        return Pipe { context, inputs, sink in
+            var sum = 0
+            try source(context, inputs) { sum += $0 }
+            try sink(sum)
+        }
+    }
+}

@@ -1,0 +1,205 @@
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// Files and directories by path.
+///
+/// Every call blocks its thread and throws a `SystemError` that names the path.
+package enum FileSystem {
+    /// Whether a write is only handed to the system or has reached the disk.
+    package enum Durability: Sendable {
+        /// Survives the end of the program, not that of the machine.
+        case handedOver
+        /// Survives a loss of power: file and directory are flushed.
+        case flushed
+    }
+
+    /// What the system knows of a file or directory.
+    package struct Status: Equatable, Sendable {
+        /// Whether it is a directory.
+        package let isDirectory: Bool
+        /// Its length in bytes.
+        package let byteCount: Int
+        /// When it was last modified, since 1970-01-01 00:00 UTC.
+        package let modified: Duration
+    }
+
+    // MARK: Reading
+
+    /// Everything in a file.
+    package static func readAll(_ path: String) throws(SystemError) -> [UInt8] {
+        let file = try OpenFile(path, .read)
+        var expected = try file.byteCount()
+        var bytes = try file.read(at: 0, count: max(expected, 4096))
+        // Files of /proc have no length, others may grow: read until nothing comes.
+        while bytes.count >= expected {
+            let more = try file.read(at: bytes.count, count: 64 << 10)
+            if more.isEmpty { break }
+            bytes += more
+            expected = bytes.count
+        }
+        return bytes
+    }
+
+    /// Up to `count` bytes at `offset` of a file; fewer only at its end.
+    package static func read(
+        _ path: String, at offset: Int, count: Int
+    ) throws(SystemError) -> [UInt8] {
+        try OpenFile(path, .read).read(at: offset, count: count)
+    }
+
+    /// The names in a directory, sorted, without `.` and `..`.
+    package static func list(_ path: String) throws(SystemError) -> [String] {
+        guard let directory = opendir(path) else { throw SystemError.last("opendir", path) }
+        defer { closedir(directory) }
+        var names: [String] = []
+        while let entry = readdir(directory) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) { tuple in
+                tuple.withMemoryRebound(to: CChar.self, capacity: 1) { String(cString: $0) }
+            }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        return names.sorted()
+    }
+
+    /// What is at the path, following links; `nil` when nothing is.
+    package static func status(_ path: String) throws(SystemError) -> Status? {
+        var status = stat()
+        guard stat(path, &status) == 0 else {
+            let code = currentErrno()
+            if code == ENOENT || code == ENOTDIR { return nil }
+            throw SystemError(call: "stat", errno: code, subject: path)
+        }
+        #if canImport(Darwin)
+            let modified = status.st_mtimespec
+        #else
+            let modified = status.st_mtim
+        #endif
+        return Status(
+            isDirectory: status.st_mode & S_IFMT == S_IFDIR, byteCount: Int(status.st_size),
+            modified: SystemTime.duration(modified))
+    }
+
+    /// Whether something is at the path; `false` also when that cannot be found out.
+    package static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+
+    /// Whether this program may write to the file or into the directory.
+    package static func isWritable(_ path: String) -> Bool { access(path, W_OK) == 0 }
+
+    // MARK: Writing
+
+    /// Creates a directory and those above it; one that exists is fine.
+    package static func createDirectory(_ path: String) throws(SystemError) {
+        if mkdir(path, 0o777) == 0 { return }
+        let code = currentErrno()
+        if code == ENOENT, let parent = parent(of: path) {
+            try createDirectory(parent)
+            if mkdir(path, 0o777) == 0 { return }
+        }
+        // Another thread or program may have made it meanwhile.
+        if try status(path)?.isDirectory == true { return }
+        throw SystemError(call: "mkdir", errno: code, subject: path)
+    }
+
+    /// Replaces or creates a file so that readers see the old or the new contents, nothing between.
+    ///
+    /// - Throws: `SystemError`; the file is as before, and the temporary file is removed.
+    package static func writeAtomically(
+        _ path: String, _ bytes: UnsafeRawBufferPointer, durability: Durability
+    ) throws(SystemError) {
+        let temporary = "\(path).\(getpid()).\(SystemThread.current).tmp"
+        do throws(SystemError) {
+            let file = try OpenFile(temporary, .replace)
+            try file.write(bytes)
+            if durability == .flushed { try file.flush() }
+            try rename(temporary, to: path, durability: durability)
+        } catch {
+            unlink(temporary)
+            throw error
+        }
+    }
+
+    /// Writes an array; see `writeAtomically(_:_:durability:)` for raw bytes.
+    package static func writeAtomically(
+        _ path: String, _ bytes: [UInt8], durability: Durability
+    ) throws(SystemError) {
+        try bytes.withUnsafeBufferPointer { buffer throws(SystemError) in
+            try writeAtomically(path, UnsafeRawBufferPointer(buffer), durability: durability)
+        }
+    }
+
+    /// Adds bytes at the end of a file, creating it when missing.
+    package static func append(
+        _ path: String, _ bytes: [UInt8], durability: Durability
+    ) throws(SystemError) {
+        let isNew = durability == .flushed && !exists(path)
+        let file = try OpenFile(path, .append)
+        try file.write(bytes)
+        if durability == .flushed { try file.flush() }
+        if isNew { try flushDirectory(parent(of: path) ?? ".") }
+    }
+
+    /// Gives a file or directory another path, replacing a file that is there.
+    package static func rename(
+        _ path: String, to target: String, durability: Durability
+    ) throws(SystemError) {
+        guard systemRename(path, target) == 0 else {
+            throw SystemError.last("rename", "\(path) to \(target)")
+        }
+        if durability == .flushed { try flushDirectory(parent(of: target) ?? ".") }
+    }
+
+    /// Removes a file or an empty directory; returns `false` when nothing was there.
+    @discardableResult
+    package static func remove(_ path: String) throws(SystemError) -> Bool {
+        if systemRemove(path) == 0 { return true }
+        let code = currentErrno()
+        if code == ENOENT || code == ENOTDIR { return false }
+        throw SystemError(call: "remove", errno: code, subject: path)
+    }
+
+    /// Removes a file or a directory with everything in it; links are not followed.
+    package static func removeTree(_ path: String) throws(SystemError) {
+        var status = stat()
+        guard lstat(path, &status) == 0 else {
+            if currentErrno() == ENOENT { return }
+            throw SystemError.last("lstat", path)
+        }
+        if status.st_mode & S_IFMT == S_IFDIR {
+            for name in try list(path) { try removeTree("\(path)/\(name)") }
+        }
+        try remove(path)
+    }
+
+    /// Creates a directory of its own under the system's place for temporary files.
+    package static func createTemporaryDirectory(prefix: String) throws(SystemError) -> String {
+        let base = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+        var template = Array("\(base)/\(prefix).XXXXXX".utf8CString)
+        guard mkdtemp(&template) != nil else { throw SystemError.last("mkdtemp", base) }
+        return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    /// Returns when the names in a directory are on the disk.
+    package static func flushDirectory(_ path: String) throws(SystemError) {
+        let number = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard number >= 0 else { throw SystemError.last("open", path) }
+        defer { systemClose(number) }
+        guard retryingInterrupted({ fsync(number) }) == 0 else {
+            throw SystemError.last("fsync", path)
+        }
+    }
+
+    /// The directory a path lies in; `nil` when the path names no directory above it.
+    static func parent(of path: String) -> String? {
+        var bytes = Array(path.utf8)
+        let slash = UInt8(ascii: "/")
+        while bytes.count > 1, bytes.last == slash { bytes.removeLast() }
+        guard let cut = bytes.lastIndex(of: slash), bytes.count > 1 else { return nil }
+        return cut == 0 ? "/" : String(decoding: bytes[..<cut], as: UTF8.self)
+    }
+}
+
+private func systemRename(_ path: String, _ target: String) -> Int32 { rename(path, target) }
+private func systemRemove(_ path: String) -> Int32 { remove(path) }

@@ -1,0 +1,60 @@
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// A lock with a condition that threads can wait for.
+///
+/// For threads of our own only: a waiting caller blocks its thread, so tasks of the cooperative pool
+/// must not wait here.
+package final class Monitor<State>: @unchecked Sendable {  // state is touched under the lock only
+    private let mutex: UnsafeMutablePointer<pthread_mutex_t>
+    private let condition: UnsafeMutablePointer<pthread_cond_t>
+    private var state: State
+
+    /// Creates a monitor that guards `state`.
+    package init(_ state: sending State) {
+        self.state = state
+        mutex = .allocate(capacity: 1)
+        condition = .allocate(capacity: 1)
+        mutex.initialize(to: pthread_mutex_t())
+        condition.initialize(to: pthread_cond_t())
+        pthread_mutex_init(mutex, nil)
+        pthread_cond_init(condition, nil)
+    }
+
+    deinit {
+        pthread_cond_destroy(condition)
+        pthread_mutex_destroy(mutex)
+        condition.deallocate()
+        mutex.deallocate()
+    }
+
+    /// Runs `body` alone with the state; keep it short and call nothing outside from it.
+    package func withLock<Value>(
+        _ body: (inout sending State) throws -> sending Value
+    ) rethrows -> sending Value {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        return try body(&state)
+    }
+
+    /// Blocks the thread until `body` gives a value; it runs again after every signal.
+    package func wait<Value>(
+        until body: (inout sending State) -> sending Value?
+    ) -> sending Value {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        while true {
+            if let value = body(&state) { return value }
+            pthread_cond_wait(condition, mutex)
+        }
+    }
+
+    /// Lets one waiting thread look again.
+    package func signal() { pthread_cond_signal(condition) }
+
+    /// Lets all waiting threads look again.
+    package func broadcast() { pthread_cond_broadcast(condition) }
+}

@@ -1,0 +1,302 @@
+public import BatchEngine
+internal import Synchronization
+
+/// The static graph of streams: declared once, frozen at start, instantiated every batch.
+///
+/// Operators do not throw: what cannot work is recorded here with its place, and starting throws
+/// everything together.
+///
+/// ## Isolation
+/// Callable from any thread; declarations are expected from one.
+public final class DStreamGraph: Sendable {
+    /// Where the graph is in its life.
+    public enum Phase: Sendable, Hashable {
+        /// Streams can be declared. Can transition to: started, stopped.
+        case declaring
+        /// Frozen: batches are made from it. Can transition to: stopped.
+        case started
+        /// Over for good.
+        case stopped
+    }
+
+    /// One declared output operation.
+    struct Output: Sendable {
+        let number: Int
+        let site: OperatorSite
+        let node: StreamNode
+        let makeJob:
+            @Sendable (BatchTime, Plan, GenerationContext) throws -> @Sendable () async throws ->
+                Void
+        let prepare: @Sendable (inout KernelNumbers) -> Void
+    }
+
+    private struct State {
+        var phase = Phase.declaring
+        var nodes: [StreamNode] = []
+        var outputs: [Output] = []
+        var inputs: [StreamID] = []
+        var problems: [StreamError] = []
+        var lateProblems: [StreamError] = []
+        var remember: Duration?
+        var hasCheckpointDirectory = false
+        var zeroTime: BatchTime?
+        var onLateProblem: (@Sendable (StreamError) -> Void)?
+    }
+
+    /// The time between batches.
+    public let batchInterval: Duration
+    private let state = Mutex(State())
+
+    /// Makes an empty graph.
+    ///
+    /// - Parameter batchInterval: whole milliseconds, more than 0; anything else is reported when
+    ///   the graph is started.
+    public init(batchInterval: Duration) {
+        self.batchInterval = batchInterval
+        if batchInterval <= .zero || batchInterval.wholeMilliseconds == nil {
+            record(
+                StreamError(
+                    .badInterval,
+                    "the batch interval \(batchInterval) must be whole milliseconds, more than 0"))
+        }
+    }
+
+    /// Where the graph is in its life.
+    public var phase: Phase { state.withLock { $0.phase } }
+
+    /// When batches are counted from; nil before start.
+    public var zeroTime: BatchTime? { state.withLock { $0.zeroTime } }
+
+    /// The streams in declaration order.
+    public var nodes: [StreamNode] { state.withLock { $0.nodes } }
+
+    /// The input streams in declaration order.
+    public var inputStreamIDs: [StreamID] { state.withLock { $0.inputs } }
+
+    /// The places of the output operations, in declaration order.
+    public var outputSites: [OperatorSite] { state.withLock { $0.outputs.map(\.site) } }
+
+    /// Declarations made after start or stop; they changed nothing.
+    public var lateProblems: [StreamError] { state.withLock { $0.lateProblems } }
+
+    /// Records something that cannot work.
+    public func record(_ problem: StreamError) {
+        let late: (@Sendable (StreamError) -> Void)? = state.withLock { state in
+            if state.phase == .declaring {
+                state.problems.append(problem)
+                return nil
+            }
+            state.lateProblems.append(problem)
+            return state.onLateProblem
+        }
+        late?(problem)
+    }
+
+    /// Says who hears of declarations made too late.
+    package func onLateProblem(_ hear: @escaping @Sendable (StreamError) -> Void) {
+        state.withLock { $0.onLateProblem = hear }
+    }
+
+    /// Remembers RDDs of all streams for at least `duration`; can be set once.
+    public func remember(_ duration: Duration, at site: OperatorSite) {
+        let problem: StreamError? = state.withLock { state in
+            if state.phase != .declaring { return Self.lateProblem(state.phase, site) }
+            if let old = state.remember {
+                return StreamError(
+                    .rememberAlreadySet,
+                    "the remember duration is \(old.milliseconds) ms already and cannot be set "
+                        + "again", site: site)
+            }
+            state.remember = duration
+            return nil
+        }
+        if let problem { record(problem) }
+    }
+
+    /// Says whether there is a checkpoint directory.
+    public func setCheckpointDirectory(_ isSet: Bool) {
+        state.withLock { $0.hasCheckpointDirectory = isSet }
+    }
+
+    /// Adds a stream; after start or stop it is recorded as a problem and changes nothing.
+    @usableFromInline
+    func addNode(
+        _ site: OperatorSite, parents: [StreamNode], slide: Duration, shape: String,
+        traits: StreamNode.Traits, compute: @escaping StreamNode.Compute,
+        materialize: @escaping @Sendable (KernelID) -> (Kernel, ErasedCodec?)
+    ) -> StreamNode {
+        let (node, problem): (StreamNode, StreamError?) = state.withLock { state in
+            let node = StreamNode(
+                number: state.nodes.count, site: site, parents: parents, slideDuration: slide,
+                shape: shape, traits: traits, compute: compute, materialize: materialize)
+            if state.phase != .declaring { return (node, Self.lateProblem(state.phase, site)) }
+            state.nodes.append(node)
+            return (node, nil)
+        }
+        if let problem { record(problem) }
+        return node
+    }
+
+    /// Adds an input stream and returns its number.
+    @usableFromInline
+    package func addInput() -> StreamID {
+        state.withLock { state in
+            let id = StreamID(state.inputs.count)
+            if state.phase == .declaring { state.inputs.append(id) }
+            return id
+        }
+    }
+
+    /// Adds an output operation.
+    @usableFromInline
+    func addOutput(
+        _ site: OperatorSite, node: StreamNode,
+        prepare: @escaping @Sendable (inout KernelNumbers) -> Void,
+        makeJob:
+            @escaping @Sendable (BatchTime, Plan, GenerationContext) throws -> @Sendable ()
+            async throws -> Void
+    ) {
+        let problem: StreamError? = state.withLock { state in
+            if state.phase != .declaring { return Self.lateProblem(state.phase, site) }
+            state.outputs.append(
+                Output(
+                    number: state.outputs.count, site: site, node: node, makeJob: makeJob,
+                    prepare: prepare))
+            return nil
+        }
+        if let problem { record(problem) }
+    }
+
+    private static func lateProblem(_ phase: Phase, _ site: OperatorSite) -> StreamError {
+        let isStarted = phase == .started
+        return StreamError(
+            isStarted ? .alreadyStarted : .alreadyStopped,
+            "\(site.name) was declared after the context was "
+                + "\(isStarted ? "started" : "stopped"); it changes nothing. Declare everything "
+                + "before start()", site: site)
+    }
+}
+
+extension DStreamGraph {
+    /// Validates and freezes the graph; from now on it makes batches.
+    ///
+    /// - Throws: ``StreamError``: every bad declaration together. The graph is stopped then.
+    public func start(zeroTime: BatchTime) throws {
+        let (nodes, outputs, remember, hasDirectory, problems) = try state.withLock { state in
+            switch state.phase {
+            case .started: throw StreamError(.alreadyStarted, "the graph was started already")
+            case .stopped: throw StreamError(.alreadyStopped, "the graph was stopped already")
+            case .declaring: break
+            }
+            state.phase = .started
+            state.zeroTime = zeroTime
+            return (
+                state.nodes, state.outputs, state.remember, state.hasCheckpointDirectory,
+                state.problems
+            )
+        }
+        var found = problems
+        if outputs.isEmpty {
+            found.append(
+                StreamError(
+                    .noOutput,
+                    "no output operation is declared, so there is nothing to run; add one, for "
+                        + "example print()"))
+        }
+        if found.isEmpty {
+            for output in outputs { output.node.initialize(zeroTime: zeroTime) }
+            for output in outputs { output.node.remember(remember) }
+            var numbers = KernelNumbers()
+            for node in nodes { node.freeze(&numbers) }
+            for output in outputs { output.prepare(&numbers) }
+            let used = Set(outputs.flatMap { $0.node.withAncestors.map(ObjectIdentifier.init) })
+            for node in nodes where used.contains(ObjectIdentifier(node)) {
+                found += [
+                    node.checkpointProblem(hasDirectory: hasDirectory), node.codecProblem,
+                ].compactMap { $0 }
+            }
+        }
+        if let error = StreamError.gathering(found) {
+            stop()
+            throw error
+        }
+    }
+
+    /// Ends the graph: nothing can be declared or generated any more.
+    public func stop() {
+        state.withLock { $0.phase = .stopped }
+    }
+
+    /// Lets go of all streams and what they remember.
+    package func clear() {
+        let nodes = state.withLock { state in
+            defer {
+                state.nodes = []
+                state.outputs = []
+            }
+            return state.nodes
+        }
+        for node in nodes {
+            node.settings.withLock { settings in
+                settings.plans = [:]
+                settings.prepare = []
+            }
+        }
+    }
+
+    /// Instantiates the graph for one batch: one job per output operation that has an RDD.
+    ///
+    /// - Throws: what the first failing operator throws; the batch has no jobs then.
+    public func generateJobs(
+        at time: BatchTime, _ context: GenerationContext
+    ) async throws -> [OutputJob] {
+        let outputs = state.withLock { $0.outputs }
+        var tagged = context
+        tagged.batch.batchMilliseconds = time.milliseconds
+        var jobs: [OutputJob] = []
+        for output in outputs {
+            guard let plan = try await output.node.plan(at: time, tagged) else { continue }
+            jobs.append(
+                OutputJob(
+                    outputOperation: output.number, site: output.site,
+                    run: try output.makeJob(time, plan, tagged)))
+        }
+        return jobs
+    }
+
+    /// Forgets what no later batch needs once the batch at `time` is done.
+    public func clearMetadata(_ time: BatchTime) {
+        for output in state.withLock({ $0.outputs }) { output.node.clearMetadata(time) }
+    }
+
+    /// The longest time an input stream must be remembered; the age at which blocks may go.
+    public var inputRememberDuration: Duration {
+        nodes.filter { $0.parents.isEmpty }.compactMap(\.rememberDuration).max() ?? batchInterval
+    }
+
+    /// Describes the graph by kinds, numbers and codec shapes: equal for the same program.
+    public var fingerprint: String {
+        state.withLock { state in
+            let nodes = state.nodes.map { node in
+                let parents = node.parents.map { String($0.number) }.joined(separator: ",")
+                return "\(node.number):\(node.site.name)(\(parents))"
+                    + "/\(node.slideDuration.milliseconds)/\(node.shape)"
+            }
+            let outputs = state.outputs.map { "\($0.number):\($0.site.name)<\($0.node.number)" }
+            return (["\(batchInterval.milliseconds)"] + nodes + outputs).joined(separator: ";")
+        }
+    }
+}
+
+extension StreamNode {
+    /// This node and all it is made from.
+    var withAncestors: [StreamNode] {
+        var seen: [ObjectIdentifier: StreamNode] = [:]
+        var open = [self]
+        while let node = open.popLast() {
+            guard seen.updateValue(node, forKey: ObjectIdentifier(node)) == nil else { continue }
+            open += node.parents
+        }
+        return Array(seen.values)
+    }
+}

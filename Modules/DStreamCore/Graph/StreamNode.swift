@@ -1,0 +1,264 @@
+public import BatchEngine
+internal import Synchronization
+
+/// One operator of the graph: its place, its times, and the table of what it is at each batch.
+///
+/// The typed part of a stream, its pipe, is in ``DStream``; a node is the same for every element
+/// type.
+public final class StreamNode: Sendable {
+    /// Computes the plan of one batch; nil: the stream has no RDD then.
+    public typealias Compute =
+        @Sendable (StreamNode, BatchTime, GenerationContext) async throws -> Plan?
+
+    /// What an operator demands of itself and of its parents.
+    public struct Traits: Sendable {
+        /// Whether the stream cannot run without checkpoints.
+        public var mustCheckpoint = false
+        /// How much longer than this stream its parents must remember.
+        public var parentRemember: Duration = .zero
+        /// Whether the stream's data exist before it: persisting is then for nothing.
+        public var isSource = false
+        /// The level at which the operator persists itself; nil: it does not.
+        public var persistLevel: StorageLevel?
+
+        /// No demands.
+        public init() {}
+    }
+
+    struct Settings {
+        var name: String?
+        var persistLevel: StorageLevel?
+        var checkpointInterval: Duration?
+        var remember: Duration?
+        var zeroTime: BatchTime?
+        var isFrozen = false
+        var boundary: Boundary?
+        var plans: [BatchTime: Plan] = [:]
+        var prepare: [@Sendable (inout KernelNumbers) -> Void] = []
+    }
+
+    /// The kernel that fills a persisted stream's table.
+    struct Boundary: Sendable {
+        let kernel: Kernel
+        let codec: ErasedCodec?
+        let level: StorageLevel
+    }
+
+    /// The node's number in declaration order, from 0.
+    public let number: Int
+    /// The operator and its place.
+    public let site: OperatorSite
+    /// The streams it is made from.
+    public let parents: [StreamNode]
+    /// The time between its RDDs.
+    public let slideDuration: Duration
+    /// The shape name of its elements.
+    public let shape: String
+    let traits: Traits
+    let settings: Mutex<Settings>
+    private let compute: Compute
+    private let materialize: @Sendable (KernelID) -> (Kernel, ErasedCodec?)
+
+    init(
+        number: Int, site: OperatorSite, parents: [StreamNode], slideDuration: Duration,
+        shape: String, traits: Traits, compute: @escaping Compute,
+        materialize: @escaping @Sendable (KernelID) -> (Kernel, ErasedCodec?)
+    ) {
+        self.number = number
+        self.site = site
+        self.parents = parents
+        self.slideDuration = slideDuration
+        self.shape = shape
+        self.traits = traits
+        self.compute = compute
+        self.materialize = materialize
+        var settings = Settings()
+        settings.persistLevel = traits.persistLevel
+        self.settings = Mutex(settings)
+    }
+
+    /// Whether children start a stage of their own on what this node keeps.
+    @usableFromInline
+    var isBoundary: Bool {
+        if traits.isSource { return false }
+        return settings.withLock { $0.persistLevel != nil }
+    }
+
+    /// How long its RDDs are remembered; set when the graph starts.
+    public var rememberDuration: Duration? { settings.withLock { $0.remember } }
+
+    /// How often it is checkpointed; nil: never.
+    public var checkpointInterval: Duration? { settings.withLock { $0.checkpointInterval } }
+
+    /// The batch times whose RDDs are remembered now, ascending.
+    public var rememberedTimes: [BatchTime] { settings.withLock { $0.plans.keys.sorted() } }
+
+    /// The name given by the user; nil: matched by position.
+    public var name: String? { settings.withLock { $0.name } }
+}
+
+/// Hands out kernel numbers in declaration order.
+@usableFromInline
+package struct KernelNumbers {
+    private var next = 0
+
+    /// The next number.
+    @usableFromInline
+    package mutating func take() -> KernelID {
+        defer { next += 1 }
+        return .graph(next)
+    }
+}
+
+extension StreamNode {
+    /// Adds a step to be done when the graph is frozen, in declaration order.
+    @usableFromInline
+    func onFreeze(_ step: @escaping @Sendable (inout KernelNumbers) -> Void) {
+        settings.withLock { $0.prepare.append(step) }
+    }
+
+    func freeze(_ numbers: inout KernelNumbers) {
+        let steps = settings.withLock { settings in
+            settings.isFrozen = true
+            return settings.prepare
+        }
+        for step in steps { step(&numbers) }
+        guard isBoundary, let level = settings.withLock({ $0.persistLevel }) else { return }
+        let (kernel, codec) = materialize(numbers.take())
+        settings.withLock {
+            $0.boundary = Boundary(kernel: kernel, codec: codec, level: level)
+        }
+    }
+
+    /// What is wrong with keeping this stream, once frozen.
+    var codecProblem: StreamError? {
+        guard let boundary = settings.withLock({ $0.boundary }), boundary.level.needsCodec,
+            boundary.codec == nil
+        else { return nil }
+        return StreamError(
+            .codecMissing,
+            "persist(\(boundary.level)) turns elements into bytes and \(shape) has no codec; "
+                + "declare the type StreamCodable or persist with .memoryOnly", site: site)
+    }
+
+    /// The plan at `time`, computed at most once per batch.
+    ///
+    /// - Throws: ``StreamError`` `.notStarted` before the graph is started; what the operator
+    ///   throws otherwise.
+    @usableFromInline
+    package func plan(at time: BatchTime, _ context: GenerationContext) async throws -> Plan? {
+        let (known, isValid) = try settings.withLock { settings in
+            guard let zeroTime = settings.zeroTime else {
+                throw StreamError(.notStarted, "the stream has not been started", site: site)
+            }
+            if let plan = settings.plans[time] { return (Optional(plan), true) }
+            let offset = time.milliseconds - zeroTime.milliseconds
+            let slide = max(1, slideDuration.milliseconds)
+            return (nil, offset > 0 && offset % slide == 0)
+        }
+        if let known { return known }
+        guard isValid, var plan = try await compute(self, time, context) else { return nil }
+        settings.withLock { settings in
+            if let boundary = settings.boundary {
+                plan = .dataset(
+                    Dataset(
+                        kernel: boundary.kernel, input: plan, level: boundary.level,
+                        codec: boundary.codec, cutsLineage: true))
+            }
+            settings.plans[time] = plan
+        }
+        return plan
+    }
+
+    /// The plans of the stream's batches from `start` to `end`, oldest first; times without an
+    /// RDD are skipped, times off the slide are rounded down.
+    @usableFromInline
+    package func plans(
+        from start: BatchTime, through end: BatchTime, _ context: GenerationContext
+    ) async throws -> [(time: BatchTime, plan: Plan)] {
+        guard let zeroTime = settings.withLock({ $0.zeroTime }) else {
+            throw StreamError(.notStarted, "the stream has not been started", site: site)
+        }
+        let slide = max(1, slideDuration.milliseconds)
+        let zero = zeroTime.milliseconds
+        // Division truncates towards zero, as Spark's Time.floor does.
+        var time = (start.milliseconds - zero) / slide * slide + zero
+        let last = (end.milliseconds - zero) / slide * slide + zero
+        var plans: [(time: BatchTime, plan: Plan)] = []
+        while time <= last {
+            let batch = BatchTime(milliseconds: time)
+            if time >= zero, let plan = try await plan(at: batch, context) {
+                plans.append((batch, plan))
+            }
+            time += slide
+        }
+        return plans
+    }
+}
+
+extension StreamNode {
+    /// Sets times at start, parents after children, as often as a child asks.
+    func initialize(zeroTime: BatchTime) {
+        settings.withLock { settings in
+            settings.zeroTime = zeroTime
+            if traits.mustCheckpoint, settings.checkpointInterval == nil {
+                let slides = Int((Duration.seconds(10).ratio(to: slideDuration)).rounded(.up))
+                settings.checkpointInterval = slideDuration * max(1, slides)
+            }
+            var minimum = slideDuration
+            if let interval = settings.checkpointInterval, minimum <= interval {
+                // Twice, so that the latest checkpointed RDD is never forgotten.
+                minimum = interval * 2
+            }
+            settings.remember = max(settings.remember ?? minimum, minimum)
+        }
+        for parent in parents { parent.initialize(zeroTime: zeroTime) }
+    }
+
+    /// Makes the stream remember at least `duration`, and its parents as long as it needs them.
+    func remember(_ duration: Duration?) {
+        let own: Duration = settings.withLock { settings in
+            let own = max(settings.remember ?? .zero, duration ?? .zero)
+            if own > .zero { settings.remember = own }
+            return own
+        }
+        for parent in parents { parent.remember(own + traits.parentRemember) }
+    }
+
+    /// Forgets RDDs that nobody needs after `time`, here and in the parents.
+    func clearMetadata(_ time: BatchTime) {
+        settings.withLock { settings in
+            guard let remember = settings.remember else { return }
+            let threshold = time.milliseconds - remember.milliseconds
+            for old in settings.plans.keys where old.milliseconds <= threshold {
+                settings.plans[old] = nil
+            }
+        }
+        for parent in parents { parent.clearMetadata(time) }
+    }
+
+    /// What is wrong with the stream's checkpoint settings.
+    func checkpointProblem(hasDirectory: Bool) -> StreamError? {
+        let interval = settings.withLock { $0.checkpointInterval }
+        if traits.mustCheckpoint, !hasDirectory {
+            return StreamError(
+                .checkpointDirectoryMissing,
+                "\(site.name) needs a checkpoint directory: call checkpoint(_:) on the "
+                    + "StreamingContext", site: site)
+        }
+        guard let interval else { return nil }
+        if interval < slideDuration {
+            return StreamError(
+                .checkpointInterval,
+                "the checkpoint interval \(interval.milliseconds) ms is lower than the slide "
+                    + "\(slideDuration.milliseconds) ms; set it to at least the slide", site: site)
+        }
+        if interval.milliseconds % max(1, slideDuration.milliseconds) != 0 {
+            return StreamError(
+                .checkpointInterval,
+                "the checkpoint interval \(interval.milliseconds) ms is not a multiple of the "
+                    + "slide \(slideDuration.milliseconds) ms", site: site)
+        }
+        return nil
+    }
+}

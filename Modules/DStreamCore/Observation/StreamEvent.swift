@@ -1,0 +1,57 @@
+/// Something that happened in a running context.
+///
+/// The enumeration is not frozen: cases are added as the system learns to tell more, so a `switch`
+/// outside this package needs an `@unknown default`. Texts in events name streams, operators and
+/// errors, never elements.
+#if compiler(>=6.3)
+    @nonexhaustive
+#endif
+public enum StreamEvent: Sendable, Hashable {
+    /// The context has started; the time is when.
+    case streamingStarted(BatchTime)
+
+    /// A receiver runs.
+    case receiverStarted(ReceiverInfo)
+    /// A receiver reported an error.
+    case receiverError(ReceiverInfo)
+    /// A receiver has stopped.
+    case receiverStopped(ReceiverInfo)
+    /// A receiver will be started again after a delay.
+    case receiverRestarting(ReceiverInfo, after: Duration)
+
+    /// A batch's jobs were handed over to be run.
+    case batchSubmitted(BatchInfo)
+    /// The first job of a batch runs.
+    case batchStarted(BatchInfo)
+    /// The last job of a batch has ended, well or badly.
+    case batchCompleted(BatchInfo)
+    /// An output operation runs.
+    case outputOperationStarted(OutputOperationInfo)
+    /// An output operation has ended, well or badly.
+    case outputOperationCompleted(OutputOperationInfo)
+
+    /// A batch was due and its generation began late by a duration.
+    case batchLate(time: BatchTime, by: Duration)
+    /// A batch could not be generated; nothing of it has run.
+    case batchGenerationFailed(time: BatchTime, message: String)
+    /// A failed batch was set aside for good; later batches go on.
+    case batchDeadLettered(time: BatchTime, message: String)
+    /// A stage was made inside a user's body and runs in the driver.
+    case stageRanInDriver(time: BatchTime, operatorName: String)
+    /// A user's closure did not return by its deadline, and its thread was given up.
+    case closureAbandoned(time: BatchTime, operatorName: String, partition: Int)
+
+    /// The limit of a stream's rate has changed.
+    case rateUpdated(stream: StreamID, elementsPerSecond: Int64)
+    /// Lines longer than the limit were cut; how many since the last such event.
+    case linesTruncated(stream: StreamID, count: Int)
+    /// Bytes that are not UTF-8 were replaced; in how many lines since the last such event.
+    case invalidUTF8Replaced(stream: StreamID, count: Int)
+
+    /// A checkpoint of a batch could not be written; the last good one still counts.
+    case checkpointFailed(time: BatchTime, message: String)
+    /// A stop reached its deadline with received elements unprocessed; how many.
+    case drainIncomplete(elementCount: Int)
+    /// Listeners were too slow, and events were dropped in between; how many.
+    case eventsDropped(count: Int)
+}

@@ -1,0 +1,10 @@
+/// Takes new receiving rates: how back-pressure reaches the receivers.
+///
+/// ## Ordering
+/// The last rate of a stream wins; an implementer may skip older ones.
+public protocol RateController: Sendable {
+    /// Sets the rate of all receivers of `stream`.
+    ///
+    /// - Parameter elementsPerSecond: more than 0; values that are not are ignored.
+    func updateRate(_ elementsPerSecond: Double, of stream: StreamID) async
+}

@@ -1,0 +1,116 @@
+public import BatchEngine
+
+/// Why a stream could not be declared, generated or run.
+public struct StreamError: Error, CustomStringConvertible {
+    /// What went wrong.
+    public struct Code: Sendable, Hashable, CustomStringConvertible {
+        private enum Kind: String {
+            case badDeclaration, badWindow, badInterval, slideMismatch, contextMismatch
+            case noOutput, noInput, checkpointDirectoryMissing, checkpointInterval
+            case alreadyStarted, alreadyStopped, rememberAlreadySet
+            case noParentRDD, generationFailed, outputFailed, notStarted, declarations
+            case codecMissing, badConfiguration, checkpointUnwritable, transformGaveNoRDD
+            case drainIncomplete, receiverFailed, notSupported
+        }
+        private let kind: Kind
+        private init(_ kind: Kind) { self.kind = kind }
+
+        /// An operator's argument makes no sense. Mend the call.
+        public static let badDeclaration = Code(.badDeclaration)
+        /// A window or slide that is not a positive multiple of the parent's slide.
+        public static let badWindow = Code(.badWindow)
+        /// An interval that is zero, negative or not whole milliseconds.
+        public static let badInterval = Code(.badInterval)
+        /// Streams with different slides were joined in one operator.
+        public static let slideMismatch = Code(.slideMismatch)
+        /// Streams of two contexts were joined in one operator.
+        public static let contextMismatch = Code(.contextMismatch)
+        /// Nothing is output, so there is nothing to run.
+        public static let noOutput = Code(.noOutput)
+        /// An operator over several streams was given none.
+        public static let noInput = Code(.noInput)
+        /// State or an inverse window needs `checkpoint(_:)`.
+        public static let checkpointDirectoryMissing = Code(.checkpointDirectoryMissing)
+        /// A checkpoint interval that does not fit the stream's slide.
+        public static let checkpointInterval = Code(.checkpointInterval)
+        /// The context was started: nothing can be declared any more.
+        public static let alreadyStarted = Code(.alreadyStarted)
+        /// The context was stopped: it can neither start nor take declarations.
+        public static let alreadyStopped = Code(.alreadyStopped)
+        /// `remember(_:)` was called a second time.
+        public static let rememberAlreadySet = Code(.rememberAlreadySet)
+        /// A parent gave no RDD for a batch, and the operator needs one. Only this batch is lost.
+        public static let noParentRDD = Code(.noParentRDD)
+        /// A batch could not be generated; `underlying` says why.
+        public static let generationFailed = Code(.generationFailed)
+        /// An output operation failed; `underlying` says why. The batch does not count as done.
+        public static let outputFailed = Code(.outputFailed)
+        /// The graph has no times before it is started.
+        public static let notStarted = Code(.notStarted)
+        /// Several declarations were bad: see the message.
+        public static let declarations = Code(.declarations)
+        /// Elements must become bytes here and have no codec. Declare the type `StreamCodable`.
+        public static let codecMissing = Code(.codecMissing)
+        /// A configuration value that cannot work.
+        public static let badConfiguration = Code(.badConfiguration)
+        /// The checkpoint directory cannot be written.
+        public static let checkpointUnwritable = Code(.checkpointUnwritable)
+        /// A `transform` closure returned an RDD of another context.
+        public static let transformGaveNoRDD = Code(.transformGaveNoRDD)
+        /// The deadline of a graceful stop passed; the message says what was not drained.
+        public static let drainIncomplete = Code(.drainIncomplete)
+        /// A receiver could not be started.
+        public static let receiverFailed = Code(.receiverFailed)
+        /// What was asked is not there yet.
+        public static let notSupported = Code(.notSupported)
+        /// The code's name.
+        public var description: String { kind.rawValue }
+    }
+
+    /// What went wrong.
+    public let code: Code
+    /// The same in words: what, where and what to do.
+    public let message: String
+    /// The place in the user's source.
+    public let site: OperatorSite?
+    /// The batch, when one is concerned.
+    public let batchTime: BatchTime?
+    /// The number of the output operation, from 0, when one is concerned.
+    public let outputOperation: Int?
+    /// The error below.
+    public let underlying: (any Error)?
+    /// The single errors, when this one gathers several declarations.
+    public let parts: [StreamError]
+
+    /// Makes an error.
+    public init(
+        _ code: Code, _ message: String, site: OperatorSite? = nil, batchTime: BatchTime? = nil,
+        outputOperation: Int? = nil, underlying: (any Error)? = nil, parts: [StreamError] = []
+    ) {
+        self.code = code
+        self.message = message
+        self.site = site
+        self.batchTime = batchTime
+        self.outputOperation = outputOperation
+        self.underlying = underlying
+        self.parts = parts
+    }
+
+    /// One error for all of `parts`; the error itself when there is one.
+    public static func gathering(_ parts: [StreamError]) -> StreamError? {
+        if parts.count < 2 { return parts.first }
+        let lines = parts.map { "  - \($0)" }.joined(separator: "\n")
+        return StreamError(
+            .declarations, "\(parts.count) declarations cannot work:\n\(lines)", parts: parts)
+    }
+
+    /// Message, place and cause.
+    public var description: String {
+        var text = "\(code): \(message)"
+        if let batchTime { text += " [batch \(batchTime)]" }
+        if let outputOperation { text += " [output operation \(outputOperation)]" }
+        if let site { text += " [\(site)]" }
+        if let underlying { text += ": \(underlying)" }
+        return text
+    }
+}

@@ -1,0 +1,31 @@
+/// Where a log record lies; only the log that made it can read it.
+public struct LogRecordHandle: Sendable, Hashable {
+    /// The record's place, in the log's own terms.
+    public let place: String
+
+    /// Makes a handle.
+    public init(place: String) { self.place = place }
+}
+
+/// Keeps records in the order they were written, across crashes where the implementation says so.
+///
+/// ## Durability
+/// ``write(_:time:)`` returns only after the record is durable.
+public protocol WriteAheadLog: Sendable {
+    /// Appends a record.
+    ///
+    /// - Parameter time: the batch or block time used by ``clean(before:)``.
+    func write(_ record: [UInt8], time: BatchTime) async throws -> LogRecordHandle
+
+    /// The record behind `handle`.
+    func read(_ handle: LogRecordHandle) async throws -> [UInt8]
+
+    /// All records that were not cleaned, oldest first.
+    func readAll() async throws -> [[UInt8]]
+
+    /// Removes records older than `threshold`, as far as whole segments allow.
+    func clean(before threshold: BatchTime) async throws
+
+    /// Ends the log; further writes throw.
+    func close() async
+}

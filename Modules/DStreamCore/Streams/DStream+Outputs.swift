@@ -1,0 +1,93 @@
+public import BatchEngine
+
+extension DStream {
+    /// Runs `body` with each batch's RDD, once per batch: an output operation.
+    ///
+    /// The body runs on an engine thread and may wait. Output operations of a batch run in
+    /// declaration order unless several jobs may run at once.
+    @inlinable
+    public func foreachRDD(
+        file: String = #fileID, line: UInt = #line,
+        _ body: @escaping @Sendable (RDD<Element>) async throws -> Void
+    ) {
+        output(OperatorSite("foreachRDD", file: file, line: line)) { rdd, _, _ in
+            try await body(rdd)
+        }
+    }
+
+    /// ``foreachRDD(file:line:_:)`` with the batch time.
+    @inlinable
+    public func foreachRDD(
+        file: String = #fileID, line: UInt = #line,
+        _ body: @escaping @Sendable (RDD<Element>, BatchTime) async throws -> Void
+    ) {
+        output(OperatorSite("foreachRDD", file: file, line: line)) { rdd, time, _ in
+            try await body(rdd, time)
+        }
+    }
+
+    /// Runs `body` once per partition of each batch, with the elements in bounded chunks.
+    ///
+    /// A task may run again when it failed: ``TaskContext`` holds batch, partition and attempt,
+    /// by which a sink recognises what it has written.
+    @inlinable
+    public func foreachPartition(
+        file: String = #fileID, line: UInt = #line,
+        _ body: @escaping @Sendable (PartitionChunks<Element>, TaskContext) async throws -> Void
+    ) {
+        let site = OperatorSite("foreachPartition", file: file, line: line)
+        let kernel = Frozen<Kernel>()
+        graph.addOutput(
+            site, node: node,
+            prepare: { [pipe] numbers in
+                kernel.set(pipe().effectKernel(id: numbers.take(), site, body))
+            },
+            makeJob: { time, plan, context in
+                let request = StageRequest(
+                    plan: plan, kernel: kernel.value,
+                    batchMilliseconds: context.batch.batchMilliseconds,
+                    maxTaskFailures: context.batch.maxTaskFailures)
+                return { try await context.batch.engine.run(request) { _, _ in } }
+            })
+    }
+
+    /// Prints the first `count` elements of each batch, as Spark does.
+    ///
+    /// Each batch's text is written to standard output in one piece.
+    @inlinable
+    public func print(_ count: Int = 10, file: String = #fileID, line: UInt = #line) {
+        output(OperatorSite("print", file: file, line: line)) { rdd, time, context in
+            let taken = try await rdd.take(count + 1)
+            context.standardOutput(printedBatch(taken.map { elementText($0) }, count, time))
+        }
+    }
+
+    @inlinable
+    func output(
+        _ site: OperatorSite,
+        _ body:
+            @escaping @Sendable (RDD<Element>, BatchTime, GenerationContext) async throws -> Void
+    ) {
+        let input = Frozen<Pipe<Element>>()
+        graph.addOutput(
+            site, node: node, prepare: { [pipe] _ in input.set(pipe()) },
+            makeJob: { time, plan, context in
+                let rdd = RDD(context: context.batch, plan: plan, pipe: input.value)
+                return {
+                    try await context.batch.engine.perform("\(site), batch \(time)") {
+                        try await body(rdd, time, context)
+                    }
+                }
+            })
+    }
+}
+
+/// The text `print` writes for a batch.
+@usableFromInline
+func printedBatch(_ elements: [String], _ count: Int, _ time: BatchTime) -> String {
+    let rule = "-------------------------------------------"
+    var text = "\(rule)\nTime: \(time)\n\(rule)\n"
+    for element in elements.prefix(max(0, count)) { text += element + "\n" }
+    if elements.count > max(0, count) { text += "...\n" }
+    return text + "\n"
+}

@@ -1,0 +1,83 @@
+public import DStreamCore
+internal import Synchronization
+
+/// A log in memory: it survives neither a crash nor the process.
+public final class InMemoryWriteAheadLog: WriteAheadLog {
+    private struct Record {
+        var number: Int
+        var time: BatchTime
+        var bytes: [UInt8]
+    }
+    private struct State {
+        var records: [Record] = []
+        var next = 0
+        var isClosed = false
+    }
+
+    private let state = Mutex(State())
+
+    /// Makes an empty log.
+    public init() {}
+
+    /// Appends a record.
+    ///
+    /// - Throws: ``LogError`` `.closed` after ``close()``.
+    public func write(_ record: [UInt8], time: BatchTime) async throws -> LogRecordHandle {
+        try state.withLock { state in
+            if state.isClosed { throw LogError(.closed, "the log was closed") }
+            defer { state.next += 1 }
+            state.records.append(Record(number: state.next, time: time, bytes: record))
+            return LogRecordHandle(place: String(state.next))
+        }
+    }
+
+    /// The record behind `handle`.
+    ///
+    /// - Throws: ``LogError`` `.missing` when it was cleaned or is another log's.
+    public func read(_ handle: LogRecordHandle) async throws -> [UInt8] {
+        let found = state.withLock { state in
+            state.records.first { String($0.number) == handle.place }?.bytes
+        }
+        guard let found else { throw LogError(.missing, "no record at \(handle.place)") }
+        return found
+    }
+
+    /// All records that were not cleaned, oldest first.
+    public func readAll() async throws -> [[UInt8]] { state.withLock { $0.records.map(\.bytes) } }
+
+    /// Removes records older than `threshold`.
+    public func clean(before threshold: BatchTime) async throws {
+        state.withLock { state in state.records.removeAll { $0.time < threshold } }
+    }
+
+    /// Ends the log.
+    public func close() async { state.withLock { $0.isClosed = true } }
+}
+
+/// Why a log could not do what it was asked.
+public struct LogError: Error, Hashable, CustomStringConvertible {
+    /// What went wrong.
+    public struct Code: Sendable, Hashable, CustomStringConvertible {
+        private enum Kind: String { case closed, missing }
+        private let kind: Kind
+        /// The log was closed; open it again.
+        public static let closed = Code(kind: .closed)
+        /// There is no such record; it was cleaned or is another log's.
+        public static let missing = Code(kind: .missing)
+        /// The code's name.
+        public var description: String { kind.rawValue }
+    }
+
+    /// What went wrong.
+    public let code: Code
+    /// The same in words.
+    public let message: String
+
+    init(_ code: Code, _ message: String) {
+        self.code = code
+        self.message = message
+    }
+
+    /// Code and message.
+    public var description: String { "\(code): \(message)" }
+}

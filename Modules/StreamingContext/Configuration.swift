@@ -1,0 +1,65 @@
+public import DStreamCore
+public import JobGeneration
+public import ReceiverRuntime
+
+extension StreamingContext {
+    /// How a streaming context behaves; every field has Spark's default.
+    public struct Configuration: Sendable {
+        /// How often a task is tried before its job fails; at least 1. Spark's
+        /// `spark.task.maxFailures`.
+        public var maxTaskFailures = 4
+        /// Partitions of shuffles that are given none; nil: the engine's slots.
+        public var defaultParallelism: Int?
+        /// Output operations that run at once, over all batches; at least 1. More than 1 breaks
+        /// their order.
+        public var concurrentJobs = 1
+        /// What follows when an output operation or the generation of a batch fails.
+        public var failurePolicy = FailurePolicy.stop
+        /// What becomes of batches whose time passed before they could be generated.
+        public var lateBatches = LateBatchPolicy.generate
+        /// Batches that may wait for their jobs; generation waits beyond, at least 1.
+        public var queuedBatchMaximum = 1000
+        /// How receivers gather, bound and restart.
+        public var receiver = ReceiverConfiguration()
+        /// Bytes of received blocks that may be stored; `store` suspends beyond.
+        public var storedBlockByteMaximum = 512 << 20
+        /// How receiving adapts to processing.
+        public var backpressure = BackpressureConfiguration()
+        /// How long a graceful stop may take; nil: ten batch intervals.
+        public var gracefulStopTimeout: Duration?
+        /// Whether ``StreamingContext/run()`` drains when it is cancelled; otherwise it ends at
+        /// once.
+        public var stopsGracefullyOnShutdown = false
+        /// Where checkpoints go; nil: ``StreamingContext/checkpoint(_:file:line:)`` says.
+        public var checkpointDirectory: String?
+        /// How long files are remembered by file streams.
+        public var fileStreamMinimumRemember = Duration.seconds(60)
+
+        /// Keys given to ``init(sparkProperties:)`` that are Spark's and have no effect here.
+        public internal(set) var keysWithoutEffect: [String] = []
+
+        /// Makes the defaults.
+        public init() {}
+
+        /// What cannot work, in words; empty when all is well.
+        func problems() -> [StreamError] {
+            var problems: [StreamError] = []
+            for (name, value) in [
+                ("maxTaskFailures", maxTaskFailures), ("concurrentJobs", concurrentJobs),
+                ("queuedBatchMaximum", queuedBatchMaximum),
+                ("defaultParallelism", defaultParallelism ?? 1),
+                ("storedBlockByteMaximum", storedBlockByteMaximum),
+            ] where value < 1 {
+                problems.append(
+                    StreamError(.badConfiguration, "\(name) is \(value); it must be at least 1"))
+            }
+            if let gracefulStopTimeout, gracefulStopTimeout <= .zero {
+                problems.append(
+                    StreamError(
+                        .badConfiguration,
+                        "gracefulStopTimeout is \(gracefulStopTimeout); it must be more than 0"))
+            }
+            return problems
+        }
+    }
+}

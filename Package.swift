@@ -1,0 +1,68 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let baseSettings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .enableUpcomingFeature("InferIsolatedConformances"),
+    .treatAllWarnings(as: .error),
+]
+
+let settings = baseSettings + [.enableUpcomingFeature("MemberImportVisibility")]
+
+func module(
+    _ name: String, _ dependencies: [Target.Dependency] = [],
+    settings: [SwiftSetting] = settings
+) -> Target {
+    .target(
+        name: name, dependencies: dependencies, path: "Modules/\(name)", swiftSettings: settings)
+}
+
+func tests(
+    _ name: String, _ dependencies: [Target.Dependency], resources: [Resource]? = nil
+) -> Target {
+    .testTarget(
+        name: name, dependencies: dependencies, path: "Tests/\(name)", resources: resources,
+        swiftSettings: settings)
+}
+
+func program(_ name: String, at path: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(
+        name: name, dependencies: dependencies, path: path, swiftSettings: settings)
+}
+
+let package = Package(
+    name: "swift-dstreams",
+    platforms: [.macOS("15.0")],
+    products: [
+        .library(name: "BatchEngine", targets: ["BatchEngine"]),
+        .library(name: "DStreamCore", targets: ["DStreamCore"]),
+        .library(name: "JobGeneration", targets: ["JobGeneration"]),
+        .library(name: "ReceiverRuntime", targets: ["ReceiverRuntime"]),
+        .library(name: "FaultTolerance", targets: ["FaultTolerance"]),
+        .library(name: "StreamingContext", targets: ["StreamingContext"]),
+        .library(name: "DStreamTestKit", targets: ["DStreamTestKit"]),
+    ],
+    targets: [
+        // The system shim cannot have MemberImportVisibility: in optimised builds on Linux the
+        // compiler attributes `timespec` to a private module of the toolchain.
+        module("BatchEngine", settings: baseSettings),
+        module("DStreamCore", ["BatchEngine"]),
+        module("JobGeneration", ["DStreamCore", "BatchEngine"]),
+        module("ReceiverRuntime", ["DStreamCore", "BatchEngine"]),
+        module("FaultTolerance", ["DStreamCore", "BatchEngine"]),
+        module(
+            "StreamingContext",
+            ["BatchEngine", "DStreamCore", "JobGeneration", "ReceiverRuntime", "FaultTolerance"]),
+        module(
+            "DStreamTestKit",
+            [
+                "BatchEngine", "DStreamCore", "JobGeneration", "ReceiverRuntime", "FaultTolerance",
+                "StreamingContext",
+            ]),
+        tests("BatchEngineTests", ["BatchEngine"]),
+        tests("DStreamCoreTests", ["DStreamCore", "BatchEngine", "DStreamTestKit"]),
+    ]
+)

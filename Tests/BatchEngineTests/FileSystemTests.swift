@@ -1,0 +1,107 @@
+import Testing
+
+@testable import BatchEngine
+
+@Suite("Files")
+struct FileSystemTests {
+    private func inTemporaryDirectory(_ body: (String) throws -> Void) throws {
+        let directory = try FileSystem.createTemporaryDirectory(prefix: "files")
+        defer { try? FileSystem.removeTree(directory) }
+        try body(directory)
+    }
+
+    @Test("directories are created with those above them, twice without harm")
+    func createsDirectories() throws {
+        try inTemporaryDirectory { root in
+            try FileSystem.createDirectory("\(root)/a/b//c/")
+            try FileSystem.createDirectory("\(root)/a/b/c")
+            #expect(try FileSystem.status("\(root)/a/b/c")?.isDirectory == true)
+            #expect(FileSystem.isWritable("\(root)/a"))
+            try FileSystem.removeTree("\(root)/a")
+            #expect(!FileSystem.exists("\(root)/a"))
+            #expect(try !FileSystem.remove("\(root)/a"))
+        }
+    }
+
+    @Test(
+        "an atomic write replaces the file and leaves nothing else",
+        arguments: [FileSystem.Durability.handedOver, .flushed])
+    func writesAtomically(durability: FileSystem.Durability) throws {
+        try inTemporaryDirectory { root in
+            let path = "\(root)/file"
+            try FileSystem.writeAtomically(path, Array("one".utf8), durability: durability)
+            try FileSystem.writeAtomically(path, Array("second".utf8), durability: durability)
+            #expect(try FileSystem.readAll(path) == Array("second".utf8))
+            try FileSystem.append(path, Array("+".utf8), durability: durability)
+            try FileSystem.append("\(root)/new", [], durability: durability)
+            #expect(try FileSystem.read(path, at: 3, count: 100) == Array("ond+".utf8))
+            #expect(try FileSystem.list(root) == ["file", "new"])
+            let status = try #require(try FileSystem.status(path))
+            #expect(status.byteCount == 7 && !status.isDirectory)
+            #expect(status.modified <= SystemTime.wall() + .seconds(1))
+            try FileSystem.rename(path, to: "\(root)/moved", durability: durability)
+            #expect(try FileSystem.list(root) == ["moved", "new"])
+            #expect(try FileSystem.status(path) == nil)
+        }
+    }
+
+    @Test("large files come back whole")
+    func readsLargeFiles() throws {
+        try inTemporaryDirectory { root in
+            let bytes = (0..<1_000_000).map { UInt8(truncatingIfNeeded: $0 &* 31) }
+            try FileSystem.writeAtomically("\(root)/large", bytes, durability: .handedOver)
+            #expect(try FileSystem.readAll("\(root)/large") == bytes)
+            let file = try OpenFile("\(root)/large", .readAndAppend)
+            try file.truncate(to: 10)
+            try file.write([1, 2])
+            try file.flush()
+            #expect(try file.byteCount() == 12)
+            #expect(try file.read(at: 9, count: 9) == [bytes[9], 1, 2])
+        }
+    }
+
+    @Test("errors name path and call")
+    func errorsNamePathAndCall() throws {
+        try inTemporaryDirectory { root in
+            let missing = #expect(throws: SystemError.self) {
+                try FileSystem.readAll("\(root)/missing")
+            }
+            #expect(missing?.isNotFound == true)
+            #expect(
+                missing?.description
+                    == "\(root)/missing: No such file or directory (open, errno 2)")
+            try FileSystem.append("\(root)/file", [], durability: .handedOver)
+            let blocked = #expect(throws: SystemError.self) {
+                try FileSystem.createDirectory("\(root)/file/below")
+            }
+            #expect(blocked?.call == "mkdir" && blocked?.subject.contains("file") == true)
+            let present = #expect(throws: SystemError.self) {
+                try OpenFile("\(root)/file", .createNew)
+            }
+            #expect(present?.isAlreadyThere == true)
+        }
+    }
+
+    @Test("the machine's figures are plausible")
+    func resources() throws {
+        #expect(ResourceUsage.coreCount() >= 1)
+        #expect(try #require(ResourceUsage.residentBytes()) > 1 << 20)
+        #expect(ResourceUsage.cpuTime() > .zero)
+        let before = SystemTime.monotonic()
+        #expect(SystemTime.monotonic() >= before)
+        #expect(SystemTime.wall() > .seconds(1_700_000_000))
+    }
+
+    @Test("blocking calls run on other threads and report their errors")
+    func blockingThreads() async throws {
+        let threads = BlockingThreads()
+        let numbers = try await withThrowingTaskGroup(of: Int.self) { group in
+            for number in 0..<50 { group.addTask { try await threads.run { number * 2 } } }
+            return try await group.reduce(0, +)
+        }
+        #expect(numbers == 2450)
+        await #expect(throws: SystemError.self) {
+            try await threads.run { try FileSystem.readAll("/missing/file") }
+        }
+    }
+}

@@ -1,0 +1,44 @@
+/// How the cases of one family came out.
+struct ConformanceReport: Sendable, CustomStringConvertible {
+    /// The family's name.
+    let family: String
+    /// The cases that agree.
+    private(set) var passed: [String] = []
+    /// The cases in which a difference is intended, and why.
+    private(set) var excepted: [(name: String, reason: String)] = []
+    /// What disagrees, each naming its case.
+    private(set) var failures: [String] = []
+
+    init(family: String) {
+        self.family = family
+    }
+
+    /// Counts a case: it agrees if nothing disagreed.
+    ///
+    /// - Parameters:
+    ///   - name: the case.
+    ///   - differences: what disagreed, each in a sentence.
+    ///   - reason: why another outcome is intended for this case; then `differences` are those from
+    ///     the intended one.
+    mutating func add(_ name: String, differences: [String], exceptedBecause reason: String? = nil)
+    {
+        guard differences.isEmpty else {
+            failures += differences.map { "\(name): \($0)" }
+            return
+        }
+        if let reason {
+            excepted.append((name, reason))
+        } else {
+            passed.append(name)
+        }
+    }
+
+    /// The line to print for the family, with the excepted cases by name.
+    var description: String {
+        let counts =
+            "\(family): \(passed.count) passed, \(excepted.count) excepted,"
+            + " \(failures.count) failed"
+        return ([counts] + excepted.map { "  excepted \($0.name): \($0.reason)" })
+            .joined(separator: "\n")
+    }
+}
