@@ -44,6 +44,9 @@ let package = Package(
         .library(name: "FaultTolerance", targets: ["FaultTolerance"]),
         .library(name: "StreamingContext", targets: ["StreamingContext"]),
         .library(name: "DStreamTestKit", targets: ["DStreamTestKit"]),
+        .executable(name: "bench", targets: ["bench"]),
+        .executable(name: "textsource", targets: ["textsource"]),
+        .executable(name: "NetworkWordCount", targets: ["NetworkWordCount"]),
     ],
     targets: [
         // The system shim cannot have MemberImportVisibility: in optimised builds on Linux the
@@ -62,7 +65,23 @@ let package = Package(
                 "BatchEngine", "DStreamCore", "JobGeneration", "ReceiverRuntime", "FaultTolerance",
                 "StreamingContext",
             ]),
-        tests("BatchEngineTests", ["BatchEngine"]),
+        program("bench", at: "Tools/bench", ["StreamingContext", "BatchEngine"]),
+        program("textsource", at: "Tools/textsource", ["BatchEngine"]),
+        program(
+            "NetworkWordCount", at: "Docs/Examples/NetworkWordCount", ["StreamingContext"]),
+        tests("BatchEngineTests", ["BatchEngine", "DStreamTestKit"]),
         tests("DStreamCoreTests", ["DStreamCore", "BatchEngine", "DStreamTestKit"]),
+        tests(
+            "JobGenerationTests",
+            ["JobGeneration", "DStreamCore", "BatchEngine", "DStreamTestKit"]),
+        tests(
+            "ReceiverRuntimeTests",
+            ["ReceiverRuntime", "DStreamCore", "BatchEngine", "DStreamTestKit"]),
+        tests(
+            "ConformanceTests",
+            [
+                "BatchEngine", "DStreamCore", "JobGeneration", "ReceiverRuntime",
+                "FaultTolerance", "StreamingContext", "DStreamTestKit",
+            ]),
     ]
 )

@@ -106,7 +106,7 @@ extension ByteReader {
     /// Reads the next `count` bytes without copying them.
     ///
     /// - Returns: A view that is valid as long as the reader's bytes are.
-    /// - Throws: ``CodecError/Code/truncated`` if too few bytes are left, or if `count` is negative.
+    /// - Throws: ``CodecError/Code/truncated`` if too few bytes are left, or `count` is negative.
     @inlinable
     public mutating func readBytes(count: Int) throws(CodecError) -> UnsafeRawBufferPointer {
         guard count >= 0, count <= remaining else {

@@ -1,5 +1,5 @@
-// The form of a `Codable` type. A value is a varint count of bytes, then a table of the names of all
-// keys that occur in it, then its root node. A node is a tag, then by tag:
+// The form of a `Codable` type. A value is a varint count of bytes, then a table of the names of
+// all keys that occur in it, then its root node. A node is a tag, then by tag:
 //
 //     empty, none, no, yes         nothing
 //     positive, negative           varint: the number, or its one's complement

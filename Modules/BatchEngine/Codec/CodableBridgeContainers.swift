@@ -146,7 +146,7 @@ struct BridgeSingleDecoding: SingleValueDecodingContainer {
     var codingPath: [any CodingKey] { decoder.codingPath }
 
     func decodeNil() -> Bool {
-        // The requirement does not throw; a node that cannot be read fails in the decode that follows.
+        // The requirement does not throw; a node that cannot be read fails in the next decode.
         (try? decoder.isNil(at: decoder.offset)) ?? false
     }
 

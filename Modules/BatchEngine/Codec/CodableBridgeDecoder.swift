@@ -1,6 +1,6 @@
 /// What the decoders of one `Codable` value share: its bytes and the names of its keys.
 ///
-/// It owns a copy of the bytes, so a decoder that a type keeps for longer than it should is harmless.
+/// It owns a copy of the bytes, so a decoder that a type keeps for too long is harmless.
 final class BridgeDecodingSession {
     private let bytes: [UInt8]
     let names: [String]

@@ -42,8 +42,8 @@ final class BridgeEncodingSession {
 
 /// A node that is being written.
 ///
-/// Containers hand out parts that may be written to at any later time, in any order; such parts stay
-/// nodes until the whole value is complete. All others are bytes at once.
+/// Containers hand out parts that may be written to at any later time, in any order; such parts
+/// stay nodes until the whole value is complete. All others are bytes at once.
 final class BridgeEncodingNode {
     enum Kind { case empty, scalar, unkeyed, keyed }
 

@@ -14,7 +14,7 @@ extension Codec {
         return fromTupleParts()
     }
 
-    /// Finds the first part of `T`, in the order of writing, that is the reason for having no codec.
+    /// Finds the first part of `T`, in the order of writing, that has no codec.
     ///
     /// - Returns: The type to make ``StreamCodable``, or nil if ``resolve()`` finds a codec.
     public static func firstTypeWithoutCodec() -> Any.Type? {

@@ -61,8 +61,8 @@ extension AggregationTable {
     ///   - defaultValue: The value to start from if the key is new.
     ///   - body: Changes the value.
     /// - Returns: What `body` returns.
-    /// - Throws: What `body` throws. A new key is not added then; an existing one has the value that
-    ///   `body` left.
+    /// - Throws: What `body` throws. A new key is not added then; an existing one has the value
+    ///   that `body` left.
     /// - Complexity: O(1) on average.
     @inlinable @inline(__always)
     @discardableResult

@@ -1,9 +1,9 @@
 /// A hash table that holds one value per key while a partition is aggregated.
 ///
-/// It is open-addressed with linear probing. A slot of the index holds 32 bits of the key's hash and
-/// the number of an entry; entries lie in one array, in the order in which their keys came first.
-/// So probing touches a key only if it almost surely is the right one, growing the index touches no
-/// key at all, and reading the table out is one pass over memory.
+/// It is open-addressed with linear probing. A slot of the index holds 32 bits of the key's hash
+/// and the number of an entry; entries lie in one array, in the order in which their keys first
+/// came. So probing touches a key only if it almost surely is the right one, growing the index
+/// touches no key at all, and reading the table out is one pass over memory.
 ///
 /// Keys are told apart by ``StreamKey/isSameKey(_:_:)``. Of keys that are the same, the one that
 /// came first stays.

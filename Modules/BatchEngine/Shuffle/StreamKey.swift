@@ -7,15 +7,15 @@
 /// > If `isSameKey(a, b)`, then `a` and `b` have the same ``stableHash`` and the same binary form
 /// > in a writer made for the purpose ``ByteWriter/Purpose/key``.
 ///
-/// Declaring the conformance is enough for a type that is ``StreamCodable`` and `Hashable`; its hash
-/// is then made from its binary form, which takes an allocation per key. Combining the fields with a
-/// ``StableHasher`` is faster.
+/// Declaring the conformance is enough for a type that is ``StreamCodable`` and `Hashable`; its
+/// hash is then made from its binary form, which takes an allocation per key. Combining the fields
+/// with a ``StableHasher`` is faster.
 ///
 /// Integers, `Bool`, `String`, `Character`, `Double`, `Float`, and optionals and arrays of keys are
 /// keys. Strings and characters are the same key if their UTF-8 bytes are equal: canonically
 /// equivalent ones with different bytes are two keys, though `==` takes them for equal. Zeros of
-/// both signs are one key, and so are all NaNs. Sets and dictionaries are no keys, as their elements
-/// have no order; composite keys are structs, as tuples are not `Hashable`.
+/// both signs are one key, and so are all NaNs. Sets and dictionaries are no keys, as their
+/// elements have no order; composite keys are structs, as tuples are not `Hashable`.
 public protocol StreamKey: StreamCodable, Hashable {
     /// A hash that is the same in every process and run, and uniform in all of its 64 bits.
     ///

@@ -1,10 +1,4 @@
-#if canImport(Darwin)
-    internal import Darwin
-#elseif canImport(Glibc)
-    internal import Glibc
-#elseif canImport(Musl)
-    internal import Musl
-#endif
+internal import BatchEngine
 
 /// How important a diagnostic message is.
 public enum DiagnosticLevel: Int, Sendable, Hashable, Comparable, CaseIterable {
@@ -76,15 +70,11 @@ public struct StandardErrorDiagnosticLogger: DiagnosticLogger {
         level: DiagnosticLevel, _ message: @autoclosure () -> String, metadata: [String: String]
     ) {
         guard level >= minimumLevel else { return }
-        var line = Self.line(level: level, message: message(), metadata: metadata)
-        // One write, so that lines of several threads do not mix. A closed standard error is no
-        // reason to stop a stream, and there is nowhere left to report it.
-        line.withUTF8 { bytes in
-            _ = write(STDERR_FILENO, bytes.baseAddress, bytes.count)
-        }
+        ProcessOutput.writeStandardError(
+            Self.line(level: level, message: message(), metadata: metadata))
     }
 
-    /// The line for a message, with its line feed.
+    /// One line of text for an entry; control characters are escaped.
     package static func line(
         level: DiagnosticLevel, message: String, metadata: [String: String]
     ) -> String {

@@ -34,6 +34,9 @@ public enum StreamEvent: Sendable, Hashable {
     case batchLate(time: BatchTime, by: Duration)
     /// A batch could not be generated; nothing of it has run.
     case batchGenerationFailed(time: BatchTime, message: String)
+    /// Everything about a batch is over: its jobs have ended or could not be made, and what could
+    /// be forgotten after it has been.
+    case batchSettled(BatchTime)
     /// A failed batch was set aside for good; later batches go on.
     case batchDeadLettered(time: BatchTime, message: String)
     /// A stage was made inside a user's body and runs in the driver.

@@ -1,0 +1,48 @@
+public import DStreamCore
+internal import Synchronization
+
+/// A listener that keeps every event and lets a test wait for facts.
+public final class RecordingListener: StreamingListener {
+    private struct State {
+        var events: [StreamEvent] = []
+        var waiters: [(test: @Sendable (StreamEvent) -> Bool, wake: CheckedContinuation<Void, Never>)] = []
+    }
+
+    private let state = Mutex(State())
+
+    /// Makes a listener that has heard nothing.
+    public init() {}
+
+    /// Keeps `event`.
+    public func onEvent(_ event: StreamEvent) {
+        let woken = state.withLock { state in
+            state.events.append(event)
+            let woken = state.waiters.filter { $0.test(event) }
+            state.waiters.removeAll { $0.test(event) }
+            return woken
+        }
+        for waiter in woken { waiter.wake.resume() }
+    }
+
+    /// The events so far, in order.
+    public var events: [StreamEvent] { state.withLock { $0.events } }
+
+    /// Waits until an event for which `test` is true has come; at once when it has.
+    public func first(_ test: @escaping @Sendable (StreamEvent) -> Bool) async {
+        await withCheckedContinuation { continuation in
+            let isThere = state.withLock { state in
+                if state.events.contains(where: test) { return true }
+                state.waiters.append((test, continuation))
+                return false
+            }
+            if isThere { continuation.resume() }
+        }
+    }
+
+    /// Waits until the batch has ended, in whatever way.
+    public func batchSettled(_ time: BatchTime) async {
+        await first { event in
+            if case .batchSettled(let settled) = event { settled == time } else { false }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+internal import DStreamCore
+
+/// Does the generator's work that suspends, one piece after the other, and reports each by message.
+///
+/// Generating and clearing thus never overlap, while the generator's loop stays free for messages.
+final class GenerationWorker: Sendable {
+    private enum Work: Sendable {
+        case generate(BatchTime)
+        case cleanUp(BatchTime, keeping: BatchTime?)
+        case probe
+        case setAside(BatchTime)
+    }
+
+    let source: any JobSource
+    private let queue: any JobQueue
+    private let inputInfo: InputInfoTracker
+    private let context: GenerationContext
+    private let mailbox: Mailbox<JobGenerator.Message>
+    /// At most one batch, one clean-up and one probe, and one batch set aside per failure.
+    private let work = Mailbox<Work>(capacity: 1)
+
+    init(
+        source: any JobSource, queue: any JobQueue, inputInfo: InputInfoTracker,
+        context: GenerationContext, mailbox: Mailbox<JobGenerator.Message>
+    ) {
+        self.source = source
+        self.queue = queue
+        self.inputInfo = inputInfo
+        self.context = context
+        self.mailbox = mailbox
+    }
+
+    func generate(_ batch: BatchTime) { work.post(.generate(batch)) }
+
+    func cleanUp(_ batch: BatchTime, keeping: BatchTime?) {
+        work.post(.cleanUp(batch, keeping: keeping))
+    }
+
+    func probe() { work.post(.probe) }
+
+    func setAside(_ batch: BatchTime) { work.post(.setAside(batch)) }
+
+    /// Works until the task is cancelled.
+    func run() async {
+        while let piece = await work.next() {
+            switch piece {
+            case .generate(let batch): await doGenerate(batch)
+            case .cleanUp(let batch, let oldestPending):
+                await doCleanUp(batch, keeping: oldestPending)
+            case .probe:
+                let hasBlocks = await context.allocator.hasUnallocatedBlocks
+                mailbox.post(.probed(hasUnallocatedBlocks: hasBlocks))
+            case .setAside(let batch): await queue.setAside(batch)
+            }
+        }
+        work.finish()
+    }
+
+    /// Steps 1 to 4 of a batch.
+    private func doGenerate(_ batch: BatchTime) async {
+        let jobs: [OutputJob]
+        do {
+            try await context.allocator.allocateBlocks(to: batch)
+            jobs = try await source.generateJobs(at: batch, context)
+        } catch {
+            // A batch cut short by cancellation did not fail: a restart generates it.
+            if Task.isCancelled { return }
+            mailbox.post(.generationFailed(batch, error))
+            return
+        }
+        let jobSet = JobSet(time: batch, outputs: jobs, inputInfo: inputInfo.info(at: batch))
+        do {
+            try await queue.submit(jobSet) { [mailbox] outcome in
+                mailbox.post(.batchEnded(batch, outcome))
+            }
+        } catch {
+            // The queue has ended, so neither this batch nor a later one can be run.
+            mailbox.post(.batchEnded(batch, .notRun))
+        }
+        mailbox.post(.generated(batch))
+    }
+
+    private func doCleanUp(_ batch: BatchTime, keeping oldestPending: BatchTime?) async {
+        source.clearMetadata(batch)
+        // A pending batch runs again with exactly its input, however old it is.
+        let threshold = min(batch - source.inputRememberDuration, oldestPending ?? batch)
+        inputInfo.clear(before: threshold)
+        do {
+            try await context.allocator.releaseBatches(before: threshold)
+            mailbox.post(.cleanedUp(batch, error: nil))
+        } catch {
+            mailbox.post(.cleanedUp(batch, error: error))
+        }
+    }
+}

@@ -1,0 +1,48 @@
+public import DStreamCore
+
+extension JobGenerator {
+    /// What becomes of a batch whose successor is due as well.
+    public enum LateBatches: Sendable, Hashable {
+        /// It is generated, late: every batch time has its batch.
+        case generate
+        /// It is left out and reported; the newest batch due takes its blocks.
+        case skip
+    }
+
+    /// When the blocks that are left become a batch while draining.
+    public enum DrainMode: Sendable, Hashable {
+        /// At once, as the next batch, without waiting for its time.
+        case now
+        /// With the next batches that become due.
+        case atDueTimes
+    }
+
+    /// How a generator works.
+    public struct Configuration: Sendable, Hashable {
+        /// The application's name, for checkpoints.
+        public var appName: String
+        /// Whether later batches are generated after one has failed.
+        public var failurePolicy: FailurePolicy
+        /// What becomes of late batches.
+        public var lateBatches: LateBatches
+        /// How many job sets may be submitted and not ended; generation waits beyond that. A value
+        /// below 1 counts as 1. The default bounds memory where jobs are slower than the batches.
+        public var maxQueuedBatches: Int
+        /// How many failed batches are kept for a re-run; beyond that the oldest is set aside for
+        /// good and reported. A value below 1 counts as 1. The default bounds the blocks kept.
+        public var maxFailedBatches: Int
+
+        /// Makes a configuration.
+        public init(
+            appName: String, failurePolicy: FailurePolicy = .stop,
+            lateBatches: LateBatches = .generate, maxQueuedBatches: Int = 1000,
+            maxFailedBatches: Int = 1000
+        ) {
+            self.appName = appName
+            self.failurePolicy = failurePolicy
+            self.lateBatches = lateBatches
+            self.maxQueuedBatches = maxQueuedBatches
+            self.maxFailedBatches = maxFailedBatches
+        }
+    }
+}

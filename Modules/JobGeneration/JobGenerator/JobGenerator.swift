@@ -1,0 +1,258 @@
+public import BatchEngine
+public import DStreamCore
+
+/// Makes one instance of the graph per batch: knows when a batch is due, checkpoints it, and decides
+/// when it may be forgotten.
+///
+/// For each batch, in this order: blocks are allocated, jobs generated, input facts collected, the
+/// job set submitted, and at once, without waiting for the jobs, a checkpoint is written; another
+/// when the batch completes. Only when that one is durable is old metadata forgotten. Without a
+/// checkpoint store it is forgotten at completion.
+///
+/// ## Ordering
+/// Batches are generated in the order of their times, one at a time, re-runs first. None is left out
+/// unless ``LateBatches/skip`` says so.
+///
+/// ## Isolation
+/// ``run(on:from:rerun:)`` owns everything that is going on; leaving it means all has ended. The
+/// other methods may be called from any task.
+///
+/// ## Cancellation
+/// Cancelling the task of ``run(on:from:rerun:)`` ends it at once; what is pending in the last durable
+/// checkpoint runs again after a restart.
+///
+/// ## Back-pressure
+/// At most `maxQueuedBatches` job sets are submitted and not ended; later batches are generated late.
+public actor JobGenerator {
+    enum Message: Sendable {
+        case ticked
+        case generated(BatchTime)
+        case generationFailed(BatchTime, any Error)
+        case batchEnded(BatchTime, JobSetOutcome)
+        case probed(hasUnallocatedBlocks: Bool)
+        case checkpointAnswered(CheckpointWriter.Answer)
+        case cleanedUp(BatchTime, error: (any Error)?)
+        case drain(JobGenerator.DrainMode, reply: Mailbox<Bool>)
+        case stop
+    }
+
+    /// What generation uses; also of use for reading a stream's RDDs outside a batch.
+    public nonisolated let generationContext: GenerationContext
+    private let configuration: Configuration
+    private let clock: any StreamClock
+    private let listeners: ListenerBus
+    private let errorSink: @Sendable (StreamError) -> Void
+    private let checkpoints: CheckpointWriter?
+    private let worker: GenerationWorker
+    private nonisolated let mailbox = Mailbox<Message>(capacity: 1)
+
+    private var machine: JobGeneratorMachine?
+    private var grid: BatchAlignment?
+    private var drainReplies: [Mailbox<Bool>] = []
+    private var isStopped = false
+
+    /// Makes a generator; nothing happens before ``run(on:from:rerun:)``.
+    ///
+    /// - Parameters:
+    ///   - source: the graph.
+    ///   - queue: who runs the job sets.
+    ///   - inputInfo: where the graph's input streams report.
+    ///   - checkpointStore: where checkpoints go; nil: none are written.
+    ///   - errorSink: takes errors that end the stream or a batch, from any thread.
+    public init(
+        _ configuration: Configuration, source: any JobSource, queue: any JobQueue,
+        allocator: any BlockAllocator, inputInfo: InputInfoTracker, batch: BatchContext,
+        checkpointStore: (any CheckpointStore)?, clock: any StreamClock, listeners: ListenerBus,
+        standardOutput: @escaping @Sendable (String) -> Void,
+        errorSink: @escaping @Sendable (StreamError) -> Void
+    ) {
+        self.configuration = configuration
+        self.clock = clock
+        self.listeners = listeners
+        self.errorSink = errorSink
+        checkpoints = checkpointStore.map { CheckpointWriter(store: $0) }
+        let context = GenerationContext(
+            batch: batch, allocator: allocator, inputInfo: inputInfo,
+            standardOutput: standardOutput)
+        generationContext = context
+        worker = GenerationWorker(
+            source: source, queue: queue, inputInfo: inputInfo, context: context,
+            mailbox: mailbox)
+    }
+
+    /// Generates batches until it is stopped, drained, or its task is cancelled.
+    ///
+    /// - Parameters:
+    ///   - grid: zero time and batch interval.
+    ///   - firstBatch: the first batch to generate; when it is past, it and those after it are
+    ///     generated late.
+    ///   - rerun: batches to generate before, in ascending order: those a checkpoint lists as pending.
+    /// - Precondition: it was not called before.
+    public func run(
+        on grid: BatchAlignment, from firstBatch: BatchTime, rerun: [BatchTime] = []
+    ) async {
+        precondition(machine == nil, "a JobGenerator runs once")
+        self.grid = grid
+        machine = JobGeneratorMachine(
+            configuration, interval: grid.period, firstBatch: firstBatch, rerun: rerun,
+            hasCheckpoints: checkpoints != nil)
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { [self] in await keepTime(on: grid, from: firstBatch) }
+            group.addTask { [worker] in await worker.run() }
+            if let checkpoints {
+                group.addTask { [mailbox] in
+                    await checkpoints.run { mailbox.post(.checkpointAnswered($0)) }
+                }
+            }
+            if handle(.ticked) {
+                while let message = await mailbox.next(), take(message) {}
+            }
+            group.cancelAll()
+        }
+        let wasDrained = machine?.phase == .ended && !isStopped
+        for case .drain(_, let reply) in mailbox.close() { drainReplies.append(reply) }
+        for reply in drainReplies {
+            reply.post(wasDrained)
+            reply.finish()
+        }
+        drainReplies = []
+    }
+
+    /// Processes everything received and ends ``run(on:from:rerun:)``: generates batches until no
+    /// block is left, waits for all jobs, and for the checkpoint that says so.
+    ///
+    /// Receivers are expected to have stopped. Calling it again joins the first call; after a failure
+    /// under `.stop` no further batch is generated. When ``run(on:from:rerun:)`` has ended before, this
+    /// returns at once; when it was not called yet, this waits for it.
+    ///
+    /// - Parameter mode: when the blocks that are left become a batch.
+    /// - Throws: `CancellationError` when the waiting task is cancelled, or the generator ended before
+    ///   it was drained; draining goes on in the first case.
+    public nonisolated func drain(_ mode: DrainMode = .now) async throws {
+        let reply = Mailbox<Bool>(capacity: 1)
+        guard mailbox.post(.drain(mode, reply: reply)) else { return }
+        guard await reply.next() == true else { throw CancellationError() }
+    }
+
+    /// Ends ``run(on:from:rerun:)``.
+    ///
+    /// - Parameter graceful: true: as ``drain(_:)`` at due times, and returns when all is done; false:
+    ///   at once, what is in flight is cancelled, and returns without waiting.
+    /// - Throws: as ``drain(_:)``.
+    public nonisolated func stop(graceful: Bool) async throws {
+        if graceful { return try await drain(.atDueTimes) }
+        mailbox.post(.stop)
+    }
+
+    /// The batches begun, or known from the checkpoint, and not completed.
+    public var pendingBatches: [BatchTime] { machine?.ledger.pending ?? [] }
+
+    /// Tells the loop whenever a batch becomes due.
+    private nonisolated func keepTime(on grid: BatchAlignment, from firstBatch: BatchTime) async {
+        var due = firstBatch
+        // The only error is cancellation.
+        while (try? await clock.sleep(until: due)) != nil {
+            mailbox.postCoalescing(.ticked)
+            due = grid.firstTime(after: clock.now)
+        }
+    }
+}
+
+extension JobGenerator {
+    /// Takes a message; false when the loop is to end.
+    private func take(_ message: Message) -> Bool {
+        switch message {
+        case .ticked: return handle(.ticked)
+        case .generated(let batch): return handle(.generated(batch))
+        case .generationFailed(let batch, let error):
+            listeners.post(
+                .batchGenerationFailed(time: batch, message: FailureCause(error).text))
+            errorSink(.generation(of: batch, error))
+            return handle(.generationFailed(batch))
+        case .batchEnded(let batch, let outcome): return handle(.batchEnded(batch, outcome))
+        case .probed(let hasBlocks): return handle(.probed(hasUnallocatedBlocks: hasBlocks))
+        case .checkpointAnswered(let answer):
+            guard let error = answer.error else {
+                return handle(.checkpointWritten(ticket: answer.ticket))
+            }
+            listeners.post(.checkpointFailed(time: answer.time, message: "\(error)"))
+            return handle(.checkpointFailed(ticket: answer.ticket), underlying: error)
+        case .cleanedUp(let batch, let error):
+            if let error {
+                // The next clean-up covers it; until then old blocks and log files stay.
+                listeners.post(
+                    .checkpointFailed(
+                        time: batch, message: "old batches could not be released: \(error)"))
+            }
+            return handle(.cleanedUp)
+        case .drain(let mode, let reply):
+            drainReplies.append(reply)
+            return handle(.drain(mode))
+        case .stop:
+            isStopped = true
+            return handle(.stop)
+        }
+    }
+
+    /// Decides and performs; false when the loop is to end.
+    private func handle(
+        _ event: JobGeneratorMachine.Event, underlying: (any Error)? = nil
+    ) -> Bool {
+        let actions = machine?.handle(event, now: clock.now) ?? []
+        for action in actions {
+            switch action {
+            case .generate(let batch): worker.generate(batch)
+            case .reportLate(let batch, let delay):
+                listeners.post(.batchLate(time: batch, by: delay))
+            case .reportSkipped(let first, let count): reportSkipped(first, count)
+            case .writeCheckpoint(let checkpoint): write(checkpoint)
+            case .cleanUp(let batch, let keeping): worker.cleanUp(batch, keeping: keeping)
+            case .setAside(let batch): setAside(batch)
+            case .probe: worker.probe()
+            case .end:
+                reportLostCheckpoint(underlying)
+                return false
+            }
+        }
+        return true
+    }
+
+    private func reportSkipped(_ first: BatchTime, _ count: Int64) {
+        guard let grid else { return }
+        let now = clock.now
+        var batch = first
+        for _ in 0..<count {
+            listeners.post(.batchLate(time: batch, by: now - batch))
+            batch = grid.firstTime(after: batch)
+        }
+    }
+
+    private func write(_ checkpoint: JobGeneratorMachine.Checkpoint) {
+        guard let grid else { return }
+        checkpoints?.submit(
+            CheckpointRecord(
+                time: checkpoint.time, appName: configuration.appName, zeroTime: grid.zeroTime,
+                batchInterval: grid.period, fingerprint: worker.source.fingerprint,
+                pendingBatches: checkpoint.pending, isCompleted: checkpoint.isCompleted),
+            ticket: checkpoint.ticket)
+    }
+
+    private func setAside(_ batch: BatchTime) {
+        listeners.post(
+            .batchDeadLettered(
+                time: batch,
+                message: "more than \(configuration.maxFailedBatches) batches have failed; this "
+                    + "one will not be run again"))
+        worker.setAside(batch)
+    }
+
+    /// A drained stream whose last checkpoint was not kept would run batches again.
+    private func reportLostCheckpoint(_ underlying: (any Error)?) {
+        guard let machine, machine.isLastCheckpointLost, !drainReplies.isEmpty else { return }
+        errorSink(
+            StreamError(
+                .checkpointUnwritable,
+                "the final checkpoint could not be written; a restart runs batches again",
+                batchTime: machine.ledger.newest, underlying: underlying))
+    }
+}

@@ -1,0 +1,271 @@
+package import DStreamCore
+
+/// Decides when a batch is generated, when a checkpoint is written and what may be forgotten.
+///
+/// A value without clock, lock or suspension: it takes an event and returns what is to be done.
+///
+/// ```
+///             failure under .stop
+///   running ───────────────────────▶ halted
+///      │ drain                          │ drain
+///      ▼                                ▼
+///   finishing ─▶ probing ─┬─▶ finalBatch ─▶ settling ─▶ ended
+///      ▲                  ├───────────────────▲
+///      └── awaitingTick ◀─┘                        (stop: any ─▶ ended)
+/// ```
+package struct JobGeneratorMachine: Sendable {
+    private struct Generation {
+        let batch: BatchTime
+        /// Jobs may end before the news of their submission has come.
+        var earlyOutcome: JobSetOutcome?
+    }
+
+    /// Where the generator is.
+    package private(set) var phase = Phase.running
+    /// Which batches are not done.
+    package private(set) var ledger: BatchLedger
+    /// Whether the last checkpoint that was answered could not be written.
+    package private(set) var isLastCheckpointLost = false
+
+    private let configuration: JobGenerator.Configuration
+    private let interval: Duration
+    private var next: BatchTime
+    private var reruns: ArraySlice<BatchTime>
+    private var generation: Generation?
+    private var lastRequestedTicket = 0
+    private var lastAnsweredTicket = 0
+    /// Completed batches that may be cleaned up once the checkpoint with the ticket is durable.
+    private var completedNotDurable: [(ticket: Int, batch: BatchTime)] = []
+    private var isCleaningUp = false
+    private var nextCleanUp: BatchTime?
+    private let hasCheckpoints: Bool
+
+    /// Makes a machine that runs.
+    ///
+    /// - Parameters:
+    ///   - interval: the time between batches, more than 0.
+    ///   - firstBatch: the first batch to generate when due.
+    ///   - rerun: batches to generate before it, whatever the time.
+    ///   - hasCheckpoints: whether checkpoints are written.
+    package init(
+        _ configuration: JobGenerator.Configuration, interval: Duration, firstBatch: BatchTime,
+        rerun: [BatchTime], hasCheckpoints: Bool
+    ) {
+        self.configuration = configuration
+        self.interval = interval
+        self.hasCheckpoints = hasCheckpoints
+        ledger = BatchLedger(
+            pending: rerun, newest: firstBatch - interval,
+            failedMaximum: configuration.maxFailedBatches)
+        reruns = ledger.pending[...]
+        // A batch to be re-run is not generated once more when it is due.
+        next = max(firstBatch, (reruns.last ?? firstBatch - interval) + interval)
+    }
+
+    /// Takes an event.
+    ///
+    /// - Parameter now: the present time.
+    /// - Returns: what is to be done, in this order.
+    package mutating func handle(_ event: Event, now: BatchTime) -> [Action] {
+        if phase == .ended { return [] }
+        var actions: [Action] = []
+        switch event {
+        case .ticked: break
+        case .generated(let batch): actions = generationEnded(batch, hasFailed: false)
+        case .generationFailed(let batch): actions = generationEnded(batch, hasFailed: true)
+        case .batchEnded(let batch, let outcome): actions = batchEnded(batch, outcome)
+        case .probed(let hasBlocks): probed(hasBlocks)
+        case .checkpointWritten(let ticket): actions = checkpointWritten(ticket)
+        case .checkpointFailed(let ticket):
+            lastAnsweredTicket = max(lastAnsweredTicket, ticket)
+            isLastCheckpointLost = true
+        case .cleanedUp:
+            isCleaningUp = false
+            if let batch = nextCleanUp {
+                nextCleanUp = nil
+                actions = cleanUp(batch)
+            }
+        case .drain(let mode): beginDraining(mode, now)
+        case .stop:
+            phase = .ended
+            return [.end]
+        }
+        return actions + advance(now)
+    }
+}
+
+// Batches.
+extension JobGeneratorMachine {
+    /// Begins the next batch, or the next stage of draining, if it is time.
+    private mutating func advance(_ now: BatchTime) -> [Action] {
+        let isFree =
+            generation == nil && ledger.unfinished.count < max(1, configuration.maxQueuedBatches)
+        switch phase {
+        case .running:
+            return isFree ? takeDue(through: now, now) : []
+        case .draining(.finishing(let mode, let through)):
+            if hasDue(through: through) { return isFree ? takeDue(through: through, now) : [] }
+            if generation != nil { return [] }
+            phase = .draining(.probing(mode))
+            return [.probe]
+        case .draining(.awaitingTick):
+            guard hasDue(through: now) else { return [] }
+            phase = .draining(.finishing(.atDueTimes, through: now))
+            return advance(now)
+        case .draining(.finalBatch):
+            guard isFree else { return [] }
+            phase = .draining(.settling)
+            return begin(takeNext())
+        case .draining(.settling):
+            guard isSettled else { return [] }
+            phase = .ended
+            return [.end]
+        case .halted, .draining(.probing), .ended:
+            return []
+        }
+    }
+
+    private func hasDue(through limit: BatchTime) -> Bool { !reruns.isEmpty || next <= limit }
+
+    private mutating func takeDue(through limit: BatchTime, _ now: BatchTime) -> [Action] {
+        if let batch = reruns.popFirst() { return begin(batch) }
+        guard next <= limit else { return [] }
+        var actions: [Action] = []
+        if configuration.lateBatches == .skip {
+            // Only the newest of those due is generated; it takes the blocks of the others.
+            let count = (limit - next).milliseconds / max(1, interval.milliseconds)
+            if count > 0 {
+                actions.append(.reportSkipped(from: next, count: count))
+                next = next + .milliseconds(interval.milliseconds.saturatingMultiply(count))
+            }
+        }
+        let batch = takeNext()
+        // By a whole interval: its successor is due as well.
+        if now - batch >= interval { actions.append(.reportLate(batch, by: now - batch)) }
+        return actions + begin(batch)
+    }
+
+    private mutating func takeNext() -> BatchTime {
+        defer { next = next + interval }
+        return next
+    }
+
+    private mutating func begin(_ batch: BatchTime) -> [Action] {
+        generation = Generation(batch: batch)
+        ledger.begin(batch)
+        return [.generate(batch)]
+    }
+
+    private mutating func generationEnded(_ batch: BatchTime, hasFailed: Bool) -> [Action] {
+        guard let ended = generation, ended.batch == batch else {
+            preconditionFailure("generation of \(batch) ended in \(phase) without having begun")
+        }
+        generation = nil
+        if hasFailed {
+            let actions = fail(batch)
+            return actions + requestCheckpoint()
+        }
+        var actions = requestCheckpoint()
+        if let outcome = ended.earlyOutcome { actions += batchEnded(batch, outcome) }
+        return actions
+    }
+
+    private mutating func batchEnded(_ batch: BatchTime, _ outcome: JobSetOutcome) -> [Action] {
+        if generation?.batch == batch {
+            // The checkpoint of its generation comes first.
+            generation?.earlyOutcome = outcome
+            return []
+        }
+        switch outcome {
+        case .completed:
+            ledger.complete(batch)
+            guard hasCheckpoints else { return cleanUp(batch) }
+            let actions = requestCheckpoint()
+            completedNotDurable.append((lastRequestedTicket, batch))
+            return actions
+        case .failed:
+            return fail(batch)
+        case .notRun:
+            ledger.leave(batch)
+            halt()
+            return []
+        }
+    }
+
+    private mutating func fail(_ batch: BatchTime) -> [Action] {
+        if configuration.failurePolicy == .stop { halt() }
+        return ledger.fail(batch).map { [.setAside($0)] } ?? []
+    }
+
+    private mutating func halt() {
+        switch phase {
+        case .running: phase = .halted
+        case .draining: phase = .draining(.settling)
+        case .halted, .ended: break
+        }
+    }
+}
+
+// Checkpoints and what follows them.
+extension JobGeneratorMachine {
+    private mutating func requestCheckpoint() -> [Action] {
+        guard hasCheckpoints else { return [] }
+        lastRequestedTicket += 1
+        return [
+            .writeCheckpoint(
+                Checkpoint(
+                    ticket: lastRequestedTicket, time: ledger.newest, pending: ledger.pending,
+                    isCompleted: ledger.isNewestCompleted))
+        ]
+    }
+
+    private mutating func checkpointWritten(_ ticket: Int) -> [Action] {
+        lastAnsweredTicket = max(lastAnsweredTicket, ticket)
+        isLastCheckpointLost = false
+        let durable = completedNotDurable.prefix { $0.ticket <= ticket }
+        completedNotDurable.removeFirst(durable.count)
+        guard let batch = durable.map(\.batch).max() else { return [] }
+        return cleanUp(batch)
+    }
+
+    private mutating func cleanUp(_ batch: BatchTime) -> [Action] {
+        if isCleaningUp {
+            // Cleaning up for the later one does it for both.
+            nextCleanUp = max(batch, nextCleanUp ?? batch)
+            return []
+        }
+        isCleaningUp = true
+        return [.cleanUp(batch, keeping: ledger.pending.first)]
+    }
+}
+
+// Draining.
+extension JobGeneratorMachine {
+    private mutating func beginDraining(_ mode: JobGenerator.DrainMode, _ now: BatchTime) {
+        switch phase {
+        case .running: phase = .draining(.finishing(mode, through: now))
+        case .halted: phase = .draining(.settling)
+        // Asked again, and in more of a hurry.
+        case .draining(.finishing(_, let through)) where mode == .now:
+            phase = .draining(.finishing(.now, through: through))
+        case .draining(.probing) where mode == .now: phase = .draining(.probing(.now))
+        case .draining(.awaitingTick) where mode == .now: phase = .draining(.finalBatch)
+        case .draining, .ended: break
+        }
+    }
+
+    private mutating func probed(_ hasUnallocatedBlocks: Bool) {
+        guard case .draining(.probing(let mode)) = phase else { return }
+        guard hasUnallocatedBlocks else {
+            phase = .draining(.settling)
+            return
+        }
+        phase = .draining(mode == .now ? .finalBatch : .awaitingTick)
+    }
+
+    /// Whether nothing is under way any more.
+    private var isSettled: Bool {
+        generation == nil && ledger.unfinished.isEmpty && !isCleaningUp
+            && lastAnsweredTicket == lastRequestedTicket
+    }
+}

@@ -1,0 +1,25 @@
+public import DStreamCore
+
+/// What the generator makes batches from: the graph of streams.
+///
+/// ## Ordering
+/// Batches are generated one at a time, and never while old ones are being cleared.
+public protocol JobSource: Sendable {
+    /// Describes the graph: equal for the same program.
+    var fingerprint: String { get }
+
+    /// The age at which the blocks of a batch may go.
+    var inputRememberDuration: Duration { get }
+
+    /// Makes the jobs of one batch: one for each output operation that has an RDD.
+    ///
+    /// - Throws: what the first failing operator throws; the batch has no jobs then.
+    func generateJobs(
+        at time: BatchTime, _ context: GenerationContext
+    ) async throws -> [OutputJob]
+
+    /// Forgets what no later batch needs once the batch at `time` is done.
+    func clearMetadata(_ time: BatchTime)
+}
+
+extension DStreamGraph: JobSource {}

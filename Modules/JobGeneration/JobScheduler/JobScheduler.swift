@@ -1,0 +1,237 @@
+public import DStreamCore
+
+/// Runs job sets in the order of their batches, and tells listeners how they go.
+///
+/// All outputs of a batch are run, also after one of them failed. A batch with a failed output is
+/// never done: it stays among ``pendingBatches``, its error goes to the error sink, and under
+/// ``FailurePolicy/stop`` no later batch starts.
+///
+/// ## Ordering
+/// Jobs start first in, first out: sets in the order of submission, jobs in declaration order, at most
+/// `concurrentJobs` at once. Events of a batch come in Spark's order: submitted, started, each
+/// operation started and completed, completed. A set without jobs has no events and is done at once.
+///
+/// ## Isolation
+/// ``run()`` owns every job; leaving it means all have ended. The other methods may be called from any
+/// task.
+///
+/// ## Cancellation
+/// Cancelling the task of ``run()`` cancels the jobs; their batches stay pending.
+public actor JobScheduler: JobQueue {
+    /// How a scheduler works.
+    public struct Configuration: Sendable, Hashable {
+        /// How many jobs run at once, 1 or more. With more than 1, outputs of a batch, and batches,
+        /// overlap.
+        public var concurrentJobs: Int
+        /// Whether later batches start after one has failed.
+        public var failurePolicy: FailurePolicy
+
+        /// Makes a configuration.
+        public init(concurrentJobs: Int = 1, failurePolicy: FailurePolicy = .stop) {
+            self.concurrentJobs = concurrentJobs
+            self.failurePolicy = failurePolicy
+        }
+    }
+
+    /// How many batches are where.
+    public struct Statistics: Sendable, Hashable {
+        /// Submitted, no job has started.
+        public var queuedBatches: Int
+        /// Some job has started, not all have ended.
+        public var runningBatches: Int
+        /// Done since the start, those without jobs included.
+        public var completedBatches: Int
+        /// Ended with a failed output since the start.
+        public var failedBatches: Int
+    }
+
+    private enum Message: Sendable {
+        case submit(JobSet, at: BatchTime, onEnd: @Sendable (JobSetOutcome) -> Void)
+        case jobEnded(Job, error: (any Error)?)
+        case setAside(BatchTime)
+        case stop
+    }
+
+    private let clock: any StreamClock
+    private let listeners: ListenerBus
+    private let errorSink: @Sendable (StreamError) -> Void
+    private nonisolated let mailbox: Mailbox<Message>
+    private nonisolated let rates = Mailbox<Rate>(capacity: 1)
+
+    private var machine: JobSchedulerMachine
+    private var backPressure: BackPressure?
+    private var onEnd: [BatchTime: @Sendable (JobSetOutcome) -> Void] = [:]
+    private var wasRun = false
+
+    /// Makes a scheduler; nothing happens before ``run()``.
+    ///
+    /// - Parameters:
+    ///   - backPressure: who turns batches into rates; nil: nobody.
+    ///   - errorSink: takes the errors of failed outputs, from any thread.
+    public init(
+        _ configuration: Configuration = Configuration(), clock: any StreamClock,
+        listeners: ListenerBus, backPressure: BackPressure? = nil,
+        errorSink: @escaping @Sendable (StreamError) -> Void
+    ) {
+        self.init(
+            configuration, clock: clock, listeners: listeners, backPressure: backPressure,
+            mailboxCapacity: 16, errorSink: errorSink)
+    }
+
+    /// Makes a scheduler with a given room for submissions, 1 or more.
+    package init(
+        _ configuration: Configuration, clock: any StreamClock, listeners: ListenerBus,
+        backPressure: BackPressure?, mailboxCapacity: Int,
+        errorSink: @escaping @Sendable (StreamError) -> Void
+    ) {
+        self.clock = clock
+        self.listeners = listeners
+        self.errorSink = errorSink
+        self.backPressure = backPressure
+        mailbox = Mailbox(capacity: mailboxCapacity)
+        machine = JobSchedulerMachine(
+            concurrentJobs: configuration.concurrentJobs,
+            failurePolicy: configuration.failurePolicy)
+    }
+
+    /// Runs jobs until the scheduler is stopped and its last job has ended, or the task is cancelled.
+    ///
+    /// - Precondition: it was not called before.
+    public func run() async {
+        precondition(!wasRun, "a JobScheduler runs once")
+        wasRun = true
+        await withDiscardingTaskGroup { group in
+            if let backPressure {
+                group.addTask { [self] in await publishRates(to: backPressure.controller) }
+                for rate in backPressure.initialRates { publish(rate) }
+            }
+            while machine.phase != .ended, let message = await mailbox.next() {
+                for job in take(message) {
+                    group.addTask { [mailbox] in await Self.run(job, mailbox) }
+                }
+            }
+            rates.finish()
+            if machine.phase != .ended { group.cancelAll() }
+        }
+        // Jobs that ended nevertheless, after the loop, count as what they are.
+        for message in mailbox.close() { _ = take(message) }
+        _ = perform(machine.end(), error: nil)
+    }
+
+    /// Takes a set to be run; waits only while the mailbox is full.
+    ///
+    /// - Throws: `CancellationError`, or when ``run()`` has ended.
+    public nonisolated func submit(
+        _ jobSet: JobSet, onEnd: @escaping @Sendable (JobSetOutcome) -> Void
+    ) async throws {
+        try await mailbox.send(.submit(jobSet, at: clock.now, onEnd: onEnd))
+    }
+
+    /// No longer lists a failed batch as pending.
+    public nonisolated func setAside(_ batch: BatchTime) async {
+        mailbox.post(.setAside(batch))
+    }
+
+    /// Starts no further job; ``run()`` ends when those that run have ended.
+    public nonisolated func stop() {
+        mailbox.post(.stop)
+    }
+
+    /// Stops at a deadline: starts no further job and reports those still running as an error.
+    ///
+    /// Jobs that never return keep ``run()`` from ending until the engine abandons them.
+    ///
+    /// - Parameter reason: what the deadline was for, in words.
+    /// - Returns: the operations that run, oldest batch first.
+    @discardableResult
+    public func abandon(reason: String) -> [OutputOperationInfo] {
+        let running = machine.runningOperations
+        let statistics = machine.statistics
+        mailbox.post(.stop)
+        if statistics.queuedBatches + statistics.runningBatches == 0 { return [] }
+        let operations = running.map { info in
+            "output operation \(info.id) (\(info.description)) of batch \(info.batchTime)"
+        }
+        let waiting = "\(statistics.queuedBatches) batches were waiting"
+        errorSink(
+            StreamError(
+                .drainIncomplete,
+                ([reason, waiting] + operations.map { "still running: \($0)" })
+                    .joined(separator: "; "),
+                batchTime: running.first?.batchTime, outputOperation: running.first?.id))
+        return running
+    }
+
+    /// Batches submitted and not done, ascending: waiting, running, failed or never run.
+    public var pendingBatches: [BatchTime] { machine.pendingBatches }
+
+    /// How many batches are where.
+    public var statistics: Statistics { machine.statistics }
+
+    private static func run(_ job: Job, _ mailbox: Mailbox<Message>) async {
+        do {
+            try await job.run()
+            mailbox.post(.jobEnded(job, error: nil))
+        } catch {
+            // A job cut short by cancellation did not fail; its batch is pending all the same.
+            if Task.isCancelled { return }
+            mailbox.post(.jobEnded(job, error: error))
+        }
+    }
+
+    private nonisolated func publish(_ rate: Rate) {
+        rates.postCoalescing(rate, key: rate.stream.rawValue)
+    }
+
+    /// Hands rates on, so that a slow receiver never holds up jobs.
+    private nonisolated func publishRates(to controller: any RateController) async {
+        while let rate = await rates.next() {
+            await controller.updateRate(rate.elementsPerSecond, of: rate.stream)
+            listeners.post(
+                .rateUpdated(stream: rate.stream, elementsPerSecond: rate.rounded))
+        }
+    }
+}
+
+extension JobScheduler {
+    /// Decides and performs; returns the jobs to start.
+    private func take(_ message: Message) -> [Job] {
+        switch message {
+        case .submit(let jobSet, let time, let hear):
+            onEnd[jobSet.time] = hear
+            return perform(machine.handle(.submitted(jobSet, at: time), now: clock.now), error: nil)
+        case .jobEnded(let job, let error):
+            let event = JobSchedulerMachine.Event.jobEnded(
+                batch: job.batchTime, outputOperation: job.output.outputOperation,
+                failure: error.map { FailureCause($0).text })
+            return perform(
+                machine.handle(event, now: clock.now),
+                error: error.map { StreamError.output(of: job, $0) })
+        case .setAside(let batch):
+            return perform(machine.handle(.setAside(batch), now: clock.now), error: nil)
+        case .stop:
+            return perform(machine.handle(.stop, now: clock.now), error: nil)
+        }
+    }
+
+    private func perform(
+        _ actions: [JobSchedulerMachine.Action], error: StreamError?
+    ) -> [Job] {
+        var jobs: [Job] = []
+        for action in actions {
+            switch action {
+            case .post(let event): listeners.post(event)
+            case .start(let job): jobs.append(job)
+            case .reportFailure:
+                if let error { errorSink(error) }
+            case .ended(let batch, let outcome, let info):
+                if outcome == .completed, let info {
+                    for rate in backPressure?.rates(after: info) ?? [] { publish(rate) }
+                }
+                onEnd.removeValue(forKey: batch)?(outcome)
+            case .end: break
+            }
+        }
+        return jobs
+    }
+}

@@ -1,0 +1,250 @@
+package import DStreamCore
+
+/// Decides which job runs next and what listeners hear: the batches of a scheduler.
+///
+/// A value without clock, lock or suspension: it takes an event and returns what is to be done.
+///
+/// ```
+///   running ──(failure under .stop)──▶ halted
+///      └──────────(stop)──────────▶ stopping ─▶ ended      (stop: halted ─▶ stopping)
+/// ```
+package struct JobSchedulerMachine: Sendable {
+    /// Where the scheduler is in its life.
+    package enum Phase: Sendable, Hashable {
+        /// Job sets are taken and run. Can transition to: halted, stopping.
+        case running
+        /// A batch failed under `.stop`: no later batch starts, those started end. Can transition to:
+        /// stopping.
+        case halted
+        /// No job starts any more, those running end. Can transition to: ended.
+        case stopping
+        /// Over; later events are ignored.
+        case ended
+    }
+
+    /// Something that happened.
+    package enum Event: Sendable {
+        /// A job set came, at the time it was handed over.
+        case submitted(JobSet, at: BatchTime)
+        /// A job ended; the text says why it failed.
+        case jobEnded(batch: BatchTime, outputOperation: Int, failure: String?)
+        /// A failed batch is set aside for good.
+        case setAside(BatchTime)
+        /// No further job is to start.
+        case stop
+    }
+
+    /// Something to be done.
+    package enum Action: Sendable {
+        /// Tell the listeners.
+        case post(StreamEvent)
+        /// Run a job; answered by `jobEnded`.
+        case start(Job)
+        /// Report the error of the job that just ended.
+        case reportFailure
+        /// Tell the submitter how the set ended; the facts are there when its jobs were run.
+        case ended(BatchTime, JobSetOutcome, BatchInfo?)
+        /// Leave the loop.
+        case end
+    }
+
+    private struct Entry {
+        let jobSet: JobSet
+        let submissionTime: BatchTime
+        var startTime: BatchTime?
+        var startedCount = 0
+        var endedCount = 0
+        var operations: [Int: OutputOperationInfo]
+
+        var isStarted: Bool { startedCount > 0 }
+        var hasFailed: Bool { operations.values.contains { $0.failureReason != nil } }
+
+        func info(endTime: BatchTime? = nil) -> BatchInfo {
+            BatchInfo(
+                batchTime: jobSet.time, streamIDToInputInfo: jobSet.inputInfo,
+                submissionTime: submissionTime, processingStartTime: startTime,
+                processingEndTime: endTime, outputOperationInfos: operations)
+        }
+    }
+
+    /// Where the scheduler is.
+    package private(set) var phase = Phase.running
+    private let concurrentJobs: Int
+    private let failurePolicy: FailurePolicy
+    /// Sets that have not ended, in the order of their submission.
+    private var entries: [Entry] = []
+    /// Batches that ended without being done.
+    private var undone: Set<BatchTime> = []
+    private var runningCount = 0
+    private var completedCount = 0
+    private var failedCount = 0
+
+    /// Makes a machine that runs.
+    ///
+    /// - Parameter concurrentJobs: how many jobs run at once; fewer than 1 count as 1.
+    package init(concurrentJobs: Int, failurePolicy: FailurePolicy) {
+        self.concurrentJobs = max(1, concurrentJobs)
+        self.failurePolicy = failurePolicy
+    }
+
+    /// Takes an event.
+    ///
+    /// - Parameter now: the present time.
+    /// - Returns: what is to be done, in this order.
+    package mutating func handle(_ event: Event, now: BatchTime) -> [Action] {
+        if phase == .ended {
+            // The submitter is told even now, so that it does not wait for ever.
+            guard case .submitted(let jobSet, _) = event else { return [] }
+            return refuse(jobSet.time)
+        }
+        switch event {
+        case .submitted(let jobSet, let time): return submitted(jobSet, time) + startJobs(now)
+        case .jobEnded(let batch, let number, let failure):
+            return jobEnded(batch, number, failure, now) + startJobs(now) + endIfIdle()
+        case .setAside(let batch):
+            undone.remove(batch)
+            return []
+        case .stop:
+            phase = .stopping
+            return dropQueued() + endIfIdle()
+        }
+    }
+
+    private mutating func submitted(_ jobSet: JobSet, _ time: BatchTime) -> [Action] {
+        guard phase == .running else { return refuse(jobSet.time) }
+        precondition(
+            !entries.contains { $0.jobSet.time == jobSet.time },
+            "batch \(jobSet.time) was submitted again before it ended")
+        if jobSet.jobs.isEmpty {
+            completedCount += 1
+            return [.ended(jobSet.time, .completed, nil)]
+        }
+        var operations: [Int: OutputOperationInfo] = [:]
+        for job in jobSet.jobs { operations[job.output.outputOperation] = job.info() }
+        let entry = Entry(jobSet: jobSet, submissionTime: time, operations: operations)
+        entries.append(entry)
+        return [.post(.batchSubmitted(entry.info()))]
+    }
+
+    /// Starts jobs, first in, first out over all sets, while there is room.
+    private mutating func startJobs(_ now: BatchTime) -> [Action] {
+        guard phase == .running || phase == .halted else { return [] }
+        var actions: [Action] = []
+        while runningCount < concurrentJobs,
+            let index = entries.firstIndex(where: { $0.startedCount < $0.jobSet.jobs.count })
+        {
+            let job = entries[index].jobSet.jobs[entries[index].startedCount]
+            entries[index].startedCount += 1
+            runningCount += 1
+            if entries[index].startTime == nil {
+                entries[index].startTime = now
+                actions.append(.post(.batchStarted(entries[index].info())))
+            }
+            let info = job.info(startTime: now)
+            entries[index].operations[info.id] = info
+            actions += [.post(.outputOperationStarted(info)), .start(job)]
+        }
+        return actions
+    }
+
+    private mutating func jobEnded(
+        _ batch: BatchTime, _ number: Int, _ failure: String?, _ now: BatchTime
+    ) -> [Action] {
+        guard let index = entries.firstIndex(where: { $0.jobSet.time == batch }),
+            let started = entries[index].operations[number], started.startTime != nil,
+            started.endTime == nil
+        else { preconditionFailure("output operation \(number) of \(batch) ended unstarted") }
+        runningCount -= 1
+        entries[index].endedCount += 1
+        let info = started.ended(at: now, failure)
+        entries[index].operations[number] = info
+        var actions: [Action] = [.post(.outputOperationCompleted(info))]
+        let isDone = entries[index].endedCount == entries[index].jobSet.jobs.count
+        if isDone { actions.append(.post(.batchCompleted(entries[index].info(endTime: now)))) }
+        if failure != nil { actions.append(.reportFailure) }
+        if isDone {
+            let entry = entries.remove(at: index)
+            let outcome: JobSetOutcome = entry.hasFailed ? .failed : .completed
+            if outcome == .failed {
+                failedCount += 1
+                undone.insert(batch)
+            } else {
+                completedCount += 1
+            }
+            actions.append(.ended(batch, outcome, entry.info(endTime: now)))
+        }
+        if failure != nil, failurePolicy == .stop, phase == .running {
+            phase = .halted
+            actions += dropQueued()
+        }
+        return actions
+    }
+
+    /// Lets go of the sets of which no job has started.
+    private mutating func dropQueued() -> [Action] {
+        let dropped = entries.filter { !$0.isStarted }.map(\.jobSet.time)
+        entries.removeAll { !$0.isStarted }
+        return dropped.flatMap { refuse($0) }
+    }
+
+    private mutating func refuse(_ batch: BatchTime) -> [Action] {
+        undone.insert(batch)
+        return [.ended(batch, .notRun, nil)]
+    }
+
+    private mutating func endIfIdle() -> [Action] {
+        guard phase == .stopping, runningCount == 0 else { return [] }
+        return end()
+    }
+
+    /// Ends whatever is under way: nobody will hear of the jobs that run.
+    ///
+    /// - Returns: what is to be done; nothing when the machine has ended already.
+    package mutating func end() -> [Action] {
+        if phase == .ended { return [] }
+        phase = .ended
+        let left = entries.map(\.jobSet.time)
+        entries = []
+        runningCount = 0
+        return left.flatMap { refuse($0) } + [.end]
+    }
+}
+
+extension JobSchedulerMachine {
+    /// Batches submitted and not done, ascending: waiting, running, failed or never run.
+    package var pendingBatches: [BatchTime] {
+        undone.union(entries.map(\.jobSet.time)).sorted()
+    }
+
+    /// How many batches are where.
+    package var statistics: JobScheduler.Statistics {
+        let running = entries.count { $0.isStarted }
+        return JobScheduler.Statistics(
+            queuedBatches: entries.count - running, runningBatches: running,
+            completedBatches: completedCount, failedBatches: failedCount)
+    }
+
+    /// The output operations that run at this moment, oldest batch first.
+    package var runningOperations: [OutputOperationInfo] {
+        entries.flatMap { entry in
+            entry.operations.values
+                .filter { $0.startTime != nil && $0.endTime == nil }.sorted { $0.id < $1.id }
+        }
+    }
+}
+
+extension Job {
+    fileprivate func info(startTime: BatchTime? = nil) -> OutputOperationInfo {
+        OutputOperationInfo(
+            batchTime: batchTime, id: output.outputOperation, name: output.site.name,
+            description: "\(output.site)", startTime: startTime)
+    }
+}
+
+extension OutputOperationInfo {
+    fileprivate func ended(at time: BatchTime, _ failure: String?) -> OutputOperationInfo {
+        OutputOperationInfo(
+            batchTime: batchTime, id: id, name: name, description: description,
+            startTime: startTime, endTime: time, failureReason: failure)
+    }
+}

@@ -1,0 +1,180 @@
+public import BatchEngine
+public import DStreamCore
+public import JobGeneration
+public import ReceiverRuntime
+internal import Synchronization
+
+/// The one entry: declares streams, starts them, waits for their end.
+///
+/// ```swift
+/// let ssc = StreamingContext(appName: "NetworkWordCount", batchInterval: .seconds(1))
+/// let counts = ssc.socketTextStream("localhost", port: 9999)
+///     .flatMap { $0.words() }
+///     .map { ($0, 1) }
+///     .reduceByKey(+)
+/// counts.print()
+///
+/// try await ssc.start()
+/// try await ssc.awaitTermination()
+/// ```
+///
+/// A context goes from initialized to active to stopped and never back. Any number of contexts
+/// can run in a process.
+///
+/// ## Isolation
+/// All methods are callable from any task.
+public final class StreamingContext: Sendable {
+    /// Where a context is in its life.
+    public enum State: String, Sendable, Hashable, CustomStringConvertible {
+        /// Streams can be declared. Can transition to: active, stopped.
+        case initialized = "INITIALIZED"
+        /// Batches run. Can transition to: stopped.
+        case active = "ACTIVE"
+        /// Over for good.
+        case stopped = "STOPPED"
+
+        /// Spark's name of the state.
+        public var description: String { rawValue }
+    }
+
+    /// What runs the work.
+    public enum EngineSelection: Sendable {
+        /// Threads of this process; nil slots: one per core.
+        case localSlots(Int?)
+        /// An engine of the caller's, which the context does not shut down.
+        case custom(any ExecutionEngine)
+
+        /// Threads of this process, Spark's `local[N]` (`local[*]` without a number).
+        public static func local(slots: Int? = nil) -> EngineSelection { .localSlots(slots) }
+    }
+
+    /// The parts a context is built from, each with its default.
+    public struct Components: Sendable {
+        /// What tells the time.
+        public var clock: any StreamClock = SystemStreamClock()
+        /// Where diagnostics go; quiet by default.
+        public var logger: any DiagnosticLogger = SilentDiagnosticLogger()
+        /// Where `print()` writes.
+        public var standardOutput: @Sendable (String) -> Void = { text in
+            StandardOutput.write(text)
+        }
+        /// Where received blocks go; nil: the engine's block store.
+        public var receivedBlockHandler: (any ReceivedBlockHandler)?
+        /// Where checkpoints go; nil: memory, once a directory is set.
+        public var checkpointStore: (any CheckpointStore)?
+
+        /// The defaults.
+        public init() {}
+    }
+
+    enum Life {
+        case initialized
+        case active(Runtime)
+        case stopping(Runtime)
+        case stopped
+    }
+
+    /// The application's name, for people and checkpoints.
+    public let appName: String
+    /// The time between batches.
+    public let batchInterval: Duration
+    /// The configuration the context was made with.
+    public let configuration: Configuration
+    /// The streams declared on this context.
+    public let graph: DStreamGraph
+    /// Makes RDDs on the context's engine: the role of Spark's `sparkContext`.
+    public let batchContext: BatchContext
+    let components: Components
+    let ownsEngine: Bool
+    let listeners = ListenerBus()
+    let termination = Termination()
+    let registrations = Mutex<[ReceiverRegistration]>([])
+    let life = Mutex<Life>(.initialized)
+    private let errors = Mutex<[StreamError]>([])
+
+    /// Makes a context; nothing runs before ``start()``.
+    ///
+    /// - Parameters:
+    ///   - batchInterval: whole milliseconds, more than 0; reported by ``start()`` otherwise.
+    ///   - engine: what runs the work; threads of this process, one per core, by default.
+    public init(
+        appName: String, batchInterval: Duration, engine: EngineSelection = .local(),
+        configuration: Configuration = Configuration(), components: Components = Components()
+    ) {
+        self.appName = appName
+        self.batchInterval = batchInterval
+        self.configuration = configuration
+        self.components = components
+        graph = DStreamGraph(batchInterval: batchInterval)
+        let chosen: any ExecutionEngine
+        switch engine {
+        case .localSlots(let slots):
+            chosen = LocalEngine(LocalEngine.Configuration(slots: slots))
+            ownsEngine = true
+        case .custom(let engine):
+            chosen = engine
+            ownsEngine = false
+        }
+        batchContext = BatchContext(
+            engine: chosen, maxTaskFailures: configuration.maxTaskFailures,
+            defaultParallelism: configuration.defaultParallelism)
+        graph.onLateProblem { [termination, errors] problem in
+            errors.withLock { $0.append(problem) }
+            termination.fail(problem)
+        }
+        if let directory = configuration.checkpointDirectory { checkpoint(directory) }
+    }
+
+    /// Where the context is in its life.
+    public var state: State {
+        life.withLock { life in
+            switch life {
+            case .initialized: .initialized
+            case .active, .stopping: .active
+            case .stopped: .stopped
+            }
+        }
+    }
+
+    /// The errors of batches, receivers and late declarations so far, in order.
+    public var reportedErrors: [StreamError] { errors.withLock { $0 } }
+
+    /// Adds a listener; one that was added already is not added again.
+    public func addStreamingListener(_ listener: any StreamingListener) { listeners.add(listener) }
+
+    /// Removes a listener.
+    public func removeStreamingListener(_ listener: any StreamingListener) {
+        listeners.remove(listener)
+    }
+
+    /// Remembers the RDDs of all streams for at least `duration`; can be set once.
+    public func remember(_ duration: Duration, file: String = #fileID, line: UInt = #line) {
+        graph.remember(duration, at: OperatorSite("remember", file: file, line: line))
+    }
+
+    /// Sets the directory for checkpoints and checks that it can be written.
+    ///
+    /// Until checkpoints on disk arrive, they are kept in memory: a restart finds nothing. A
+    /// directory that cannot be written is reported by ``start()``.
+    public func checkpoint(_ directory: String, file: String = #fileID, line: UInt = #line) {
+        let site = OperatorSite("checkpoint", file: file, line: line)
+        do {
+            try CheckpointDirectory.prepare(directory)
+            graph.setCheckpointDirectory(true)
+            components.logger.log(
+                level: .warning,
+                "checkpoints are kept in memory in this version; a restart starts afresh")
+        } catch {
+            graph.record(
+                StreamError(
+                    .checkpointUnwritable, "the checkpoint directory cannot be used: \(error)",
+                    site: site))
+        }
+    }
+
+    /// Notes an error and lets waiters throw it.
+    func report(_ error: StreamError) {
+        errors.withLock { $0.append(error) }
+        termination.fail(error)
+    }
+}

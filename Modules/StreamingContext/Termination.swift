@@ -1,0 +1,79 @@
+internal import DStreamCore
+internal import Synchronization
+
+/// The end of a context: waited for by any number of tasks.
+final class Termination: Sendable {
+    private enum Outcome {
+        case failed(any Error)
+        case ended
+    }
+    private struct State {
+        var outcome: Outcome?
+        var waiters: [Int: CheckedContinuation<Void, any Error>] = [:]
+        var cancelled: Set<Int> = []
+        var next = 0
+    }
+
+    private let state = Mutex(State())
+
+    /// Lets waiters throw `error`; the first error is kept.
+    func fail(_ error: any Error) { settle(.failed(error)) }
+
+    /// Lets waiters return, unless there was an error.
+    func end() { settle(.ended) }
+
+    /// The first error.
+    var error: (any Error)? {
+        state.withLock { state in
+            if case .failed(let error)? = state.outcome { error } else { nil }
+        }
+    }
+
+    private func settle(_ outcome: Outcome) {
+        let waiters: [CheckedContinuation<Void, any Error>] = state.withLock { state in
+            if case .failed? = state.outcome { return [] }
+            state.outcome = outcome
+            defer { state.waiters = [:] }
+            return Array(state.waiters.values)
+        }
+        for waiter in waiters { waiter.resume(with: Self.result(outcome)) }
+    }
+
+    private static func result(_ outcome: Outcome) -> Result<Void, any Error> {
+        switch outcome {
+        case .failed(let error): .failure(error)
+        case .ended: .success(())
+        }
+    }
+
+    /// Waits for the end.
+    ///
+    /// - Throws: the first error, or `CancellationError`.
+    func wait() async throws {
+        let number = state.withLock { state in
+            state.next += 1
+            return state.next
+        }
+        try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in
+                let ready: Result<Void, any Error>? = state.withLock { state in
+                    if let outcome = state.outcome { return Self.result(outcome) }
+                    if state.cancelled.remove(number) != nil {
+                        return .failure(CancellationError())
+                    }
+                    state.waiters[number] = continuation
+                    return nil
+                }
+                if let ready { continuation.resume(with: ready) }
+            }
+        } onCancel: {
+            let waiter = state.withLock { state in
+                let waiter = state.waiters.removeValue(forKey: number)
+                if waiter == nil { state.cancelled.insert(number) }
+                return waiter
+            }
+            waiter?.resume(throwing: CancellationError())
+        }
+        state.withLock { _ = $0.cancelled.remove(number) }
+    }
+}

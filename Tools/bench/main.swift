@@ -1,0 +1,28 @@
+import StreamingContext
+
+// The benchmark program: bench WORKLOAD key=value ...
+// Prints one line RESULT {...}; Docs/Performance/README.md tells the workloads and how to run them.
+
+let arguments = Array(CommandLine.arguments.dropFirst())
+let values = Arguments(arguments.dropFirst())
+do {
+    switch arguments.first {
+    case "w1a": try await WordCountFromMemory.run(values)
+    case "w1b": try await WordCountFromTCP.run(values)
+    case "w4": try await Latency.run(values)
+    case "w5": try await Footprint.run(values)
+    default:
+        throw BenchError("usage: bench w1a|w1b|w4|w5 key=value ...")
+    }
+} catch {
+    print("bench: \(error)")
+    throw error
+}
+
+/// Prints the line that the benchmark kit reads.
+func printResult(_ fields: KeyValuePairs<String, Any>) {
+    let text = fields.map { key, value in
+        value is String ? "\"\(key)\":\"\(value)\"" : "\"\(key)\":\(value)"
+    }
+    print("RESULT {\(text.joined(separator: ","))}")
+}
