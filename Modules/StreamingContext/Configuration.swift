@@ -16,15 +16,16 @@ extension StreamingContext {
         /// What follows when an output operation or the generation of a batch fails.
         public var failurePolicy = FailurePolicy.stop
         /// What becomes of batches whose time passed before they could be generated.
-        public var lateBatches = LateBatchPolicy.generate
+        public var lateBatches = JobGenerator.LateBatches.generate
         /// Batches that may wait for their jobs; generation waits beyond, at least 1.
         public var queuedBatchMaximum = 1000
-        /// How receivers gather, bound and restart.
-        public var receiver = ReceiverConfiguration()
-        /// Bytes of received blocks that may be stored; `store` suspends beyond.
-        public var storedBlockByteMaximum = 512 << 20
+        /// How receivers gather, bound and restart; ``blockInterval`` takes the place of its own.
+        public var receiver = ReceiverConfiguration(batchInterval: .milliseconds(200))
+        /// How long a receiver gathers before it cuts a block; nil: the shorter of 200 ms and the
+        /// batch interval.
+        public var blockInterval: Duration?
         /// How receiving adapts to processing.
-        public var backpressure = BackpressureConfiguration()
+        public var backpressure = Backpressure()
         /// How long a graceful stop may take; nil: ten batch intervals.
         public var gracefulStopTimeout: Duration?
         /// Whether ``StreamingContext/run()`` drains when it is cancelled; otherwise it ends at
@@ -41,6 +42,27 @@ extension StreamingContext {
         /// Makes the defaults.
         public init() {}
 
+        /// How receiving adapts to processing.
+        public struct Backpressure: Sendable, Hashable {
+            /// Whether rates follow what the batches can process.
+            public var isEnabled = false
+            /// The rate before the first estimate, in records per second and receiver; nil: the
+            /// receivers' highest.
+            public var initialRate: Double?
+            /// The weights of the estimator.
+            public var pid = PIDRateEstimator.Configuration()
+
+            /// Spark's defaults: off.
+            public init() {}
+        }
+
+        /// The receivers' configuration for batches of some length.
+        func receiver(batchInterval: Duration) -> ReceiverConfiguration {
+            var result = receiver
+            result.blockInterval = blockInterval ?? min(.milliseconds(200), batchInterval)
+            return result
+        }
+
         /// What cannot work, in words; empty when all is well.
         func problems() -> [StreamError] {
             var problems: [StreamError] = []
@@ -48,7 +70,6 @@ extension StreamingContext {
                 ("maxTaskFailures", maxTaskFailures), ("concurrentJobs", concurrentJobs),
                 ("queuedBatchMaximum", queuedBatchMaximum),
                 ("defaultParallelism", defaultParallelism ?? 1),
-                ("storedBlockByteMaximum", storedBlockByteMaximum),
             ] where value < 1 {
                 problems.append(
                     StreamError(.badConfiguration, "\(name) is \(value); it must be at least 1"))

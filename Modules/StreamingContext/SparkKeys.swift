@@ -1,4 +1,6 @@
-public import DStreamCore
+internal import DStreamCore
+internal import JobGeneration
+internal import ReceiverRuntime
 
 extension StreamingContext.Configuration {
     /// Reads Spark's own keys, `spark.streaming.*` and a few others, with Spark's meaning.
@@ -35,13 +37,15 @@ extension StreamingContext.Configuration {
         "spark.default.parallelism": integer { $0.defaultParallelism = $1 },
         "spark.streaming.concurrentJobs": integer { $0.concurrentJobs = $1 },
         "spark.streaming.blockInterval": duration(unit: .milliseconds(1)) {
-            $0.receiver.blockInterval = $1
+            $0.blockInterval = $1
         },
         "spark.streaming.blockQueueSize": integer { $0.receiver.blockQueueSize = $1 },
         "spark.streaming.receiverRestartDelay": duration(unit: .milliseconds(1)) {
             $0.receiver.restartDelay = $1
         },
-        "spark.streaming.receiver.maxRate": rate { $0.receiver.maxRate = $1 },
+        "spark.streaming.receiver.maxRate": rate {
+            $0.receiver.rate = RateLimiter.Configuration(maximumRate: $1.map { Int64($0) })
+        },
         "spark.streaming.raw.maxBlockSizeBytes": bytes { $0.receiver.rawMaxBlockSizeBytes = $1 },
         "spark.streaming.backpressure.enabled": boolean { $0.backpressure.isEnabled = $1 },
         "spark.streaming.backpressure.initialRate": rate { $0.backpressure.initialRate = $1 },
@@ -49,11 +53,11 @@ extension StreamingContext.Configuration {
             value == "pid" ? nil : "only pid exists"
         },
         "spark.streaming.backpressure.pid.proportional": number {
-            $0.backpressure.proportional = $1
+            $0.backpressure.pid.proportional = $1
         },
-        "spark.streaming.backpressure.pid.integral": number { $0.backpressure.integral = $1 },
-        "spark.streaming.backpressure.pid.derived": number { $0.backpressure.derivative = $1 },
-        "spark.streaming.backpressure.pid.minRate": number { $0.backpressure.minimumRate = $1 },
+        "spark.streaming.backpressure.pid.integral": number { $0.backpressure.pid.integral = $1 },
+        "spark.streaming.backpressure.pid.derived": number { $0.backpressure.pid.derivative = $1 },
+        "spark.streaming.backpressure.pid.minRate": number { $0.backpressure.pid.minimumRate = $1 },
         "spark.streaming.gracefulStopTimeout": duration(unit: .milliseconds(1)) {
             $0.gracefulStopTimeout = $1
         },

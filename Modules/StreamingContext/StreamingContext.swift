@@ -1,6 +1,5 @@
 public import BatchEngine
 public import DStreamCore
-public import JobGeneration
 public import ReceiverRuntime
 internal import Synchronization
 
@@ -70,7 +69,6 @@ public final class StreamingContext: Sendable {
     enum Life {
         case initialized
         case active(Runtime)
-        case stopping(Runtime)
         case stopped
     }
 
@@ -90,7 +88,7 @@ public final class StreamingContext: Sendable {
     let termination = Termination()
     let registrations = Mutex<[ReceiverRegistration]>([])
     let life = Mutex<Life>(.initialized)
-    private let errors = Mutex<[StreamError]>([])
+    private let errors = SharedValue<[StreamError]>([])
 
     /// Makes a context; nothing runs before ``start()``.
     ///
@@ -119,7 +117,7 @@ public final class StreamingContext: Sendable {
             engine: chosen, maxTaskFailures: configuration.maxTaskFailures,
             defaultParallelism: configuration.defaultParallelism)
         graph.onLateProblem { [termination, errors] problem in
-            errors.withLock { $0.append(problem) }
+            errors.change { $0.append(problem) }
             termination.fail(problem)
         }
         if let directory = configuration.checkpointDirectory { checkpoint(directory) }
@@ -130,14 +128,14 @@ public final class StreamingContext: Sendable {
         life.withLock { life in
             switch life {
             case .initialized: .initialized
-            case .active, .stopping: .active
+            case .active: .active
             case .stopped: .stopped
             }
         }
     }
 
     /// The errors of batches, receivers and late declarations so far, in order.
-    public var reportedErrors: [StreamError] { errors.withLock { $0 } }
+    public var reportedErrors: [StreamError] { errors.value }
 
     /// Adds a listener; one that was added already is not added again.
     public func addStreamingListener(_ listener: any StreamingListener) { listeners.add(listener) }
@@ -174,7 +172,7 @@ public final class StreamingContext: Sendable {
 
     /// Notes an error and lets waiters throw it.
     func report(_ error: StreamError) {
-        errors.withLock { $0.append(error) }
+        errors.change { $0.append(error) }
         termination.fail(error)
     }
 }

@@ -22,12 +22,13 @@ public struct DatasetID: Sendable, Hashable, CustomStringConvertible {
 /// lineage then lets go of its input, so that what a stream computes from its own past does not
 /// grow. Dropping the last reference releases the stored partitions.
 public final class Dataset: Sendable {
-    private enum State {
-        case planned(Plan)
-        case stored
+    private struct State {
+        var input: Plan?
+        var release: (@Sendable () -> Void)?
+        var computations = 0
     }
 
-    /// The dataset's identity in the block store.
+    /// The dataset's identity, and that of its blocks when they are first computed.
     public let id: DatasetID
     /// Runs over each input partition and makes its stored form.
     public let kernel: Kernel
@@ -39,8 +40,8 @@ public final class Dataset: Sendable {
     public let partitionCount: Int
     private let cutsLineage: Bool
     private let state: Mutex<State>
-    private let release = Mutex<(@Sendable () -> Void)?>(nil)
-    package let computed = AsyncOnce<Bool>()
+    /// The identity under which the partitions are stored: a new one for each computation.
+    package let computed = AsyncOnce<DatasetID>()
 
     /// Makes a dataset that has not been computed.
     ///
@@ -54,29 +55,50 @@ public final class Dataset: Sendable {
         self.codec = codec
         self.partitionCount = input.partitionCount
         self.cutsLineage = cutsLineage
-        self.state = Mutex(.planned(input))
+        self.state = Mutex(State(input: input))
     }
 
     deinit { unpersist() }
 
     /// What the partitions are computed from; nil once the lineage was cut.
-    public var input: Plan? {
-        state.withLock { if case .planned(let plan) = $0 { plan } else { nil } }
-    }
+    public var input: Plan? { state.withLock { $0.input } }
 
     /// Drops the stored partitions; a later use computes them again when the input is still known.
+    ///
+    /// A job that is reading them computes again what it misses. A computation under way goes on,
+    /// and what it stores stays until the next call or the end of the dataset.
     public func unpersist() {
-        let action = release.withLock { action in
-            defer { action = nil }
-            return action
-        }
+        let action = takeRelease()
         computed.reset()
         action?()
     }
 
+    /// Whether this is the first time that the engine computes the partitions.
+    package func isFirstComputation() -> Bool {
+        state.withLock { state in
+            state.computations += 1
+            return state.computations == 1
+        }
+    }
+
     /// Called by the engine when all partitions are in its store.
     package func markStored(release action: @escaping @Sendable () -> Void) {
-        release.withLock { $0 = action }
-        if cutsLineage { state.withLock { $0 = .stored } }
+        let (earlier, input) = state.withLock { state in
+            let old = (state.release, state.input)
+            state.release = action
+            if cutsLineage { state.input = nil }
+            return old
+        }
+        // Blocks of an earlier computation, of which some were lost or another engine has them.
+        earlier?()
+        // The end of a plan can be the end of other datasets: not under the lock.
+        withExtendedLifetime(input) {}
+    }
+
+    private func takeRelease() -> (@Sendable () -> Void)? {
+        state.withLock { state in
+            defer { state.release = nil }
+            return state.release
+        }
     }
 }

@@ -20,8 +20,10 @@ public protocol ExecutionEngine: Sendable {
     /// Runs `request.kernel` over the partitions of its plan.
     ///
     /// - Parameter receive: called with each partition's index and outputs as they come, from any
-    ///   thread, one call at a time. An error thrown here ends the request.
-    /// - Throws: ``EngineError`` when a task failed for good.
+    ///   thread, one call at a time; it must not call the engine. An error thrown here ends the
+    ///   request and is what it throws.
+    /// - Throws: ``EngineError`` when a task failed for good, or with `.abandoned` when
+    ///   ``abandon(reason:)`` was called meanwhile.
     func run(
         _ request: StageRequest,
         receive: @escaping @Sendable (Int, [PartitionData]) throws -> Void
@@ -92,7 +94,9 @@ public struct StageRequest: Sendable {
 public struct EngineError: Error, CustomStringConvertible {
     /// What went wrong.
     public struct Code: Sendable, Hashable, CustomStringConvertible {
-        private enum Kind: String { case taskFailed, blockMissing, abandoned, stopped, codecMissing }
+        private enum Kind: String {
+            case taskFailed, blockMissing, abandoned, stopped, codecMissing, invalidPlan
+        }
         private let kind: Kind
         /// A task failed as often as it may; `underlying` is the last try's error.
         public static let taskFailed = Code(kind: .taskFailed)
@@ -104,6 +108,9 @@ public struct EngineError: Error, CustomStringConvertible {
         public static let stopped = Code(kind: .stopped)
         /// Elements had to become bytes and their type has no codec. Declare `StreamCodable`.
         public static let codecMissing = Code(kind: .codecMissing)
+        /// The plan cannot be run: parts that do not fit together, or operators nested too deeply.
+        /// Trying again does not help.
+        public static let invalidPlan = Code(kind: .invalidPlan)
         /// The code's name.
         public var description: String { kind.rawValue }
     }
@@ -138,7 +145,8 @@ public struct EngineError: Error, CustomStringConvertible {
     public var description: String {
         var text = "\(code): \(message)"
         if let site { text += " [operator \(site)]" }
-        if let partition { text += " [partition \(partition), \(attempts) attempts]" }
+        if let partition { text += " [partition \(partition)" }
+        if partition != nil { text += attempts > 0 ? ", \(attempts) attempts]" : "]" }
         if let underlying { text += ": \(underlying)" }
         return text
     }

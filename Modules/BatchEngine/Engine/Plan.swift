@@ -1,3 +1,5 @@
+internal import Synchronization
+
 /// What has to be computed, as data: kernels by id and where their inputs come from.
 ///
 /// A plan names partitions and how they are arranged; it holds no user closure except inside the
@@ -11,7 +13,7 @@ public indirect enum Plan: Sendable {
     case union([Plan])
     /// Partition `i` of every input side by side; the inputs have equally many partitions.
     case zip([Plan])
-    /// Fewer partitions without a shuffle: neighbours are joined.
+    /// Fewer partitions without a shuffle: neighbours are joined, each tagged as a branch.
     case coalesce(Plan, Int)
     /// A dataset that is kept once computed.
     case dataset(Dataset)
@@ -40,20 +42,32 @@ public indirect enum Plan: Sendable {
 /// A shuffle and, once an engine has run it, its output.
 ///
 /// Everybody who uses the same exchange in a batch shares one run of its map side; the output
-/// lives as long as a plan refers to it.
+/// lives as long as a plan refers to it. The input is let go once the output is there.
 public final class Exchange: Sendable {
     /// Runs over each input partition and makes one bucket per output partition.
     public let kernel: Kernel
-    /// What is shuffled.
-    public let input: Plan
     /// The number of output partitions.
     public let partitionCount: Int
+    private let source: Mutex<Plan?>
     package let output = AsyncOnce<[[PartitionData]]>()
 
     /// Makes a shuffle that has not run.
     public init(kernel: Kernel, input: Plan, partitionCount: Int) {
         self.kernel = kernel
-        self.input = input
+        self.source = Mutex(input)
         self.partitionCount = partitionCount
+    }
+
+    /// What is shuffled; nil when an engine that keeps the output no longer needs it.
+    public var input: Plan? { source.withLock { $0 } }
+
+    /// Lets go of the input and of everything kept for it alone.
+    package func forgetInput() {
+        // Released outside the lock: the end of a plan can be the end of datasets.
+        let plan = source.withLock { source in
+            defer { source = nil }
+            return source
+        }
+        withExtendedLifetime(plan) {}
     }
 }

@@ -29,7 +29,7 @@ public final class TaskContext: Sendable {
     /// The number of earlier failed tries of this task, from 0.
     public let attempt: Int
     @usableFromInline let cancellation: CancellationFlag
-    private let pendingUpdates = Mutex<[@Sendable () -> Void]>([])
+    @usableFromInline let updates = Mutex<[any PendingUpdate]>([])
 
     /// Makes a context; engines call this, and tests that run a kernel by hand.
     public init(
@@ -52,17 +52,37 @@ public final class TaskContext: Sendable {
         if cancellation.isCancelled { throw CancellationError() }
     }
 
-    /// Keeps an accumulator's update until the task has succeeded.
-    package func deferUpdate(_ update: @escaping @Sendable () -> Void) {
-        pendingUpdates.withLock { $0.append(update) }
+    /// What `owner` keeps until the task has succeeded, made by `make` when there is nothing yet.
+    @inlinable
+    func pendingUpdate<Update: PendingUpdate>(
+        of owner: AnyObject, _ make: () -> Update
+    ) -> Update {
+        updates.withLock { updates in
+            // A task adds to few accumulators: a dictionary would be slower.
+            for update in updates where update.owner === owner {
+                if let update = update as? Update { return update }
+            }
+            let update = make()
+            updates.append(update)
+            return update
+        }
     }
 
-    /// Applies the deferred updates; the engine calls this once, for the attempt that counts.
+    /// Applies what was kept; the engine calls this once, for the attempt that counts.
     package func commitUpdates() {
-        let updates = pendingUpdates.withLock { pending in
-            defer { pending = [] }
-            return pending
+        let updates = updates.withLock { updates in
+            defer { updates = [] }
+            return updates
         }
-        for update in updates { update() }
+        for update in updates { update.commit() }
     }
+}
+
+/// What a task adds to something outside, kept until it has succeeded.
+@usableFromInline
+protocol PendingUpdate: AnyObject, Sendable {
+    /// What is added to.
+    var owner: AnyObject { get }
+    /// Applies it.
+    func commit()
 }

@@ -63,8 +63,12 @@ public struct BatchContext: Sendable {
 
     /// The elements of all `rdds`, one after the other.
     @inlinable
-    public func union<Element: Sendable>(_ rdds: [RDD<Element>]) -> RDD<Element> {
-        RDD(context: self, plan: .union(rdds.map(\.plan)), pipe: .union(rdds.map(\.pipe)))
+    public func union<Element: Sendable>(
+        _ rdds: [RDD<Element>], file: String = #fileID, line: UInt = #line
+    ) -> RDD<Element> {
+        RDD(
+            bounding: .union(rdds.map(\.plan)), context: self,
+            pipe: .union(rdds.map(\.pipe), OperatorSite("union", file: file, line: line)))
     }
 
     /// A read-only value that every task can use.

@@ -47,6 +47,10 @@ extension Pipe {
         let run = run
         return Kernel(id: id, site: site) { context, inputs, outputs in
             var buckets = [[Element]](repeating: [], count: outputs)
+            if outputs == 1, case .hash = placement {
+                try run(context, inputs) { buckets[0].append($0) }
+                return [.values(Values(buckets[0]))]
+            }
             try run(context, inputs) { key, value in
                 buckets[try placement.partition(for: key, count: outputs)].append((key, value))
             }
@@ -63,7 +67,7 @@ extension Pipe {
         let hint = TableSizeHint()
         return Pipe { context, inputs, sink in
             // One upstream partition's keys are distinct already.
-            if inputs.count == 1 { return try source(context, inputs, sink) }
+            if inputs.isSinglePiece { return try source(context, inputs, sink) }
             let table = AggregationTable<Key, Value>(minimumCapacity: hint.capacity)
             try source(context, inputs) { key, value in
                 do { try table.merge(key, value, combine) } catch {
@@ -83,7 +87,7 @@ extension Pipe {
     ) -> Pipe<(Key, Combined)> where Element == (Key, Value) {
         let run = run
         let hint = TableSizeHint()
-        return Pipe<(Key, Combined)> { context, inputs, sink in
+        return Pipe<(Key, Combined)>(around: depth, site) { context, inputs, sink in
             let table = AggregationTable<Key, Combined>(minimumCapacity: hint.capacity)
             try run(context, inputs) { key, value in
                 do { try table.mergeValue(key, value, create: create, mergeValue: mergeValue) }
@@ -101,12 +105,25 @@ extension Pipe {
         _ site: OperatorSite
     ) -> Pipe<(Key, [Value])> where Element == (Key, Value) {
         let run = run
-        return Pipe<(Key, [Value])> { context, inputs, sink in
+        return Pipe<(Key, [Value])>(around: depth, site) { context, inputs, sink in
             let table = AggregationTable<Key, [Value]>(minimumCapacity: 0)
             try run(context, inputs) { key, value in
                 table.update(key, default: []) { $0.append(value) }
             }
             try table.drain { try sink(($0, $1)) }
+        }
+    }
+}
+
+extension [PartitionData] {
+    /// Whether all elements were made by one task; more is not known of pipes that have not run.
+    @usableFromInline
+    var isSinglePiece: Bool {
+        guard count == 1 else { return isEmpty }
+        switch self[0] {
+        case .values, .encoded: return true
+        case .branch(_, let inner): return inner.isSinglePiece
+        case .lines, .block, .dynamic: return false
         }
     }
 }
@@ -159,6 +176,24 @@ extension Pipe {
                     return
                 }
                 do { result = try combine(current, element) } catch {
+                    throw OperatorFailure.wrap(error, at: site)
+                }
+            }
+            return result
+        }
+    }
+
+    /// The fold of a partition from a start value.
+    @inlinable
+    func folding(
+        _ site: OperatorSite, _ initial: Element,
+        _ combine: @escaping @Sendable (Element, Element) throws -> Element
+    ) -> @Sendable (TaskContext, [PartitionData]) throws -> Element {
+        let run = run
+        return { context, inputs in
+            var result = initial
+            try run(context, inputs) { element in
+                do { result = try combine(result, element) } catch {
                     throw OperatorFailure.wrap(error, at: site)
                 }
             }

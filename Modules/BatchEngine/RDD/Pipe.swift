@@ -8,12 +8,39 @@ public struct Pipe<Element: Sendable>: Sendable {
     public typealias Body =
         @Sendable (TaskContext, [PartitionData], (Element) throws -> Void) throws -> Void
 
+    /// How many operators may be nested in one pass: each takes some of the thread's stack.
+    public static var depthMaximum: Int { 1000 }
+
     /// Runs the chain over one partition.
     public let run: Body
+    /// How many operators are nested here, from 1.
+    public let depth: Int
 
-    /// Makes a pipe from its body.
+    /// Makes a pipe that starts a chain.
     @inlinable
-    public init(_ run: @escaping Body) { self.run = run }
+    public init(_ run: @escaping Body) {
+        self.run = run
+        depth = 1
+    }
+
+    /// Makes a pipe around others, the deepest of which has `depth` operators nested.
+    ///
+    /// Beyond ``depthMaximum`` the chain is let go and running the pipe throws ``EngineError``.
+    @inlinable
+    public init(around depth: Int, _ site: OperatorSite, _ run: @escaping Body) {
+        self.depth = depth + 1
+        self.run = depth < Self.depthMaximum ? run : Self.tooDeep(site)
+    }
+
+    @usableFromInline
+    static func tooDeep(_ site: OperatorSite) -> Body {
+        { _, _, _ in
+            throw EngineError(
+                .invalidPlan,
+                "more than \(depthMaximum) operators are nested; persist() the RDD on the way, or "
+                    + "make one union of an array", site: site)
+        }
+    }
 
     /// The start of a stage: elements in memory, as bytes, or behind another pipe.
     @inlinable
@@ -32,7 +59,7 @@ public struct Pipe<Element: Sendable>: Sendable {
         case .values(let values):
             guard let values = values as? Values<Element> else {
                 throw EngineError(
-                    .taskFailed, "a partition holds \(type(of: values)), not \(Element.self)",
+                    .invalidPlan, "a partition holds \(type(of: values)), not \(Element.self)",
                     site: site)
             }
             let elements = values.elements
@@ -50,16 +77,20 @@ public struct Pipe<Element: Sendable>: Sendable {
         case .dynamic(let pipe, let inner):
             guard let pipe = pipe as? PipeBox<Element> else {
                 throw EngineError(
-                    .taskFailed, "a per-batch pipe is \(type(of: pipe)), not of \(Element.self)",
+                    .invalidPlan, "a per-batch pipe is \(type(of: pipe)), not of \(Element.self)",
                     site: site)
             }
             try pipe.pipe.run(context, inner, sink)
         case .branch(_, let inner):
             for input in inner { try pushSource(input, context, site, sink) }
         case .lines(let block):
-            try context.checkCancellation()
+            guard Element.self == String.self else {
+                throw EngineError(
+                    .invalidPlan, "a partition holds text, not \(Element.self)", site: site)
+            }
+            var look = LookOut(context)
             try block.forEachLine { line in
-                // Only sources of String are handed lines.
+                try look.next()
                 if let element = line as? Element { try sink(element) }
             }
         case .block(let id):
@@ -76,11 +107,37 @@ public struct Pipe<Element: Sendable>: Sendable {
             throw EngineError(
                 .codecMissing, "\(Element.self) has no codec; declare it StreamCodable", site: site)
         }
-        try context.checkCancellation()
+        var look = LookOut(context)
         try encoded.bytes.withUnsafeBytes { bytes in
             var reader = ByteReader(bytes)
-            while !reader.isAtEnd { try sink(try codec.decode(&reader)) }
+            // Counted, not read to the end of the bytes: elements may take none.
+            var rest = encoded.count
+            while rest > 0 {
+                try look.next()
+                try sink(try codec.decode(&reader))
+                rest -= 1
+            }
         }
+    }
+}
+
+/// Looks every few thousand elements whether the task is to end.
+@usableFromInline
+struct LookOut {
+    @usableFromInline let context: TaskContext
+    @usableFromInline var rest = 0
+
+    @inlinable
+    init(_ context: TaskContext) { self.context = context }
+
+    /// Called for each element.
+    @inlinable @inline(__always)
+    mutating func next() throws {
+        if rest == 0 {
+            try context.checkCancellation()
+            rest = 4096
+        }
+        rest &-= 1
     }
 }
 
@@ -101,7 +158,7 @@ extension Pipe {
         _ site: OperatorSite, _ transform: @escaping @Sendable (Element) throws -> Output
     ) -> Pipe<Output> {
         let run = run
-        return Pipe<Output> { context, inputs, sink in
+        return Pipe<Output>(around: depth, site) { context, inputs, sink in
             try run(context, inputs) { element in
                 let output: Output
                 do { output = try transform(element) } catch {
@@ -118,7 +175,7 @@ extension Pipe {
         _ site: OperatorSite, _ isIncluded: @escaping @Sendable (Element) throws -> Bool
     ) -> Pipe {
         let run = run
-        return Pipe { context, inputs, sink in
+        return Pipe(around: depth, site) { context, inputs, sink in
             try run(context, inputs) { element in
                 let included: Bool
                 do { included = try isIncluded(element) } catch {
@@ -135,13 +192,17 @@ extension Pipe {
         _ site: OperatorSite, _ transform: @escaping @Sendable (Element) throws -> Outputs
     ) -> Pipe<Outputs.Element> where Outputs.Element: Sendable, Outputs.Iterator: SendableMetatype {
         let run = run
-        return Pipe<Outputs.Element> { context, inputs, sink in
+        return Pipe<Outputs.Element>(around: depth, site) { context, inputs, sink in
+            var look = LookOut(context)
             try run(context, inputs) { element in
                 let outputs: Outputs
                 do { outputs = try transform(element) } catch {
                     throw OperatorFailure.wrap(error, at: site)
                 }
-                for output in outputs { try sink(output) }
+                for output in outputs {
+                    try look.next()
+                    try sink(output)
+                }
             }
         }
     }
@@ -152,7 +213,7 @@ extension Pipe {
         _ site: OperatorSite, _ transform: @escaping @Sendable (Element) throws -> Outputs
     ) -> Pipe<Outputs.Element> where Outputs.Element: Sendable, Outputs.Iterator: SendableMetatype {
         let run = run
-        return Pipe<Outputs.Element> { context, inputs, sink in
+        return Pipe<Outputs.Element>(around: depth, site) { context, inputs, sink in
             try run(context, inputs) { element in
                 let outputs: Outputs
                 do { outputs = try transform(element) } catch {
@@ -169,13 +230,17 @@ extension Pipe {
         _ site: OperatorSite, _ transform: @escaping @Sendable ([Element]) throws -> Outputs
     ) -> Pipe<Outputs.Element> where Outputs.Element: Sendable, Outputs.Iterator: SendableMetatype {
         let gather = gathered
-        return Pipe<Outputs.Element> { context, inputs, sink in
+        return Pipe<Outputs.Element>(around: depth, site) { context, inputs, sink in
             let outputs: Outputs
             let elements = try gather(context, inputs)
             do { outputs = try transform(elements) } catch {
                 throw OperatorFailure.wrap(error, at: site)
             }
-            for output in outputs { try sink(output) }
+            var look = LookOut(context)
+            for output in outputs {
+                try look.next()
+                try sink(output)
+            }
         }
     }
 
@@ -192,12 +257,28 @@ extension Pipe {
 
     /// The chains of several inputs, chosen by the branch each partition is tagged with.
     @inlinable
-    public static func union(_ pipes: [Pipe]) -> Pipe {
-        Pipe { context, inputs, sink in
+    public static func union(
+        _ pipes: [Pipe], _ site: OperatorSite = OperatorSite("union", file: "", line: 0)
+    ) -> Pipe {
+        Pipe(around: pipes.reduce(0) { max($0, $1.depth) }, site) { context, inputs, sink in
             for input in inputs {
-                if case .branch(let index, let inner) = input {
-                    try pipes[index].run(context, inner, sink)
+                guard case .branch(let index, let inner) = input, pipes.indices.contains(index)
+                else { throw EngineError(.invalidPlan, "an input is of no branch", site: site) }
+                try pipes[index].run(context, inner, sink)
+            }
+        }
+    }
+
+    /// The chain run once for each of the partitions that were joined, in order.
+    @inlinable
+    public func joined(_ site: OperatorSite) -> Pipe {
+        let run = run
+        return Pipe(around: depth, site) { context, inputs, sink in
+            for input in inputs {
+                guard case .branch(_, let inner) = input else {
+                    throw EngineError(.invalidPlan, "an input is of no branch", site: site)
                 }
+                try run(context, inner, sink)
             }
         }
     }

@@ -4,19 +4,18 @@ extension RDD {
     /// Runs `body` over the partitions and returns its results in partition order.
     @usableFromInline
     func runTasks<Result: Sendable>(
-        _ name: String, partitions: Range<Int>? = nil, file: String = "", line: UInt = 0,
+        _ site: OperatorSite, partitions: Range<Int>? = nil,
         _ body: @escaping @Sendable (TaskContext, [PartitionData]) throws -> Result
     ) async throws -> [Result] {
-        let kernel = Kernel(
-            id: .nextDynamic(), site: OperatorSite(name, file: file, line: line)
-        ) { context, inputs, _ in
+        let kernel = Kernel(id: .nextDynamic(), site: site) { context, inputs, _ in
             [.values(Values([try body(context, inputs)]))]
         }
         let results = Mutex<[Int: Result]>([:])
         try await run(kernel, partitions: partitions) { index, outputs in
-            if case .values(let values)? = outputs.first, let values = values as? Values<Result> {
-                results.withLock { $0[index] = values.elements[0] }
-            }
+            guard case .values(let values)? = outputs.first,
+                let result = (values as? Values<Result>)?.elements.first
+            else { throw EngineError(.invalidPlan, "a task returned no result", site: site) }
+            results.withLock { $0[index] = result }
         }
         return results.withLock { table in table.sorted { $0.key < $1.key }.map(\.value) }
     }
@@ -34,23 +33,31 @@ extension RDD {
 
     /// All elements, in partition order.
     ///
-    /// - Complexity: memory for every element; use ``take(_:)`` to look at a few.
+    /// - Complexity: memory for every element; use ``take(_:file:line:)`` to look at a few.
     @inlinable
-    public func collect() async throws -> [Element] {
-        Array(try await runTasks("collect", pipe.gathered).joined())
+    public func collect(file: String = #fileID, line: UInt = #line) async throws -> [Element] {
+        let partitions = try await collectPartitions(file: file, line: line)
+        if partitions.count == 1 { return partitions[0] }
+        var elements: [Element] = []
+        elements.reserveCapacity(partitions.reduce(0) { $0 + $1.count })
+        for partition in partitions { elements.append(contentsOf: partition) }
+        return elements
     }
 
     /// All elements, one array per partition.
     @inlinable
-    public func collectPartitions() async throws -> [[Element]] {
-        try await runTasks("collect", pipe.gathered)
+    public func collectPartitions(
+        file: String = #fileID, line: UInt = #line
+    ) async throws -> [[Element]] {
+        try await runTasks(OperatorSite("collect", file: file, line: line), pipe.gathered)
     }
 
     /// The number of elements.
     @inlinable
-    public func count() async throws -> Int {
+    public func count(file: String = #fileID, line: UInt = #line) async throws -> Int {
         let run = pipe.run
-        return try await runTasks("count") { context, inputs in
+        let site = OperatorSite("count", file: file, line: line)
+        return try await runTasks(site) { context, inputs in
             var count = 0
             try run(context, inputs) { _ in count += 1 }
             return count
@@ -59,23 +66,26 @@ extension RDD {
 
     /// Whether there is no element; looks at no more than it must.
     @inlinable
-    public func isEmpty() async throws -> Bool { try await take(1).isEmpty }
+    public func isEmpty(file: String = #fileID, line: UInt = #line) async throws -> Bool {
+        try await take(1, file: file, line: line).isEmpty
+    }
 
     /// The reduction of all elements, or nil when there are none.
     ///
-    /// - Parameter combine: associative; applied within partitions, then in partition order.
+    /// - Parameter combine: associative; applied within partitions, then in partition order,
+    ///   always on the engine's threads.
     @inlinable
     public func reduce(
         file: String = #fileID, line: UInt = #line,
         _ combine: @escaping @Sendable (Element, Element) throws -> Element
     ) async throws -> Element? {
         let site = OperatorSite("reduce", file: file, line: line)
-        let partials = try await runTasks("reduce", pipe.reduced(site, combine))
-        var result: Element?
-        for case let partial? in partials {
-            result = try result.map { try combine($0, partial) } ?? partial
+        if partitionCount == 1 {
+            return try await runTasks(site, pipe.reduced(site, combine)).first ?? nil
         }
-        return result
+        let kernel = pipe.foldKernel(id: .nextDynamic(), site, combine)
+        let partials = exchanged(kernel, 1, Pipe<Element>.source(site))
+        return try await partials.runTasks(site, partials.pipe.reduced(site, combine)).first ?? nil
     }
 
     /// Folds each partition from `initial`, then the results from `initial` in partition order.
@@ -85,17 +95,13 @@ extension RDD {
         _ combine: @escaping @Sendable (Element, Element) throws -> Element
     ) async throws -> Element {
         let site = OperatorSite("fold", file: file, line: line)
-        let run = pipe.run
-        let partials = try await runTasks("fold", file: file, line: line) { context, inputs in
-            var result = initial
-            try run(context, inputs) { element in
-                do { result = try combine(result, element) } catch {
-                    throw OperatorFailure.wrap(error, at: site)
-                }
-            }
-            return result
+        let fold = pipe.folding(site, initial, combine)
+        let kernel = Kernel(id: .nextDynamic(), site: site) { context, inputs, _ in
+            [.values(Values([try fold(context, inputs)]))]
         }
-        return try partials.reduce(initial, combine)
+        let partials = exchanged(kernel, 1, Pipe<Element>.source(site))
+        return try await partials.runTasks(site, partials.pipe.folding(site, initial, combine))
+            .first ?? initial
     }
 
     /// The first `count` elements in partition order; runs only as many partitions as it needs.
@@ -103,8 +109,11 @@ extension RDD {
     /// - Complexity: O(elements looked at); starts with one partition and takes four times as many
     ///   in each further round.
     @inlinable
-    public func take(_ count: Int) async throws -> [Element] {
+    public func take(
+        _ count: Int, file: String = #fileID, line: UInt = #line
+    ) async throws -> [Element] {
         guard count > 0 else { return [] }
+        let site = OperatorSite("take", file: file, line: line)
         let run = pipe.run
         var taken: [Element] = []
         var next = 0
@@ -113,10 +122,12 @@ extension RDD {
         while next < total, taken.count < count {
             let missing = count - taken.count
             let range = next..<min(total, next + round)
-            let found = try await runTasks("take", partitions: range) { context, inputs in
+            let found = try await runTasks(site, partitions: range) { context, inputs in
                 var elements: [Element] = []
                 do {
                     try run(context, inputs) { element in
+                        // A sequence of the user may have caught the signal and gone on.
+                        guard elements.count < missing else { throw StopEarly() }
                         elements.append(element)
                         if elements.count == missing { throw StopEarly() }
                     }
@@ -132,7 +143,9 @@ extension RDD {
 
     /// The first element, or nil when there is none.
     @inlinable
-    public func first() async throws -> Element? { try await take(1).first }
+    public func first(file: String = #fileID, line: UInt = #line) async throws -> Element? {
+        try await take(1, file: file, line: line).first
+    }
 
     /// Calls `body` with each element, on the engine's threads.
     @inlinable
@@ -142,12 +155,13 @@ extension RDD {
     ) async throws {
         let site = OperatorSite("foreach", file: file, line: line)
         let run = pipe.run
-        _ = try await runTasks("foreach", file: file, line: line) { context, inputs in
+        let kernel = Kernel(id: .nextDynamic(), site: site) { context, inputs, _ in
             try run(context, inputs) { element in
                 do { try body(element) } catch { throw OperatorFailure.wrap(error, at: site) }
             }
-            return true
+            return []
         }
+        try await self.run(kernel) { _, _ in }
     }
 
     /// Calls `body` once per partition, with its elements in bounded chunks.
@@ -199,12 +213,21 @@ public struct PartitionChunks<Element: Sendable>: Sequence, Sendable {
 
     /// Hands out the chunks in order.
     @inlinable
-    public func makeIterator() -> AnyIterator<ArraySlice<Element>> {
-        let elements = elements
-        var start = 0
-        return AnyIterator {
+    public func makeIterator() -> Iterator { Iterator(elements) }
+
+    /// Hands out chunks in order.
+    public struct Iterator: IteratorProtocol, Sendable {
+        @usableFromInline let elements: [Element]
+        @usableFromInline var start = 0
+
+        @inlinable
+        init(_ elements: [Element]) { self.elements = elements }
+
+        /// The next chunk, or nil after the last.
+        @inlinable
+        public mutating func next() -> ArraySlice<Element>? {
             guard start < elements.count else { return nil }
-            let end = Swift.min(start + Self.chunkSize, elements.count)
+            let end = Swift.min(start + PartitionChunks.chunkSize, elements.count)
             defer { start = end }
             return elements[start..<end]
         }

@@ -18,6 +18,15 @@ public struct RDD<Element: Sendable>: Sendable {
         self.pipe = pipe
     }
 
+    /// Makes an RDD whose plan nests as its pipe does: when that is too deep, the plan is let go
+    /// and each action throws what the pipe throws.
+    @inlinable
+    init(bounding plan: Plan, context: BatchContext, pipe: Pipe<Element>) {
+        self.init(
+            context: context,
+            plan: pipe.depth <= Pipe<Element>.depthMaximum ? plan : .source([[]]), pipe: pipe)
+    }
+
     /// The number of partitions.
     public var partitionCount: Int { plan.partitionCount }
 }
@@ -81,7 +90,9 @@ extension RDD {
 
     /// The elements of this RDD, then those of `other`; duplicates stay.
     @inlinable
-    public func union(_ other: RDD) -> RDD { context.union([self, other]) }
+    public func union(_ other: RDD, file: String = #fileID, line: UInt = #line) -> RDD {
+        context.union([self, other], file: file, line: line)
+    }
 
     /// Pairs each element with its index: partition by partition, in order.
     ///
@@ -91,25 +102,33 @@ extension RDD {
     public func zipWithIndex(
         file: String = #fileID, line: UInt = #line
     ) async throws -> RDD<(Element, Int)> {
+        let site = OperatorSite("zipWithIndex", file: file, line: line)
         let run = pipe.run
         var starts: [Int] = [0]
         if partitionCount > 1 {
-            let counts = try await runTasks("zipWithIndex") { context, inputs in
+            let counts = try await runTasks(site) { context, inputs in
                 var count = 0
                 try run(context, inputs) { _ in count += 1 }
                 return count
             }
-            for count in counts { starts.append(starts[starts.count - 1] + count) }
+            for count in counts.dropLast() { starts.append(starts[starts.count - 1] + count) }
         }
-        let offsets = starts
-        return narrow(
-            Pipe<(Element, Int)> { context, inputs, sink in
-                var index = offsets[context.partition]
-                try run(context, inputs) { element in
-                    try sink((element, index))
-                    index += 1
-                }
-            })
+        // The start travels with the partition: the task's number is another one in a union.
+        let offsets: [[PartitionData]] = starts.prefix(partitionCount).map {
+            [.values(Values([$0]))]
+        }
+        let indexed = Pipe<(Element, Int)>(around: pipe.depth, site) { context, inputs, sink in
+            guard inputs.count == 2, case .branch(_, let inner) = inputs[0],
+                case .branch(_, let start) = inputs[1], case .values(let values)? = start.first,
+                var index = (values as? Values<Int>)?.elements.first
+            else { throw EngineError(.invalidPlan, "a partition has no first index", site: site) }
+            try run(context, inner) { element in
+                try sink((element, index))
+                index += 1
+            }
+        }
+        return RDD<(Element, Int)>(
+            context: context, plan: .zip([plan, .source(offsets)]), pipe: indexed)
     }
 
     /// Deals the elements out evenly over `partitions` partitions, by a shuffle.
@@ -126,11 +145,15 @@ extension RDD {
 
     /// At most `partitions` partitions, joining neighbours without a shuffle.
     @inlinable
-    public func coalesce(_ partitions: Int) -> RDD {
-        RDD(context: context, plan: .coalesce(plan, max(1, partitions)), pipe: pipe)
+    public func coalesce(
+        _ partitions: Int, file: String = #fileID, line: UInt = #line
+    ) -> RDD {
+        RDD(
+            bounding: .coalesce(plan, max(1, partitions)), context: context,
+            pipe: pipe.joined(OperatorSite("coalesce", file: file, line: line)))
     }
 
-    /// The distinct keys by an exchange through `kernel`.
+    /// The elements that `pipe` makes of what `kernel` shuffles.
     @inlinable
     func exchanged<Output: Sendable>(
         _ kernel: Kernel, _ partitions: Int, _ pipe: Pipe<Output>
@@ -146,7 +169,7 @@ extension RDD {
     /// Keeps the elements once computed; use the returned RDD.
     ///
     /// - Parameter level: objects in memory by default. Other levels need a codec for the element
-    ///   type: an action throws ``BlockStoreError`` when there is none.
+    ///   type: an action throws ``EngineError`` with `.codecMissing` when there is none.
     @inlinable
     public func persist(
         _ level: StorageLevel = .memoryOnly, file: String = #fileID, line: UInt = #line

@@ -1,4 +1,4 @@
-internal import Synchronization
+public import Synchronization
 
 /// A read-only value made once by the driver and used by every task.
 public struct Broadcast<Value: Sendable>: Sendable {
@@ -13,32 +13,84 @@ public struct Broadcast<Value: Sendable>: Sendable {
 /// Additions made inside a task count once, when the task succeeds, however often it was tried.
 /// Additions made elsewhere count at once.
 public final class Accumulator<Value: Sendable>: Sendable {
-    private let total: Mutex<Value>
-    private let combine: @Sendable (Value, Value) -> Value
+    @usableFromInline let total: RunningSum<Value>
+    @usableFromInline let combine: @Sendable (Value, Value) -> Value
 
     /// Makes an accumulator.
     ///
-    /// - Parameter combine: associative and commutative: tasks add in any order.
+    /// - Parameter combine: associative and commutative: tasks add in any order. It may be called
+    ///   again with the same amount when others add at the same time.
+    @inlinable
     public init(_ zero: Value, _ combine: @escaping @Sendable (Value, Value) -> Value) {
-        total = Mutex(zero)
+        total = RunningSum(zero)
         self.combine = combine
     }
 
     /// Adds `amount`.
+    @inlinable
     public func add(_ amount: Value) {
-        guard let task = TaskContext.current else { return apply(amount) }
-        task.deferUpdate { self.apply(amount) }
+        if let task = TaskContext.current {
+            task.pendingUpdate(of: self) { PendingSum(self) }.add(amount)
+        } else {
+            total.update { combine($0, amount) }
+        }
     }
 
     /// The sum of what has counted so far.
-    public var value: Value { total.withLock { $0 } }
-
-    private func apply(_ amount: Value) {
-        total.withLock { $0 = combine($0, amount) }
-    }
+    public var value: Value { total.value }
 }
 
 extension Accumulator where Value: AdditiveArithmetic {
     /// Makes an accumulator that adds, starting at zero.
+    @inlinable
     public convenience init() { self.init(.zero) { $0 + $1 } }
+}
+
+/// What one task has added to an accumulator so far.
+@usableFromInline
+final class PendingSum<Value: Sendable>: PendingUpdate {
+    @usableFromInline let accumulator: Accumulator<Value>
+    @usableFromInline let sum = RunningSum<Value?>(nil)
+
+    @inlinable
+    init(_ accumulator: Accumulator<Value>) { self.accumulator = accumulator }
+
+    @usableFromInline var owner: AnyObject { accumulator }
+
+    @inlinable
+    func add(_ amount: Value) {
+        sum.update { $0.map { accumulator.combine($0, amount) } ?? amount }
+    }
+
+    @usableFromInline
+    func commit() {
+        guard let amount = sum.value else { return }
+        accumulator.total.update { accumulator.combine($0, amount) }
+    }
+}
+
+/// A value that closures of the user change, which may be slow or look at the value themselves:
+/// they run outside the lock.
+@usableFromInline
+final class RunningSum<Value: Sendable>: Sendable {
+    @usableFromInline let state: Mutex<(value: Value, version: UInt64)>
+
+    @inlinable
+    init(_ value: Value) { state = Mutex((value, 0)) }
+
+    @inlinable var value: Value { state.withLock { $0.value } }
+
+    @inlinable
+    func update(_ change: (Value) -> Value) {
+        while true {
+            let (old, version) = state.withLock { $0 }
+            let new = change(old)
+            let isDone = state.withLock { state in
+                guard state.version == version else { return false }
+                state = (new, version + 1)
+                return true
+            }
+            if isDone { return }
+        }
+    }
 }

@@ -19,7 +19,7 @@ public enum KeyPlacement<Key: StreamKey>: Sendable {
             let index = partitioner.partition(for: key)
             guard index >= 0, index < count else {
                 throw EngineError(
-                    .taskFailed,
+                    .invalidPlan,
                     "\(type(of: partitioner)) put a key into partition \(index) of \(count)")
             }
             return index

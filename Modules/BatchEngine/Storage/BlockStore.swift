@@ -10,7 +10,7 @@ public protocol BlockStore: Sendable {
     /// Stores `contents` under `id`, replacing what was there.
     ///
     /// - Throws: ``BlockStoreError`` when the level needs a codec and there is none, or on I/O
-    ///   errors; nothing is stored then.
+    ///   errors; `CodecError` when an element cannot be encoded. Nothing is stored under `id` then.
     func put(
         _ id: BlockID, _ contents: [PartitionData], level: StorageLevel, codec: ErasedCodec?) throws
 
@@ -19,11 +19,19 @@ public protocol BlockStore: Sendable {
     /// - Throws: ``BlockStoreError`` when stored bytes cannot be read back.
     func get(_ id: BlockID) throws -> [PartitionData]?
 
+    /// How many elements are stored under `id`; nil when nothing is or counting would take reading.
+    func elementCount(of id: BlockID) -> Int?
+
     /// Removes what is stored under `id`; unknown ids are ignored.
     func remove(_ id: BlockID)
 
     /// What the store holds now.
     var usage: BlockStoreUsage { get }
+}
+
+extension BlockStore {
+    /// Not known.
+    public func elementCount(of id: BlockID) -> Int? { nil }
 }
 
 /// How much a block store holds.

@@ -8,6 +8,7 @@ public struct ErasedCodec: Sendable {
     public let decode: @Sendable (EncodedValues) throws -> PartitionData
 
     /// Erases `codec`.
+    @inlinable
     public init<Element: Sendable>(_ codec: Codec<Element>) {
         shape = codec.shape
         encode = { pieces in

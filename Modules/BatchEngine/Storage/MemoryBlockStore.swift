@@ -5,13 +5,17 @@ internal import Synchronization
 /// Blocks whose level uses both are spilled oldest first when memory passes the limit; blocks
 /// that may only be in memory stay there and count.
 public final class MemoryBlockStore: BlockStore {
+    private enum Place {
+        case memory([PartitionData])
+        case disk(path: String)
+    }
     private struct Entry {
-        var contents: [PartitionData]?
-        var file: String?
+        var place: Place
         var bytes: Int
         var count: Int
         var level: StorageLevel
         var codec: ErasedCodec?
+        /// Tells apart what was stored under the same id, and names spill files.
         var order: UInt64
     }
     private struct State {
@@ -19,6 +23,42 @@ public final class MemoryBlockStore: BlockStore {
         var usage = BlockStoreUsage()
         var next: UInt64 = 0
         var directory: String?
+        /// What may be spilled, oldest first; what was removed or replaced is skipped.
+        var spillable: [(id: BlockID, order: UInt64)] = []
+        var head = 0
+        /// Bytes of blocks that are being spilled and still in memory.
+        var leaving = 0
+
+        mutating func add(_ id: BlockID, _ entry: Entry) {
+            entries[id] = entry
+            usage.blockCount += 1
+            count(entry, sign: 1)
+        }
+
+        mutating func remove(_ id: BlockID) -> Entry? {
+            guard let entry = entries.removeValue(forKey: id) else { return nil }
+            usage.blockCount -= 1
+            count(entry, sign: -1)
+            return entry
+        }
+
+        mutating func count(_ entry: Entry, sign: Int) {
+            switch entry.place {
+            case .memory: usage.memoryBytes += sign * entry.bytes
+            case .disk: usage.diskBytes += sign * entry.bytes
+            }
+        }
+
+        mutating func nextOrder() -> UInt64 {
+            next += 1
+            return next
+        }
+    }
+    /// A block on its way to the disk.
+    private struct Leaving {
+        let id: BlockID
+        let entry: Entry
+        let contents: [PartitionData]
     }
 
     /// Memory above which blocks are spilled, in bytes.
@@ -44,121 +84,175 @@ public final class MemoryBlockStore: BlockStore {
     public var usage: BlockStoreUsage { state.withLock { $0.usage } }
 
     /// Stores contents; see ``BlockStore/put(_:_:level:codec:)``.
+    ///
+    /// Older blocks may be spilled in the call. When one cannot be, it stays in memory and the call
+    /// fails.
     public func put(
         _ id: BlockID, _ contents: [PartitionData], level: StorageLevel, codec: ErasedCodec?
     ) throws {
-        var stored = contents
-        if !level.deserialized || !level.useMemory {
-            stored = [.encoded(try encode(id, contents, level, codec))]
-        }
         remove(id)
-        if !level.useMemory {
-            try spill(id, stored, level, codec)
+        if level.needsCodec, codec == nil, encoded(contents) == nil { throw noCodec(id, level) }
+        guard level.useMemory else {
+            let bytes = try encode(id, contents, level, codec)
+            let order = state.withLock { $0.nextOrder() }
+            let path = try write(id, bytes, order)
+            let entry = Entry(
+                place: .disk(path: path), bytes: bytes.bytes.count, count: bytes.count,
+                level: level, codec: codec, order: order)
+            state.withLock { $0.add(id, entry) }
             return
         }
+        let stored =
+            level.deserialized ? contents : [.encoded(try encode(id, contents, level, codec))]
         let bytes = stored.reduce(0) { $0 + $1.byteCount }
-        let spilled: [(BlockID, Entry)] = state.withLock { state in
-            state.next += 1
-            state.entries[id] = Entry(
-                contents: stored, file: nil, bytes: bytes,
-                count: stored.reduce(0) { $0 + $1.count }, level: level, codec: codec,
-                order: state.next)
-            state.usage.blockCount += 1
-            state.usage.memoryBytes += bytes
-            return victims(&state)
+        let count = stored.reduce(0) { $0 + $1.count }
+        let leaving = state.withLock { state in
+            let order = state.nextOrder()
+            state.add(
+                id,
+                Entry(
+                    place: .memory(stored), bytes: bytes, count: count, level: level, codec: codec,
+                    order: order))
+            if level.useDisk { state.spillable.append((id, order)) }
+            return chooseLeaving(&state)
         }
-        for (id, entry) in spilled {
-            guard let contents = entry.contents else { continue }
-            try spill(id, contents, entry.level, entry.codec, replacing: entry.order)
+        do { try spill(leaving) } catch {
+            remove(id)
+            throw error
         }
     }
 
     /// Finds contents; see ``BlockStore/get(_:)``.
     public func get(_ id: BlockID) throws -> [PartitionData]? {
         guard let entry = state.withLock({ $0.entries[id] }) else { return nil }
-        if let contents = entry.contents { return contents }
-        guard let file = entry.file else { return nil }
-        do {
-            return [.encoded(EncodedValues(bytes: try FileSystem.readAll(file), count: entry.count))]
-        } catch {
-            throw BlockStoreError(.disk, "block \(id): \(error)")
+        switch entry.place {
+        case .memory(let contents): return contents
+        case .disk(let path):
+            do {
+                let bytes = try FileSystem.readAll(path)
+                return [.encoded(EncodedValues(bytes: bytes, count: entry.count))]
+            } catch {
+                // Removed between the look-up and the reading: there is nothing any more.
+                if state.withLock({ $0.entries[id]?.order }) != entry.order { return nil }
+                throw BlockStoreError(.disk, "block \(id): \(error)")
+            }
         }
+    }
+
+    /// The number of elements; see ``BlockStore/elementCount(of:)``.
+    public func elementCount(of id: BlockID) -> Int? {
+        state.withLock { $0.entries[id]?.count }
     }
 
     /// Removes contents; see ``BlockStore/remove(_:)``.
     public func remove(_ id: BlockID) {
-        let file: String? = state.withLock { state in
-            guard let entry = state.entries.removeValue(forKey: id) else { return nil }
-            state.usage.blockCount -= 1
-            if entry.file == nil {
-                state.usage.memoryBytes -= entry.bytes
-            } else {
-                state.usage.diskBytes -= entry.bytes
-            }
-            return entry.file
+        let entry = state.withLock { $0.remove(id) }
+        if case .disk(let path)? = entry?.place { _ = try? FileSystem.remove(path) }
+    }
+}
+
+extension MemoryBlockStore {
+    /// The oldest spillable blocks that bring memory back under the limit; each is chosen once.
+    private func chooseLeaving(_ state: inout State) -> [Leaving] {
+        var chosen: [Leaving] = []
+        while state.usage.memoryBytes - state.leaving > memoryLimit,
+            state.head < state.spillable.count
+        {
+            let (id, order) = state.spillable[state.head]
+            state.head += 1
+            guard let entry = state.entries[id], entry.order == order,
+                case .memory(let contents) = entry.place
+            else { continue }
+            state.leaving += entry.bytes
+            chosen.append(Leaving(id: id, entry: entry, contents: contents))
         }
-        if let file { _ = try? FileSystem.remove(file) }
+        if state.spillable.count > 2 * state.entries.count + 64 || state.head > 1024 {
+            state.spillable = state.spillable[state.head...].filter { item in
+                state.entries[item.id]?.order == item.order
+            }
+            state.head = 0
+        }
+        return chosen
     }
 
-    /// The oldest spillable blocks that bring memory back under the limit.
-    private func victims(_ state: inout State) -> [(BlockID, Entry)] {
-        guard state.usage.memoryBytes > memoryLimit else { return [] }
-        var excess = state.usage.memoryBytes - memoryLimit
-        var victims: [(BlockID, Entry)] = []
-        let spillable = state.entries.filter { $0.value.level.useDisk && $0.value.file == nil }
-        for (id, entry) in spillable.sorted(by: { $0.value.order < $1.value.order }) {
-            guard excess > 0 else { break }
-            victims.append((id, entry))
-            excess -= entry.bytes
+    /// Writes blocks to disk, all it can; those that fail stay in memory.
+    private func spill(_ blocks: [Leaving]) throws {
+        var failure: (any Error)?
+        for block in blocks {
+            do { try spill(block) } catch { failure = failure ?? error }
         }
-        return victims
+        if let failure { throw failure }
+    }
+
+    private func spill(_ block: Leaving) throws {
+        let entry = block.entry
+        let written: Result<(String, EncodedValues), any Error> = Result {
+            let bytes = try encode(block.id, block.contents, entry.level, entry.codec)
+            return (try write(block.id, bytes, entry.order), bytes)
+        }
+        let unused: String? = state.withLock { state in
+            state.leaving -= entry.bytes
+            // What was removed meanwhile stays removed.
+            let isStored = state.entries[block.id]?.order == entry.order
+            switch written {
+            case .failure(let error):
+                // The disk may have room later; what cannot be encoded stays in memory for good.
+                if isStored, error is BlockStoreError {
+                    state.spillable.append((block.id, entry.order))
+                }
+                return nil
+            case .success(let (path, bytes)):
+                guard isStored, var spilled = state.remove(block.id) else { return path }
+                spilled.place = .disk(path: path)
+                spilled.bytes = bytes.bytes.count
+                state.add(block.id, spilled)
+                return nil
+            }
+        }
+        if let unused { _ = try? FileSystem.remove(unused) }
+        _ = try written.get()
+    }
+
+    private func encoded(_ contents: [PartitionData]) -> EncodedValues? {
+        if contents.count == 1, case .encoded(let encoded) = contents[0] { return encoded }
+        return nil
     }
 
     private func encode(
         _ id: BlockID, _ contents: [PartitionData], _ level: StorageLevel, _ codec: ErasedCodec?
     ) throws -> EncodedValues {
-        if contents.count == 1, case .encoded(let encoded) = contents[0] { return encoded }
-        guard let codec else {
-            throw BlockStoreError(
-                .codecMissing,
-                "block \(id) with level \(level) must become bytes, and its element type has no "
-                    + "codec; declare the type StreamCodable or use StorageLevel.memoryOnly")
-        }
+        if let encoded = encoded(contents) { return encoded }
+        guard let codec else { throw noCodec(id, level) }
         return try codec.encode(contents)
     }
 
-    /// Writes contents to a file; a victim that was removed meanwhile stays removed.
-    private func spill(
-        _ id: BlockID, _ contents: [PartitionData], _ level: StorageLevel, _ codec: ErasedCodec?,
-        replacing order: UInt64? = nil
-    ) throws {
-        let encoded = try encode(id, contents, level, codec)
-        let path = try spillDirectory() + "/\(id)-\(order ?? 0)"
-        do { try FileSystem.writeAtomically(path, encoded.bytes, durability: .handedOver) } catch {
-            throw BlockStoreError(.disk, "block \(id) could not be spilled: \(error)")
+    private func noCodec(_ id: BlockID, _ level: StorageLevel) -> BlockStoreError {
+        BlockStoreError(
+            .codecMissing,
+            "block \(id) with level \(level) must become bytes, and its element type has no codec; "
+                + "declare the type StreamCodable or use StorageLevel.memoryOnly")
+    }
+
+    private func write(_ id: BlockID, _ bytes: EncodedValues, _ order: UInt64) throws -> String {
+        do {
+            let path = try spillDirectory() + "/\(id)-\(order)"
+            try FileSystem.writeAtomically(path, bytes.bytes, durability: .handedOver)
+            return path
+        } catch {
+            throw BlockStoreError(.disk, "block \(id) could not be written: \(error)")
         }
-        let isStored: Bool = state.withLock { state in
-            if let order {
-                guard let old = state.entries[id], old.order == order else { return false }
-                state.usage.memoryBytes -= old.bytes
-                state.usage.blockCount -= 1
-            }
-            state.next += 1
-            state.entries[id] = Entry(
-                contents: nil, file: path, bytes: encoded.bytes.count, count: encoded.count,
-                level: level, codec: codec, order: state.next)
-            state.usage.blockCount += 1
-            state.usage.diskBytes += encoded.bytes.count
-            return true
-        }
-        if !isStored { _ = try? FileSystem.remove(path) }
     }
 
     private func spillDirectory() throws -> String {
         if let directory = state.withLock({ $0.directory }) { return directory }
-        let directory = try FileSystem.createTemporaryDirectory(
-            prefix: "dstreams-spill")
-        state.withLock { $0.directory = directory }
+        let made = try FileSystem.createTemporaryDirectory(prefix: "dstreams-spill")
+        let directory = state.withLock { state in
+            let directory = state.directory ?? made
+            state.directory = directory
+            return directory
+        }
+        // Another thread was faster.
+        if directory != made { _ = try? FileSystem.remove(made) }
         return directory
     }
 }

@@ -118,6 +118,9 @@ public final class DStreamGraph: Sendable {
         state.withLock { $0.hasCheckpointDirectory = isSet }
     }
 
+    /// Whether there is a checkpoint directory.
+    public var hasCheckpointDirectory: Bool { state.withLock { $0.hasCheckpointDirectory } }
+
     /// Adds a stream; after start or stop it is recorded as a problem and changes nothing.
     @usableFromInline
     func addNode(

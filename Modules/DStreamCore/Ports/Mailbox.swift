@@ -147,7 +147,7 @@ private struct MailboxState<Message: Sendable> {
     typealias Reader = CheckedContinuation<Message?, Never>
     typealias SenderContinuation = CheckedContinuation<Void, any Error>
 
-    /// What becomes of a sent message. An accepted one goes to the reader, if one waits.
+    /// What becomes of a sent message; an accepted one goes to the reader, if one waits.
     enum Delivery {
         case accepted(Reader?)
         case full(id: Int)

@@ -25,11 +25,14 @@ extension JobGenerator {
         public var failurePolicy: FailurePolicy
         /// What becomes of late batches.
         public var lateBatches: LateBatches
-        /// How many job sets may be submitted and not ended; generation waits beyond that. A value
-        /// below 1 counts as 1. The default bounds memory where jobs are slower than the batches.
+        /// How many job sets may be submitted and not ended; generation waits beyond that.
+        ///
+        /// A value below 1 counts as 1. The default bounds memory where jobs are slower than batches.
         public var maxQueuedBatches: Int
-        /// How many failed batches are kept for a re-run; beyond that the oldest is set aside for
-        /// good and reported. A value below 1 counts as 1. The default bounds the blocks kept.
+        /// How many failed batches are kept for a re-run.
+        ///
+        /// Beyond that the oldest is set aside for good and reported. A value below 1 counts as 1. The
+        /// default bounds the blocks that are kept for them.
         public var maxFailedBatches: Int
 
         /// Makes a configuration.

@@ -20,8 +20,9 @@ public import DStreamCore
 public actor JobScheduler: JobQueue {
     /// How a scheduler works.
     public struct Configuration: Sendable, Hashable {
-        /// How many jobs run at once, 1 or more. With more than 1, outputs of a batch, and batches,
-        /// overlap.
+        /// How many jobs run at once, 1 or more.
+        ///
+        /// With more than 1, outputs of a batch, and batches, overlap.
         public var concurrentJobs: Int
         /// Whether later batches start after one has failed.
         public var failurePolicy: FailurePolicy
@@ -43,6 +44,17 @@ public actor JobScheduler: JobQueue {
         public var completedBatches: Int
         /// Ended with a failed output since the start.
         public var failedBatches: Int
+
+        /// Makes counts.
+        public init(
+            queuedBatches: Int = 0, runningBatches: Int = 0, completedBatches: Int = 0,
+            failedBatches: Int = 0
+        ) {
+            self.queuedBatches = queuedBatches
+            self.runningBatches = runningBatches
+            self.completedBatches = completedBatches
+            self.failedBatches = failedBatches
+        }
     }
 
     private enum Message: Sendable {
@@ -111,9 +123,9 @@ public actor JobScheduler: JobQueue {
                 }
             }
             rates.finish()
-            if machine.phase != .ended { group.cancelAll() }
         }
-        // Jobs that ended nevertheless, after the loop, count as what they are.
+        // Jobs that ended nevertheless, after the loop was cancelled, count as what they are.
+        _ = perform(machine.handle(.stop, now: clock.now), error: nil)
         for message in mailbox.close() { _ = take(message) }
         _ = perform(machine.end(), error: nil)
     }

@@ -1,3 +1,4 @@
+internal import BatchEngine
 package import DStreamCore
 
 /// Decides which job runs next and what listeners hear: the batches of a scheduler.

@@ -79,6 +79,13 @@ struct PieceStep {
         return value
     }
 
+    mutating func takeBool(_ key: String) throws -> Bool {
+        guard case .bool(let value) = try take(key) else {
+            throw Malformed(description: "\(key) is neither true nor false in \(text)")
+        }
+        return value
+    }
+
     mutating func takeTime(_ key: String) throws -> BatchTime {
         BatchTime(milliseconds: try takeInt(key))
     }
@@ -116,8 +123,27 @@ struct PieceStep {
         }
     }
 
+    /// Adds a member, as if it had been recorded.
+    mutating func set(_ key: String, _ value: PieceJSON) { members[key] = value }
+
+    /// Removes a member that was taken from a copy.
+    mutating func remove(_ key: String) { members[key] = nil }
+
+    /// Compares two lists and notes a difference in a step.
+    static func compare(
+        _ what: String, _ ours: [PieceJSON], _ theirs: [PieceJSON], _ step: inout PieceStep
+    ) throws {
+        if ours != theirs { step.add(["\(what) are \(ours), not \(theirs)"]) }
+    }
+
     /// Notes differences found elsewhere.
     mutating func add(_ more: [String]) { differences += more }
+
+    /// Fails if a key was not asked for.
+    func requireNothingLeft() throws {
+        let left = try finish()
+        guard left.isEmpty else { throw Malformed(description: left.joined(separator: "; ")) }
+    }
 
     /// All differences; keys nobody asked for are among them.
     func finish() throws -> [String] {

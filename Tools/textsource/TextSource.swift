@@ -14,7 +14,7 @@ struct TextSource {
             return
         }
         // The reader ends first: Ctrl-C in a terminal reaches this process as well.
-        let signals = try? SignalWaiter([.interrupt])
+        let signals = try? SignalWaiter([SignalWaiter.interrupt])
         do {
             try await serve(port: port, rate: rate, file: CommandLine.arguments[3])
         } catch {
@@ -27,7 +27,8 @@ struct TextSource {
         let lines = try FileSystem.readAll(file).split(separator: 10)
         guard !lines.isEmpty else { return print("textsource: \(file) has no lines") }
         let listener = try await TCPListener.bind(host: "127.0.0.1", port: port)
-        print("listening on \(listener.port)")
+        // Not print: it keeps lines back when the output is a file.
+        ProcessOutput.writeStandardOutput("listening on \(listener.port)\n")
         let connection = try await listener.accept()
         let start = SystemTime.monotonic()
         var sent = 0

@@ -1,0 +1,100 @@
+internal import Synchronization
+
+extension LocalEngine {
+    /// Runs a request from the thread of a body.
+    func runHere(
+        _ request: StageRequest,
+        _ receive: @escaping @Sendable (Int, [PartitionData]) throws -> Void
+    ) async throws {
+        let run = PlanRun(request, store: blockStore) { run, stage, receive in
+            try await self.runStage(run, stage, receive)
+        }
+        let token = try activity.enter(EngineActivity.Entry(label: nil)) { _ in run.flag.cancel() }
+        defer { activity.leave(token) }
+        try await withTaskCancellationHandler {
+            try await run.run(receive)
+        } onCancel: {
+            run.flag.cancel()
+        }
+    }
+
+    /// Runs a stage right here when it is small, else on as many threads as pay off.
+    private func runStage(
+        _ run: PlanRun, _ stage: StageTasks, _ receive: @escaping PlanRun.Receive
+    ) async throws {
+        guard isInline(stage) else { return try await runInParallel(run, stage, receive) }
+        for partition in stage.range {
+            try receive(partition, try await runTask(run, stage, partition))
+        }
+    }
+
+    private func runInParallel(
+        _ run: PlanRun, _ stage: StageTasks, _ receive: @escaping PlanRun.Receive
+    ) async throws {
+        let next = Atomic<Int>(stage.range.lowerBound)
+        let failure = Mutex<(any Error)?>(nil)
+        let work: @concurrent @Sendable () async throws -> Void = {
+            do {
+                while true {
+                    let partition = next.wrappingAdd(1, ordering: .relaxed).oldValue
+                    guard partition < stage.range.upperBound else { return }
+                    try receive(partition, try await self.runTask(run, stage, partition))
+                }
+            } catch {
+                // The others end because of this one: theirs is not the reason.
+                failure.withLock { $0 = $0 ?? error }
+                run.flag.cancel()
+                throw error
+            }
+        }
+        do {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for _ in 0..<min(slots, stage.range.count) {
+                    group.addTask(executorPreference: taskThreads, operation: work)
+                }
+                while try await group.next() != nil {}
+            }
+        } catch {
+            throw failure.withLock { $0 } ?? error
+        }
+    }
+
+    private func runTask(
+        _ run: PlanRun, _ stage: StageTasks, _ partition: Int
+    ) async throws -> [PartitionData] {
+        let token = try activity.enter(
+            EngineActivity.Entry(site: stage.kernel.site, partition: partition))
+        defer { activity.leave(token) }
+        return try await run.runTask(stage, partition)
+    }
+
+    /// Whether a stage has so little to do that threads would cost more than they bring.
+    ///
+    /// Tasks that wait for something outside are worth a thread each, however small.
+    private func isInline(_ stage: StageTasks) -> Bool {
+        if case .effect = stage.kernel.work, stage.range.count > 1 { return false }
+        var room = inlineElementMaximum
+        for partition in stage.range {
+            for piece in stage.inputs[partition] {
+                guard let count = elementCount(piece), count <= room else { return false }
+                room -= count
+            }
+        }
+        return true
+    }
+
+    /// How many elements a piece holds, or nil when only reading it would tell.
+    private func elementCount(_ piece: PartitionData) -> Int? {
+        switch piece {
+        case .values, .lines, .encoded: return piece.count
+        case .block(let id): return blockStore.elementCount(of: id)
+        case .branch(_, let inner), .dynamic(_, let inner):
+            var sum = 0
+            for piece in inner {
+                guard let count = elementCount(piece) else { return nil }
+                sum += count
+            }
+            return sum
+        }
+    }
+}

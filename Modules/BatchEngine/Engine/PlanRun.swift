@@ -1,0 +1,282 @@
+internal import Synchronization
+
+/// The tasks of one stage: a kernel and the inputs of the partitions it runs over.
+package struct StageTasks: Sendable {
+    /// What runs.
+    package let kernel: Kernel
+    /// The inputs of every partition of the plan.
+    package let inputs: [[PartitionData]]
+    /// The partitions to run.
+    package let range: Range<Int>
+    /// How many outputs each task makes.
+    package let outputs: Int
+}
+
+/// One request on its way through an engine that runs in this process.
+///
+/// It knows what has to run and what a task is; the engine says where tasks run, by `schedule`.
+package final class PlanRun: Sendable {
+    /// Takes a partition's outputs; of a shuffle or a dataset in any order and at the same time.
+    package typealias Receive = @Sendable (Int, [PartitionData]) throws -> Void
+    /// Runs all tasks of a stage by ``runTask(_:_:)`` and hands on their outputs.
+    package typealias Schedule =
+        @Sendable (PlanRun, StageTasks, _ receive: @escaping Receive) async throws -> Void
+
+    private struct Kept {
+        var datasets: [DatasetID: Dataset] = [:]
+        var current: [DatasetID: DatasetID] = [:]
+    }
+
+    /// What was asked for.
+    package let request: StageRequest
+    /// Ends the request's tasks at their next look.
+    package let flag = CancellationFlag()
+    /// Where blocks are.
+    package let store: any BlockStore
+    private let schedule: Schedule
+    private let kept = Mutex(Kept())
+
+    /// Prepares a request.
+    package init(
+        _ request: StageRequest, store: any BlockStore, schedule: @escaping Schedule
+    ) {
+        self.request = request
+        self.store = store
+        self.schedule = schedule
+    }
+
+    /// Runs the request and everything it depends on.
+    package func run(_ receive: @escaping Receive) async throws {
+        let inputs = try await inputs(of: request.plan)
+        let range = (request.partitions ?? 0..<inputs.count).clamped(to: 0..<inputs.count)
+        let stage = StageTasks(kernel: request.kernel, inputs: inputs, range: range, outputs: 1)
+        let gate = Mutex(())
+        try await schedule(self, stage) { index, contents in
+            try gate.withLock { _ in try receive(index, contents) }
+        }
+    }
+
+    /// Finds each partition's inputs, running the shuffles and datasets below.
+    private func inputs(of plan: Plan) async throws -> [[PartitionData]] {
+        switch plan {
+        case .source(let partitions): return partitions
+        case .exchange(let exchange): return try await shuffled(exchange)
+        case .dataset(let dataset):
+            let id = try await stored(dataset)
+            return (0..<dataset.partitionCount).map { [.block(.dataset(id, partition: $0))] }
+        case .dynamic(let pipe, let plan):
+            return try await inputs(of: plan).map { [.dynamic(pipe, $0)] }
+        case .union(let plans):
+            var all: [[PartitionData]] = []
+            for (index, plan) in plans.enumerated() {
+                for inputs in try await inputs(of: plan) { all.append([.branch(index, inputs)]) }
+            }
+            return all
+        case .zip(let plans): return try await zipped(plans)
+        case .coalesce(let plan, let count):
+            let inputs = try await inputs(of: plan)
+            let groups = min(inputs.count, count)
+            return (0..<groups).map { group in
+                let range = group * inputs.count / groups..<(group + 1) * inputs.count / groups
+                return range.map { .branch($0, inputs[$0]) }
+            }
+        }
+    }
+
+    private func zipped(_ plans: [Plan]) async throws -> [[PartitionData]] {
+        var sides: [[[PartitionData]]] = []
+        for plan in plans { sides.append(try await inputs(of: plan)) }
+        let count = sides.first?.count ?? 0
+        guard sides.allSatisfy({ $0.count == count }) else {
+            throw EngineError(
+                .invalidPlan,
+                "partitions cannot be put side by side: the inputs have \(sides.map(\.count))",
+                site: request.kernel.site)
+        }
+        return (0..<count).map { partition in
+            sides.enumerated().map { .branch($0.offset, $0.element[partition]) }
+        }
+    }
+
+    private func shuffled(_ exchange: Exchange) async throws -> [[PartitionData]] {
+        try await exchange.output.value {
+            guard let plan = exchange.input else {
+                throw EngineError(
+                    .invalidPlan, "a shuffle's input was dropped before it ran",
+                    site: exchange.kernel.site)
+            }
+            let inputs = try await self.inputs(of: plan)
+            let count = exchange.partitionCount
+            let rows = Mutex([[PartitionData]](repeating: [], count: inputs.count))
+            let stage = StageTasks(
+                kernel: exchange.kernel, inputs: inputs, range: 0..<inputs.count, outputs: count)
+            try await self.schedule(self, stage) { index, buckets in
+                rows.withLock { $0[index] = buckets }
+            }
+            exchange.forgetInput()
+            let buckets = rows.withLock { $0 }
+            // Kernels that reduce to one value make a single bucket whatever is asked.
+            return (0..<count).map { partition in
+                buckets.compactMap { partition < $0.count ? $0[partition] : nil }
+            }
+        }
+    }
+
+    /// Has a dataset's partitions in the store and returns the identity of the blocks.
+    private func stored(_ dataset: Dataset) async throws -> DatasetID {
+        let id = try await dataset.computed.value {
+            guard let plan = dataset.input else {
+                throw EngineError(
+                    .blockMissing, "\(dataset.id) was dropped and its lineage is cut",
+                    site: dataset.kernel.site)
+            }
+            if dataset.level.needsCodec, dataset.codec == nil {
+                throw EngineError(
+                    .codecMissing,
+                    "level \(dataset.level) turns elements into bytes and the element type has no "
+                        + "codec; declare the type StreamCodable or use StorageLevel.memoryOnly",
+                    site: dataset.kernel.site)
+            }
+            let inputs = try await self.inputs(of: plan)
+            return try await self.store(dataset, inputs)
+        }
+        kept.withLock { $0.datasets[id] = dataset }
+        return id
+    }
+
+    private func store(
+        _ dataset: Dataset, _ inputs: [[PartitionData]]
+    ) async throws -> DatasetID {
+        // A fresh identity each time: what drops the old blocks must not touch the new ones.
+        let isFirst = dataset.isFirstComputation()
+        let id = isFirst ? dataset.id : DatasetID.next()
+        let store = store
+        let remove: @Sendable () -> Void = { [count = dataset.partitionCount] in
+            for partition in 0..<count { store.remove(.dataset(id, partition: partition)) }
+        }
+        let stage = StageTasks(
+            kernel: dataset.kernel, inputs: inputs, range: 0..<inputs.count, outputs: 1)
+        do {
+            try await schedule(self, stage) { index, contents in
+                try store.put(
+                    .dataset(id, partition: index), contents, level: dataset.level,
+                    codec: dataset.codec)
+            }
+        } catch {
+            remove()
+            throw error
+        }
+        dataset.markStored(release: remove)
+        return id
+    }
+
+    /// A block of a kept dataset was not there: it was unpersisted meanwhile or evicted.
+    ///
+    /// - Returns: whether it has been computed again.
+    private func recompute(_ block: BlockID) async throws -> Bool {
+        guard case .dataset(let id, _) = block else { return false }
+        let dataset = kept.withLock { $0.datasets[id] }
+        guard let dataset, dataset.input != nil else { return false }
+        dataset.computed.reset { $0 == id }
+        let fresh = try await stored(dataset)
+        kept.withLock { $0.current[id] = fresh }
+        return true
+    }
+
+    /// Replaces blocks by their contents.
+    private func resolve(_ piece: PartitionData) throws -> PartitionData {
+        switch piece {
+        case .block(let id):
+            let id = current(id)
+            guard let contents = try store.get(id) else { throw BlockMissing(id: id) }
+            return contents.count == 1 ? contents[0] : .branch(0, contents)
+        case .branch(let index, let inner): return .branch(index, try inner.map { try resolve($0) })
+        case .dynamic(let pipe, let inner):
+            return .dynamic(pipe, try inner.map { try resolve($0) })
+        case .values, .lines, .encoded: return piece
+        }
+    }
+
+    private func current(_ block: BlockID) -> BlockID {
+        guard case .dataset(var id, let partition) = block else { return block }
+        kept.withLock { kept in
+            while let fresh = kept.current[id] { id = fresh }
+        }
+        return .dataset(id, partition: partition)
+    }
+}
+
+/// A block that a task needs is not in the store.
+private struct BlockMissing: Error {
+    let id: BlockID
+}
+
+extension PlanRun {
+    /// How often a task has lost blocks computed again before it gives up.
+    private static let recoveryMaximum = 3
+
+    /// Runs one task, as often as it may fail.
+    ///
+    /// - Throws: ``EngineError`` naming operator and partition; `CancellationError` when the
+    ///   request was cancelled.
+    package func runTask(_ stage: StageTasks, _ partition: Int) async throws -> [PartitionData] {
+        var attempt = 0
+        var recoveries = 0
+        while true {
+            try Task.checkCancellation()
+            if flag.isCancelled { throw CancellationError() }
+            let context = TaskContext(
+                batchMilliseconds: request.batchMilliseconds, stage: stage.kernel.id,
+                partition: partition, attempt: attempt, cancellation: flag)
+            do {
+                let contents = try await tryTask(stage, context)
+                context.commitUpdates()
+                return contents
+            } catch let missing as BlockMissing {
+                guard recoveries < Self.recoveryMaximum, try await recompute(missing.id) else {
+                    throw EngineError(
+                        .blockMissing, "block \(missing.id) is not stored any more",
+                        site: stage.kernel.site, partition: partition, attempts: attempt + 1)
+                }
+                recoveries += 1
+            } catch {
+                attempt += 1
+                if let final = verdict(error, stage.kernel, partition, attempt) { throw final }
+            }
+        }
+    }
+
+    private func tryTask(
+        _ stage: StageTasks, _ context: TaskContext
+    ) async throws -> [PartitionData] {
+        let inputs = try stage.inputs[context.partition].map { try resolve($0) }
+        switch stage.kernel.work {
+        case .pure(let run):
+            return try TaskContext.$current.withValue(context) {
+                try run(context, inputs, stage.outputs)
+            }
+        case .effect(let run):
+            try await TaskContext.$current.withValue(context) { try await run(context, inputs) }
+            return []
+        }
+    }
+
+    /// The error to give up with, or nil when the task is to be tried again.
+    private func verdict(
+        _ error: any Error, _ kernel: Kernel, _ partition: Int, _ attempts: Int
+    ) -> (any Error)? {
+        // One that a closure made up by itself is a failure like any other.
+        if error is CancellationError, flag.isCancelled || Task.isCancelled { return error }
+        if let error = error as? EngineError, error.code != .taskFailed {
+            return EngineError(
+                error.code, error.message, site: error.site ?? kernel.site,
+                partition: error.partition ?? partition, attempts: max(error.attempts, attempts),
+                underlying: error.underlying)
+        }
+        guard attempts >= request.maxTaskFailures else { return nil }
+        let failure = error as? OperatorFailure
+        return EngineError(
+            .taskFailed, "the task failed", site: failure?.site ?? kernel.site,
+            partition: partition, attempts: attempts, underlying: failure?.underlying ?? error)
+    }
+}

@@ -1,0 +1,53 @@
+internal import DStreamCore
+
+/// How receivers gather, bound and restart; the defaults are Spark's where it has them.
+public struct ReceiverConfiguration: Sendable, Hashable {
+    /// How long a receiver gathers before it cuts a block; whole milliseconds, more than 0.
+    public var blockInterval: Duration
+    /// Blocks that may wait to be stored, per receiver.
+    public var blockQueueSize = 10
+    /// Bytes of blocks that may wait to be stored, per receiver; one block always may.
+    public var blockQueueBytes = 40 << 20
+    /// Estimated bytes at which a block is cut early, so that a partition stays bounded.
+    public var maxBlockBytes = 4 << 20
+    /// Elements at which a block is cut early: bounds what the estimate of bytes cannot see.
+    public var maxBlockRecords = 1 << 18
+    /// Bytes of stored blocks over all receivers, above which storing suspends.
+    public var receivedBytesLimit = 512 << 20
+    /// The wait before a receiver that failed or ended is started again.
+    public var restartDelay = Duration.seconds(2)
+    /// Bounds of the rate of each receiver; none by default.
+    public var rate = RateLimiter.Configuration()
+    /// The longest frame of a raw socket, in bytes.
+    public var rawMaxBlockSizeBytes = 1 << 30
+
+    /// Makes Spark's configuration for batches of some length.
+    ///
+    /// - Parameter batchInterval: the block interval is the shorter of this and 200 ms, so that
+    ///   small batches have low latency.
+    public init(batchInterval: Duration) {
+        blockInterval = min(.milliseconds(200), batchInterval)
+    }
+
+    /// Checks all values and their relations.
+    ///
+    /// - Throws: ``ReceiverError/Code/badConfiguration``, naming the first value that cannot work.
+    public func validate() throws(ReceiverError) {
+        func require(_ condition: Bool, _ what: String) throws(ReceiverError) {
+            if !condition { throw ReceiverError(.badConfiguration, what) }
+        }
+        try require(
+            blockInterval > .zero && blockInterval.wholeMilliseconds != nil,
+            "blockInterval \(blockInterval) must be whole milliseconds, more than 0")
+        try require(blockQueueSize > 0, "blockQueueSize \(blockQueueSize) must be more than 0")
+        try require(blockQueueBytes > 0, "blockQueueBytes \(blockQueueBytes) must be more than 0")
+        try require(maxBlockBytes > 0, "maxBlockBytes \(maxBlockBytes) must be more than 0")
+        try require(maxBlockRecords > 0, "maxBlockRecords \(maxBlockRecords) must be more than 0")
+        try require(
+            receivedBytesLimit > 0, "receivedBytesLimit \(receivedBytesLimit) must be more than 0")
+        try require(restartDelay >= .zero, "restartDelay \(restartDelay) must not be below 0")
+        try require(
+            rawMaxBlockSizeBytes > 0 && rawMaxBlockSizeBytes <= Int(Int32.max),
+            "rawMaxBlockSizeBytes \(rawMaxBlockSizeBytes) must be from 1 to \(Int32.max)")
+    }
+}

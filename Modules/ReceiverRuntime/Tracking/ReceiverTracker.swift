@@ -1,0 +1,229 @@
+public import BatchEngine
+public import DStreamCore
+
+/// Runs all receivers of a context and knows which of their blocks belong to which batch.
+///
+/// ## Ordering
+/// A block whose `store` has returned is part of the next allocation. State changes in steps without
+/// suspension; with a log, allocations and clean-ups follow one another.
+///
+/// ## Back-pressure
+/// Stored blocks of all receivers are bounded; storing suspends until batches are released.
+///
+/// ## Cancellation
+/// Cancelling the task of `run()` ends all receivers and drops what is not stored.
+public actor ReceiverTracker: BlockAllocator, RateController, ReceivedBlockReporting {
+    private enum Phase { case initialized, running, ended }
+
+    private nonisolated let registrations: [ReceiverRegistration]
+    private nonisolated let configuration: ReceiverConfiguration
+    private nonisolated let clock: any StreamClock
+    private nonisolated let bus: ListenerBus
+    private nonisolated let handlers: [StreamID: any ReceivedBlockHandler]
+    private nonisolated let log: (any WriteAheadLog)?
+    /// Bounds the stored blocks of all receivers.
+    public nonisolated let budget: ReceivedBlockBudget
+
+    private var phase = Phase.initialized
+    private var tracker: ReceivedBlockTracker
+    private var supervisors: [StreamID: any Supervisor] = [:]
+    private var rates: [StreamID: Double] = [:]
+    /// Whether an allocation or clean-up is being logged.
+    private nonisolated let isLogging = AsyncMonitor(false)
+
+    /// Creates a tracker.
+    ///
+    /// - Parameters:
+    ///   - receivers: one per stream.
+    ///   - configuration: how receivers are set up.
+    ///   - engine: whose block store takes the blocks.
+    ///   - clock: the source of time.
+    ///   - bus: hears of receivers that start, fail and stop.
+    ///   - log: where changes are logged before they take effect; nil: nowhere.
+    ///   - makeHandler: makes what stores the blocks of a stream; nil: the engine's block store does.
+    /// - Throws: ``ReceiverError`` `.badConfiguration` or `.codecMissing`.
+    public init(
+        receivers: [ReceiverRegistration], configuration: ReceiverConfiguration,
+        engine: any ExecutionEngine, clock: any StreamClock, bus: ListenerBus,
+        log: (any WriteAheadLog)? = nil, makeHandler: ReceiverRegistration.MakeHandler? = nil
+    ) throws {
+        try configuration.validate()
+        var handlers: [StreamID: any ReceivedBlockHandler] = [:]
+        for receiver in receivers {
+            try receiver.validate()
+            let (id, level, codec) = (receiver.streamID, receiver.storageLevel, receiver.codec)
+            let handler =
+                makeHandler?(id, level, codec)
+                ?? BlockStoreHandler(streamID: id, engine: engine, level: level, codec: codec)
+            guard handlers.updateValue(handler, forKey: id) == nil else {
+                throw ReceiverError(.badConfiguration, "stream \(id) has two receivers")
+            }
+        }
+        self.registrations = receivers
+        self.configuration = configuration
+        self.clock = clock
+        self.bus = bus
+        self.log = log
+        self.handlers = handlers
+        budget = ReceivedBlockBudget(limit: configuration.receivedBytesLimit)
+        tracker = ReceivedBlockTracker(streamIDs: receivers.map(\.streamID))
+    }
+
+    // MARK: Life
+
+    /// Runs all receivers until they are stopped or the task is cancelled.
+    ///
+    /// Leaving means that all have ended. Without receivers it returns at once.
+    ///
+    /// - Precondition: called once.
+    /// - Throws: ``ReceiverError`` when a receiver cannot be set up; none was started then.
+    public func run() async throws {
+        precondition(phase != .running, "a receiver tracker is run twice")
+        // Stopped before it was run: there is nothing to do.
+        guard phase == .initialized else { return }
+        for registration in registrations {
+            let id = registration.streamID
+            guard let handler = handlers[id] else { continue }
+            let supervisor = try registration.makeSupervisor(
+                ReceiverEnvironment(
+                    configuration: configuration, clock: clock, handler: handler,
+                    reporter: self, budget: budget, bus: bus))
+            if let rate = rates[id] { supervisor.updateRate(rate) }
+            supervisors[id] = supervisor
+        }
+        phase = .running
+        await withDiscardingTaskGroup { group in
+            for supervisor in supervisors.values {
+                group.addTask { await supervisor.run() }
+            }
+        }
+        phase = .ended
+    }
+
+    /// Stops all receivers and returns when they have ended, or when the calling task is cancelled.
+    ///
+    /// - Parameter graceful: whether what they received is stored and waits for batches; otherwise
+    ///   what is not stored yet is dropped.
+    public func stop(graceful: Bool) async {
+        guard phase == .running else {
+            phase = .ended
+            return
+        }
+        // Only a few last blocks will come, and no batch may run that would make room for them.
+        budget.lift()
+        await withDiscardingTaskGroup { group in
+            for supervisor in supervisors.values {
+                group.addTask { await supervisor.stop(drains: graceful) }
+            }
+        }
+    }
+
+    /// What is known of each receiver, by stream; empty before `run()`.
+    public var receivers: [ReceiverInfo] {
+        supervisors.values.map(\.info).sorted { $0.streamID < $1.streamID }
+    }
+
+    // MARK: Blocks
+
+    /// Adds a stored block, logged first.
+    public func addBlock(_ block: StoredBlock) async throws {
+        try await record(.blockAdded(block))
+    }
+
+    /// Cuts what all receivers gathered, then gives all blocks at hand to a batch.
+    public func allocateBlocks(to batch: BatchTime) async throws {
+        if supervisors.count == 1, let supervisor = supervisors.values.first {
+            await supervisor.cutAndPush()
+        } else if !supervisors.isEmpty {
+            await withDiscardingTaskGroup { group in
+                for supervisor in supervisors.values {
+                    group.addTask { await supervisor.cutAndPush() }
+                }
+            }
+        }
+        try await loggingAlone {
+            guard let event = tracker.allocation(to: batch) else { return }
+            try await record(event)
+        }
+    }
+
+    /// The blocks of a stream that belong to a batch.
+    public func blocks(allocatedTo batch: BatchTime, stream: StreamID) -> [StoredBlock] {
+        tracker.blocks(of: batch, stream: stream)
+    }
+
+    /// The blocks of a batch by stream; empty when the batch is unknown.
+    public func blocks(allocatedTo batch: BatchTime) -> [StreamID: [StoredBlock]] {
+        tracker.blocks(of: batch)
+    }
+
+    /// The blocks of a stream that belong to no batch yet.
+    public func unallocatedBlocks(of stream: StreamID) -> [StoredBlock] {
+        tracker.unallocatedBlocks(of: stream)
+    }
+
+    /// Forgets batches before a threshold, removes their blocks and makes room for others.
+    ///
+    /// - Throws: ``ReceiverError/Code/cleanupTooEarly``, or what the log throws when it is written;
+    ///   nothing is released then. Also what cleaning the log throws: it is longer than it must be.
+    public func releaseBatches(before threshold: BatchTime) async throws {
+        let released = try await loggingAlone {
+            let event = try tracker.cleanup(before: threshold, now: clock.now)
+            guard case .batchesCleaned(let times) = event, !times.isEmpty else {
+                return [StoredBlock]()
+            }
+            return try await record(event)
+        }
+        for (stream, blocks) in Dictionary(grouping: released, by: \.streamID) {
+            await handlers[stream]?.remove(blocks)
+        }
+        budget.release(released.map(\.id))
+        try await log?.clean(before: threshold)
+    }
+
+    /// Whether there are blocks that belong to no batch yet.
+    public var hasUnallocatedBlocks: Bool { tracker.hasUnallocatedBlocks }
+
+    /// Takes up what the log of an earlier run says; without a log there is nothing.
+    ///
+    /// - Throws: what reading throws, or `CodecError` for a record that is not one of a tracker.
+    public func recover() async throws {
+        guard let log else { return }
+        for record in try await log.readAll() {
+            tracker.apply(try Codec<BlockTrackingEvent>.of().value(of: record))
+        }
+    }
+
+    // MARK: Rates
+
+    /// Sets the rate of a stream's receiver, at most the configured highest.
+    public func updateRate(_ elementsPerSecond: Double, of stream: StreamID) {
+        guard elementsPerSecond > 0 else { return }
+        rates[stream] = elementsPerSecond
+        supervisors[stream]?.updateRate(elementsPerSecond)
+    }
+
+    // MARK: The log
+
+    /// Logs an event where there is a log, then makes it take effect.
+    @discardableResult
+    private func record(_ event: BlockTrackingEvent) async throws -> [StoredBlock] {
+        if let log {
+            let bytes = try Codec<BlockTrackingEvent>.of().bytes(of: event)
+            _ = try await log.write(bytes, time: clock.now)
+        }
+        return tracker.apply(event)
+    }
+
+    /// Runs a decision and its logging while no other is under way.
+    private func loggingAlone<Value>(_ body: () async throws -> Value) async throws -> Value {
+        guard log != nil else { return try await body() }
+        try await isLogging.wait { isLogging -> Bool? in
+            guard !isLogging else { return nil }
+            isLogging = true
+            return true
+        }
+        defer { isLogging.update { $0 = false } }
+        return try await body()
+    }
+}

@@ -1,0 +1,157 @@
+import BatchEngine
+import DStreamTestKit
+
+@testable import StreamingContext
+
+/// What listeners hear, what `awaitTermination` throws, and which batches stay pending.
+enum ListenerConformance {
+    private static let pending = "differs on purpose (1): a failed batch is never counted as done"
+    private static let generation =
+        "differs on purpose (2): a batch whose generation failed is not lost but pending"
+
+    static func report() async throws -> ConformanceReport {
+        let differently = [
+            "first_of_two_outputs_fails": pending, "three_outputs_middle_fails": pending,
+            "generation_fails_in_second_output": generation,
+        ]
+        return try await RecordedCase.report("listener_events", differently: differently) {
+            recorded in
+            if recorded.pipeline.hasPrefix("listener.receiver.") {
+                return try await ReceiverEvents.compare(&recorded)
+            }
+            return try await compare(
+                &recorded, staysPending: differently[recorded.name] != nil)
+        }
+    }
+
+    private static func compare(
+        _ recorded: inout RecordedCase, staysPending: Bool
+    ) async throws -> [String] {
+        if recorded.pipeline == "listener.with_checkpointing" {
+            recorded.params.set("checkpointDir", .bool(true))
+        }
+        let builder = try PipelineBuilder(
+            params: recorded.params, inputs: try recorded.takeInputs())
+        recorded.params = builder.params
+        try declare(recorded.pipeline, builder)
+        var seen = Seen(harness: builder.harness)
+        var pending: [PieceJSON] = []
+        var differences: [String] = []
+        for json in try recorded.body.takeArray("steps") {
+            var step = try PieceStep(json)
+            switch try step.takeString("do") {
+            case "start": try await builder.ssc.start()
+            case "advance one batch":
+                await builder.harness.advance()
+                try step.expect("timeMillis", .time(builder.harness.clock.now))
+            case "stop": await builder.ssc.stop()
+            case let other:
+                throw PieceStep.Malformed(description: "unknown operation \(other)")
+            }
+            if step.has("events") {
+                let events = try step.takeArray("events").map { EventRecord.plain($0) }
+                try PieceStep.compare("events", seen.newEvents(), events, &step)
+            }
+            let errors = seen.newErrors()
+            if step.has("errorGivenToAwaitTermination") {
+                try compareError(errors, &step)
+                if staysPending, !errors.isEmpty { pending.append(.time(builder.harness.clock.now)) }
+            }
+            if step.has("batchesStillPending") {
+                var expected = try step.takeArray("batchesStillPending")
+                if staysPending { expected = pending }
+                let ours = await builder.ssc.pendingBatches().map { PieceJSON.time($0) }
+                try PieceStep.compare("batchesStillPending", ours, expected, &step)
+            }
+            differences += try step.finish()
+        }
+        return differences
+    }
+
+    /// One error per step is recorded, whatever it was that failed.
+    private static func compareError(_ errors: [CaseError], _ step: inout PieceStep) throws {
+        let error = try step.take("errorGivenToAwaitTermination")
+        guard error != .null else {
+            if !errors.isEmpty { step.add(["\(errors) instead of no error"]) }
+            return
+        }
+        var entry = try PieceStep(error)
+        let cause = try CaseError.takeCause(&entry)
+        try entry.requireNothingLeft()
+        if errors.map(\.cause) != [cause] { step.add(["\(errors) instead of \(cause)"]) }
+    }
+
+    private static func declare(_ id: String, _ builder: PipelineBuilder) throws {
+        let input = try builder.input(.int)
+        switch id {
+        case "listener.one_output", "listener.with_checkpointing": count(input)
+        case "listener.only_output_fails": fail(input)
+        case "listener.first_of_two_outputs_fails":
+            fail(input)
+            count(input)
+        case "listener.three_outputs_middle_fails":
+            count(input)
+            fail(input)
+            count(input)
+        case "listener.task_fails":
+            input.foreachRDD { rdd in
+                _ = try await rdd.map { value in
+                    guard value != 4 else { throw CaseFailure(description: "/ by zero") }
+                    return 1 / (value - 4)
+                }.count()
+            }
+        case "listener.generation_fails_in_second_output":
+            count(input)
+            let failing = input.transform { rdd, time in
+                if time == .milliseconds(2000) { throw CaseFailure(description: "gen") }
+                return rdd
+            }
+            count(failing)
+        case "listener.batches_without_jobs":
+            count(input.window(.seconds(2), slide: .seconds(2)))
+        case "listener.no_rdd_for_one_of_two_outputs":
+            count(input)
+            count(input.window(.seconds(1)))
+        default: throw Pipelines.Unknown(description: "no pipeline is known as \(id)")
+        }
+    }
+
+    private static func count(_ stream: DStream<Int>) {
+        stream.foreachRDD { rdd in _ = try await rdd.count() }
+    }
+
+    private static func fail(_ stream: DStream<Int>) {
+        stream.foreachRDD { _, time in
+            if time == .milliseconds(2000) { throw CaseFailure(description: "boom at 2000") }
+        }
+    }
+
+    /// How much of what a harness tells was seen.
+    private struct Seen {
+        let harness: StreamHarness
+        var eventCount = 0
+        var errorCount = 0
+
+        mutating func newEvents() -> [PieceJSON] {
+            let events = harness.listener.events
+            defer { eventCount = events.count }
+            return events[eventCount...].compactMap { EventRecord.json($0) }
+        }
+
+        mutating func newErrors() -> [CaseError] {
+            let errors = harness.errors
+            defer { errorCount = errors.count }
+            return errors[errorCount...].flatMap { CaseError.ours($0) }
+        }
+    }
+}
+
+extension StreamingContext {
+    /// The batches that are not done; empty unless the context is active.
+    func pendingBatches() async -> [BatchTime] {
+        let runtime: Runtime? = life.withLock { life in
+            if case .active(let runtime) = life { runtime } else { nil }
+        }
+        return await runtime?.generator.pendingBatches ?? []
+    }
+}

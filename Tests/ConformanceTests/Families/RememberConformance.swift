@@ -1,0 +1,94 @@
+import BatchEngine
+import StreamingContext
+
+@testable import DStreamCore
+
+/// How long streams remember their RDDs, and which they hold after each batch.
+enum RememberConformance {
+    private static let state = "updateStateByKey: the operator arrives with the next issue"
+
+    static func report() async throws -> ConformanceReport {
+        try await RecordedCase.report(
+            "remember",
+            notRun: [
+                "update_state": state, "update_state_20s_batch": state, "state_then_window": state,
+            ]
+        ) { recorded in
+            let builder = try PipelineBuilder(params: recorded.params, inputs: [[]])
+            if let remember = try builder.params.takeOptionalInt("contextRememberMillis") {
+                builder.ssc.remember(.milliseconds(remember))
+            }
+            let nodes = try declare(recorded.pipeline, builder)
+            recorded.params = builder.params
+            try await builder.ssc.start()
+            var differences = try compareDurations(
+                nodes, try recorded.body.takeObject("durations"))
+            for json in try recorded.body.takeArray("steps") {
+                await builder.harness.advance()
+                var step = try PieceStep(json)
+                try step.expect("timeMillis", .time(builder.harness.clock.now))
+                try step.expect(
+                    "remembered", .object(nodes.mapValues { .times($0.rememberedTimes) }))
+                differences += try step.finish()
+            }
+            await builder.ssc.stop()
+            return differences + builder.harness.errors.map { "\($0)" }
+        }
+    }
+
+    private static func declare(
+        _ id: String, _ builder: PipelineBuilder
+    ) throws -> [String: StreamNode] {
+        if id == "remember.reduce_window_inverse_3s_batches" {
+            let input = try builder.input(.counted)
+            let reduced = input.reduceByKeyAndWindow(
+                { $0 + $1 }, inverse: { $0 - $1 }, window: .seconds(9), slide: .seconds(6))
+            builder.output(reduced, .counted)
+            // The window is held by the operator under the one that takes counts off.
+            return ["in": input.node, "r": reduced.node.parents[0]]
+        }
+        let input = try builder.input(.int)
+        switch id {
+        case "remember.map", "remember.stream_remember":
+            let mapped = input.map { $0 }
+            if id == "remember.stream_remember" { mapped.remember(.seconds(3)) }
+            builder.output(mapped, .int)
+            return ["in": input.node, "m": mapped.node]
+        case "remember.window_slide_2":
+            let windowed = input.window(.seconds(4), slide: .seconds(2))
+            builder.output(windowed, .int)
+            return ["in": input.node, "w": windowed.node]
+        case "remember.window_of_window":
+            let mapped = input.map { $0 }
+            let windowed = mapped.window(.seconds(2), slide: .seconds(2))
+            let twice = windowed.window(.seconds(4), slide: .seconds(4))
+            builder.output(twice, .int)
+            return [
+                "in": input.node, "m": mapped.node, "w": windowed.node, "v": twice.node,
+            ]
+        default:
+            throw Pipelines.Unknown(description: "no pipeline is known as \(id)")
+        }
+    }
+
+    private static func compareDurations(
+        _ nodes: [String: StreamNode], _ expected: [String: PieceJSON]
+    ) throws -> [String] {
+        guard Set(nodes.keys) == Set(expected.keys) else {
+            return ["durations are of \(expected.keys.sorted()), not of \(nodes.keys.sorted())"]
+        }
+        var differences: [String] = []
+        for (name, node) in nodes {
+            guard let json = expected[name] else { continue }
+            var durations = try PieceStep(json)
+            try durations.expect("slideMillis", .duration(node.slideDuration))
+            try durations.expect(
+                "rememberMillis", node.rememberDuration.map { .duration($0) } ?? .null)
+            try durations.expect(
+                "checkpointMillis", node.checkpointInterval.map { .duration($0) } ?? .null)
+            try durations.expect("mustCheckpoint", .bool(node.traits.mustCheckpoint))
+            differences += try durations.finish().map { "\(name): \($0)" }
+        }
+        return differences
+    }
+}

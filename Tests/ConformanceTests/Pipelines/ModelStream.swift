@@ -1,0 +1,95 @@
+/// A stream by definition: what each window is, computed from the whole history.
+///
+/// Times count batches from 1; a time without an entry has no RDD.
+struct ModelStream<Element> {
+    /// Batches between two RDDs.
+    var slide: Int
+    /// The last batch there is.
+    var end: Int
+    var batches: [Int: [Element]]
+
+    /// An input stream; nil: no RDD.
+    init(_ batches: [[Element]?]) {
+        slide = 1
+        end = batches.count
+        self.batches = [:]
+        for (index, batch) in batches.enumerated() { self.batches[index + 1] = batch }
+    }
+
+    private init(slide: Int, end: Int, batches: [Int: [Element]]) {
+        self.slide = slide
+        self.end = end
+        self.batches = batches
+    }
+
+    /// The times at which windows with a slide end.
+    private func times(_ slide: Int) -> StrideThrough<Int> {
+        stride(from: slide, through: end, by: slide)
+    }
+
+    /// The RDDs within the window that ends at a time, oldest first.
+    private func within(_ window: Int, endingAt time: Int) -> [[Element]] {
+        stride(from: time - window + slide, through: time, by: slide).compactMap { batches[$0] }
+    }
+
+    func window(_ window: Int, _ slide: Int) -> ModelStream {
+        var result = ModelStream(slide: slide, end: end, batches: [:])
+        for time in times(slide) {
+            result.batches[time] = within(window, endingAt: time).flatMap { $0 }
+        }
+        return result
+    }
+
+    /// Reduced in order; an empty window gives nothing.
+    func reduce(
+        _ window: Int, _ slide: Int, _ combine: (Element, Element) -> Element
+    ) -> ModelStream {
+        var result = self.window(window, slide)
+        result.batches = result.batches.mapValues { elements in
+            elements.first.map { [elements.dropFirst().reduce($0, combine)] } ?? []
+        }
+        return result
+    }
+}
+
+extension ModelStream where Element == (String, Int) {
+    /// The sums of the window's values by key: the form without an inverse.
+    func sums(_ window: Int, _ slide: Int) -> ModelStream {
+        var result = self.window(window, slide)
+        result.batches = result.batches.mapValues { elements in
+            Dictionary(elements, uniquingKeysWith: +).map { ($0.key, $0.value) }
+        }
+        return result
+    }
+
+    /// The same with an inverse: a key that was in any window stays, unless the filter hides it.
+    func inverseSums(
+        _ window: Int, _ slide: Int, _ isIncluded: (Int) -> Bool
+    ) -> ModelStream {
+        var seen: Set<String> = []
+        var result = sums(window, slide)
+        for time in times(slide) {
+            let sums = Dictionary(
+                uniqueKeysWithValues: result.batches[time, default: []].map { ($0.0, $0.1) })
+            seen.formUnion(sums.keys)
+            result.batches[time] = seen.map { ($0, sums[$0] ?? 0) }.filter { isIncluded($0.1) }
+        }
+        return result
+    }
+
+    /// The stream as the calls of an output operation.
+    func calls(batchMillis: Int64, zeroMillis: Int64) -> [CaseBatch] {
+        calls(.counted, batchMillis: batchMillis, zeroMillis: zeroMillis)
+    }
+}
+
+extension ModelStream where Element: Sendable {
+    func calls(
+        _ form: ElementForm<Element>, batchMillis: Int64, zeroMillis: Int64
+    ) -> [CaseBatch] {
+        batches.sorted { $0.key < $1.key }.map { time, elements in
+            CaseBatch(
+                time: zeroMillis + Int64(time) * batchMillis, elements: elements.map(form.write))
+        }
+    }
+}

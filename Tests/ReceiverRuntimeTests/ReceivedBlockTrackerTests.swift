@@ -1,0 +1,163 @@
+import BatchEngine
+import DStreamCore
+import DStreamTestKit
+import ReceiverRuntime
+import Testing
+
+/// Which blocks belong to which batch, against the recorded cases and with a log.
+@Suite struct ReceivedBlockTrackerTests {
+    private static let names = [
+        "allocate_all_pending", "cleanup_needs_a_later_clock", "cleanup", "recover",
+        "no_wal_loses_everything", "cleanup_survives_recovery", "random_1", "random_3", "random_4",
+    ]
+
+    @Test func everyRecordedCaseIsRun() throws {
+        #expect(try Fixture.vectors("received_block_tracker").map(\.name) == Self.names)
+    }
+
+    @Test(arguments: names)
+    func recordedCasesAgree(_ name: String) async throws {
+        let vectors = try Fixture.vectors("received_block_tracker")
+        let vector = try #require(vectors.first { $0.name == name }).vector
+        let params = try #require(vector.object("params"))
+        let streams = try #require(params["streams"] as? [Int])
+        var rig = Rig()
+        if params.bool("writeAheadLog") == true { rig.log = MemoryLog() }
+        let receivers = streams.map {
+            ReceiverRegistration(ScriptedReceiver<Int>(), streamID: StreamID($0))
+        }
+        var tracker = try rig.tracker(receivers)
+        for step in vector.objects("steps") {
+            let time = BatchTime(milliseconds: Int64(step.int("timeMillis") ?? 0))
+            switch try #require(step.string("do")) {
+            case "addBlock":
+                try await tracker.addBlock(try block(step))
+            case "allocateBlocksToBatch":
+                try await tracker.allocateBlocks(to: time)
+                #expect(await named(tracker.blocks(allocatedTo: time)) == step.names("result"))
+            case "getBlocksOfBatch":
+                #expect(await named(tracker.blocks(allocatedTo: time)) == step.names("result"))
+            case "getBlocksOfBatchAndStream":
+                let stream = StreamID(try #require(step.int("stream")))
+                let blocks = await tracker.blocks(allocatedTo: time, stream: stream)
+                #expect(blocks.map { "\($0.id)" } == step["result"] as? [String])
+            case "advanceClock":
+                rig.clock.advance(by: .milliseconds(try #require(step.int("millis"))))
+            case "cleanupOldBatches":
+                let millis = Int64(try #require(step.int("thresholdMillis")))
+                let threshold = BatchTime(milliseconds: millis)
+                if step["error"] != nil {
+                    let error = await #expect(throws: ReceiverError.self) {
+                        try await tracker.releaseBatches(before: threshold)
+                    }
+                    #expect(error?.code == .cleanupTooEarly)
+                } else {
+                    try await tracker.releaseBatches(before: threshold)
+                }
+            case "newTracker":
+                // Names of log files are ours (the recorded `files` are not compared).
+                tracker = try rig.tracker(receivers)
+                if step.bool("recoverFromWriteAheadLog") == true { try await tracker.recover() }
+            case let other: Issue.record("unknown step \(other)")
+            }
+            if let hasUnallocated = step.bool("hasUnallocated") {
+                #expect(await tracker.hasUnallocatedBlocks == hasUnallocated)
+            }
+            for (stream, blocks) in step.names("unallocated") ?? [:] {
+                let waiting = await tracker.unallocatedBlocks(of: StreamID(stream))
+                #expect(waiting.map { "\($0.id)" } == blocks)
+            }
+        }
+    }
+
+    private func block(_ step: [String: Any]) throws -> StoredBlock {
+        let name = try #require(step.string("block")).split(separator: "-")
+        let stream = try #require(step.int("stream"))
+        let number = try #require(name.last.flatMap { Int64($0) })
+        return StoredBlock(
+            id: .input(stream: stream, number), streamID: StreamID(stream), recordCount: 1,
+            byteCount: 1)
+    }
+
+    private func named(_ blocks: [StreamID: [StoredBlock]]) -> [Int: [String]] {
+        Dictionary(
+            uniqueKeysWithValues: blocks.map { ($0.key.rawValue, $0.value.map { "\($0.id)" }) })
+    }
+
+    private func block(_ number: Int64, stream: Int = 0) -> StoredBlock {
+        StoredBlock(
+            id: .input(stream: stream, number), streamID: StreamID(stream), recordCount: 3,
+            byteCount: 100, metadata: ["offset": "\(number)"])
+    }
+
+    private func tracker(_ log: MemoryLog) throws -> ReceiverTracker {
+        var rig = Rig()
+        rig.log = log
+        return try rig.tracker([
+            ReceiverRegistration(ScriptedReceiver<Int>(), streamID: StreamID(0))
+        ])
+    }
+
+    @Test func eventsSurviveTheirBytes() throws {
+        let events: [BlockTrackingEvent] = [
+            .blockAdded(block(5)), .blockAdded(block(.min, stream: -3)),
+            .batchAllocated(
+                .milliseconds(-7), [StreamID(0): [block(1), block(2)], StreamID(4): []]),
+            .batchesCleaned([.zero, .seconds(3)]), .batchesCleaned([]),
+        ]
+        let codec = Codec<BlockTrackingEvent>.of()
+        for event in events {
+            let bytes = try codec.bytes(of: event)
+            #expect(try codec.value(of: bytes) == event)
+            for end in bytes.indices {
+                #expect(throws: (any Error).self) { try codec.value(of: Array(bytes[..<end])) }
+            }
+        }
+    }
+
+    @Test func whatCannotBeLoggedChangesNothing() async throws {
+        let log = MemoryLog()
+        let tracker = try tracker(log)
+        log.failNext()
+        await #expect(throws: MemoryLog.Full.self) { try await tracker.addBlock(block(1)) }
+        #expect(await !tracker.hasUnallocatedBlocks)
+        try await tracker.addBlock(block(2))
+        log.failNext()
+        await #expect(throws: MemoryLog.Full.self) {
+            try await tracker.allocateBlocks(to: .seconds(1))
+        }
+        #expect(await tracker.unallocatedBlocks(of: StreamID(0)).count == 1)
+        try await tracker.allocateBlocks(to: .seconds(1))
+        #expect(
+            await tracker.blocks(allocatedTo: .seconds(1), stream: StreamID(0)) == [block(2)])
+        #expect(log.count == 2)
+    }
+
+    @Test func blocksAddedWhileAnAllocationIsLoggedBelongToTheNext() async throws {
+        let log = MemoryLog()
+        let tracker = try tracker(log)
+        try await tracker.addBlock(block(1))
+        log.hold(true)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await tracker.allocateBlocks(to: .seconds(1)) }
+            try await log.begun(atLeast: 2)
+            group.addTask { try await tracker.addBlock(block(2)) }
+            try await log.begun(atLeast: 3)
+            group.addTask { try await tracker.allocateBlocks(to: .seconds(2)) }
+            log.hold(false)
+            try await group.waitForAll()
+        }
+        let first = await tracker.blocks(allocatedTo: .seconds(1), stream: StreamID(0))
+        #expect(first == [block(1)])
+        let second = await tracker.blocks(allocatedTo: .seconds(2), stream: StreamID(0))
+        let waiting = await tracker.unallocatedBlocks(of: StreamID(0))
+        #expect(second + waiting == [block(2)])
+        let recovered = try self.tracker(log)
+        try await recovered.recover()
+        #expect(
+            await recovered.blocks(allocatedTo: .seconds(1), stream: StreamID(0)) == first)
+        #expect(
+            await recovered.blocks(allocatedTo: .seconds(2), stream: StreamID(0)) == second)
+        #expect(await recovered.unallocatedBlocks(of: StreamID(0)) == waiting)
+    }
+}
