@@ -78,6 +78,12 @@ let package = Package(
             "ReceiverRuntimeTests",
             ["ReceiverRuntime", "DStreamCore", "BatchEngine", "DStreamTestKit"]),
         tests(
+            "StreamingContextTests",
+            [
+                "BatchEngine", "DStreamCore", "ReceiverRuntime", "StreamingContext",
+                "DStreamTestKit",
+            ]),
+        tests(
             "ConformanceTests",
             [
                 "BatchEngine", "DStreamCore", "JobGeneration", "ReceiverRuntime",

@@ -175,6 +175,15 @@ public final class ScriptedBlockHandler: ReceivedBlockHandler {
         try await state.wait { $0.blocks.count >= count ? $0.blocks : nil }
     }
 
+    /// Waits until a condition holds for the blocks that were stored.
+    ///
+    /// - Throws: `CancellationError`.
+    public func blocks(
+        where condition: @Sendable ([ReceivedBlock]) -> Bool
+    ) async throws -> [ReceivedBlock] {
+        try await state.wait { condition($0.blocks) ? $0.blocks : nil }
+    }
+
     /// Stores a block, or fails as told.
     public func store(_ block: ReceivedBlock) async throws -> StoredBlock {
         state.update { $0.begun += 1 }

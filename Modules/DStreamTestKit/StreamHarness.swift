@@ -1,4 +1,4 @@
-public import BatchEngine
+internal import BatchEngine
 public import DStreamCore
 public import StreamingContext
 internal import Synchronization
@@ -93,6 +93,8 @@ public final class StreamHarness: Sendable {
         let offset = (next - zero).milliseconds / interval.milliseconds
         let batch = zero + interval * Int(offset)
         clock.advance(by: interval)
+        // Nothing is generated any more after a failure under `.stop`.
+        if ssc.configuration.failurePolicy == .stop, !ssc.reportedErrors.isEmpty { return }
         await listener.batchSettled(batch)
     }
 

@@ -2,16 +2,16 @@ internal import Synchronization
 
 /// State behind a lock, and tasks that wait for it to become what they need.
 ///
-/// All waiting for other tasks in this module goes through here. A waiter that is woken looks at the
-/// state again, so whoever must be served first has to be known to the state.
+/// All waiting for other tasks in this module goes through here. A waiter that is woken looks at
+/// the state again, so whoever must be served first has to be known to the state.
 ///
 /// ## Isolation
-/// `update` never suspends and may be called from anywhere; the closures run under the lock and must
-/// call nothing outside.
+/// `update` never suspends and may be called from anywhere; the closures run under the lock and
+/// must call nothing outside.
 ///
 /// ## Cancellation
-/// A wait ends with `CancellationError`, also if its task was cancelled before it began; a state that
-/// satisfies it comes first.
+/// A wait ends with `CancellationError`, also if its task was cancelled before it began; a state
+/// that satisfies it comes first.
 package final class AsyncMonitor<State: Sendable>: Sendable {
     private struct Waiter {
         let id: UInt64

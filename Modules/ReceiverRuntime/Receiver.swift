@@ -12,13 +12,13 @@ public import BatchEngine
 ///
 /// ## Life
 /// `run` is all there is: it opens what it needs, stores what comes, and closes everything when it
-/// leaves. When it returns, the receiver has stopped by itself and is started again after the restart
-/// delay; when it throws, likewise, and the error is reported. It runs as often as it is started, so
-/// what must survive a restart is kept in the receiver.
+/// leaves. When it returns, the receiver has stopped by itself and is started again after the
+/// restart delay; when it throws, likewise, and the error is reported. It runs as often as it is
+/// started, so what must survive a restart is kept in the receiver.
 ///
 /// ## Cancellation
-/// Stopping a receiver cancels the task of `run`. It must return soon then; what it stores on the way
-/// out is kept.
+/// Stopping a receiver cancels the task of `run`. It must return soon then; what it stores on the
+/// way out is kept.
 ///
 /// ## Isolation
 /// Only one `run` of a receiver is under way at a time. It must not block its thread.

@@ -10,8 +10,9 @@ public struct ReceiverError: Error, CustomStringConvertible {
         }
         private let kind: Kind
 
-        /// Data was added before the block generator was started or after it was stopped; it was
-        /// not stored. Trying again does not help.
+        /// Data was added before the block generator was started or after it was stopped.
+        ///
+        /// It was not stored. Trying again does not help.
         public static let notActive = Code(kind: .notActive)
         /// The receiver asked to be stopped; thrown to unwind its `run`.
         public static let stopped = Code(kind: .stopped)
@@ -21,11 +22,11 @@ public struct ReceiverError: Error, CustomStringConvertible {
         public static let connectionEnded = Code(kind: .connectionEnded)
         /// A frame has a length or contents that cannot be; frames before it are stored.
         public static let badFrame = Code(kind: .badFrame)
-        /// A configuration value that cannot work. Mend it.
+        /// A configuration value that cannot work.
         public static let badConfiguration = Code(kind: .badConfiguration)
         /// Batches were to be released that lie in the future; nothing was released.
         public static let cleanupTooEarly = Code(kind: .cleanupTooEarly)
-        /// Elements must become bytes and have no codec. Declare the type `StreamCodable`.
+        /// Elements must become bytes and have no codec: declare the type `StreamCodable`.
         public static let codecMissing = Code(kind: .codecMissing)
         /// The code's name.
         public var description: String { kind.rawValue }

@@ -6,12 +6,17 @@ struct ConformanceReport: Sendable, CustomStringConvertible {
     private(set) var passed: [String] = []
     /// The cases in which a difference is intended, and why.
     private(set) var excepted: [(name: String, reason: String)] = []
+    /// The cases that disagree.
+    private(set) var failed: [String] = []
     /// What disagrees, each naming its case.
     private(set) var failures: [String] = []
 
     init(family: String) {
         self.family = family
     }
+
+    /// The number of cases, however they came out.
+    var count: Int { passed.count + excepted.count + failed.count }
 
     /// Counts a case: it agrees if nothing disagreed.
     ///
@@ -23,6 +28,7 @@ struct ConformanceReport: Sendable, CustomStringConvertible {
     mutating func add(_ name: String, differences: [String], exceptedBecause reason: String? = nil)
     {
         guard differences.isEmpty else {
+            failed.append(name)
             failures += differences.map { "\(name): \($0)" }
             return
         }
@@ -33,12 +39,13 @@ struct ConformanceReport: Sendable, CustomStringConvertible {
         }
     }
 
-    /// The line to print for the family, with the excepted cases by name.
+    /// The line to print for the family, with the excepted and the failed cases by name.
     var description: String {
         let counts =
             "\(family): \(passed.count) passed, \(excepted.count) excepted,"
-            + " \(failures.count) failed"
-        return ([counts] + excepted.map { "  excepted \($0.name): \($0.reason)" })
+            + " \(failed.count) failed"
+        let exceptions = excepted.map { "  excepted \($0.name): \($0.reason)" }
+        return ([counts] + exceptions + failures.map { "  failed \($0)" })
             .joined(separator: "\n")
     }
 }

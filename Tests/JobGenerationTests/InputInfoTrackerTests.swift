@@ -13,6 +13,8 @@ import Testing
         tracker.report(StreamInputInfo(inputStreamID: StreamID(0), recordCount: 4), at: second)
         #expect(
             tracker.info(at: first).mapValues(\.recordCount) == [StreamID(0): 1, StreamID(1): 3])
+        tracker.report(StreamInputInfo(inputStreamID: StreamID(0), recordCount: 5), at: .zero)
+        #expect(tracker.times == [.zero, first, second])
         tracker.clear(before: second)
         #expect(tracker.info(at: first).isEmpty)
         #expect(tracker.times == [second])

@@ -284,7 +284,8 @@ import Testing
         clock.finish()
     }
 
-    /// Several tasks add, blocks are cut at random times, and nothing is lost, doubled or reordered.
+    /// Several tasks add, blocks are cut at random times, and nothing is lost, doubled or
+    /// reordered.
     @Test(arguments: UInt64(1)...20)
     func randomAddsAndCutsLoseNothing(_ seed: UInt64) async throws {
         var random = SeededGenerator(seed: seed)

@@ -116,7 +116,7 @@ import Testing
         #expect(rig.handler.blocks.elements(of: Int.self) == [[1], [2]])
     }
 
-    @Test func arequestIsKeptEvenIfItsErrorIsCaught() async throws {
+    @Test func aRequestIsKeptEvenIfItsErrorIsCaught() async throws {
         struct Stubborn: Receiver {
             func run(_ output: ReceiverOutput<Int>) async throws {
                 do { try output.restart("again", error: nil, after: .milliseconds(5)) } catch {

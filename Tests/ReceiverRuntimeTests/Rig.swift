@@ -94,7 +94,8 @@ struct Rig {
             bus: bus, log: log, makeHandler: usesEngineStore ? nil : makeHandler)
     }
 
-    /// Runs a receiver for stream 0 while a test looks on, then stops it and checks that all is over.
+    /// Runs a receiver for stream 0 while a test looks on, then stops it and checks that all is
+    /// over.
     func run<Source: Receiver>(
         _ receiver: Source, graceful: Bool = true,
         _ body: (ReceiverTracker) async throws -> Void

@@ -11,17 +11,22 @@ import Testing
         try await TCPListener.bind(host: "127.0.0.1", port: 0)
     }
 
-    /// All elements once there are so many, cutting until then.
+    /// All elements once there are so many; the clock is moved to whatever is waited for.
     private func received<Element: Sendable>(
-        _ count: Int, of type: Element.Type, _ rig: Rig, _ tracker: ReceiverTracker
+        _ count: Int, of type: Element.Type, _ rig: Rig
     ) async throws -> [Element] {
-        // Blocks are cut when their time comes: that time is waited for, and made to come.
-        while true {
-            let elements = rig.handler.blocks.flatMap { $0.elements(of: type) }
-            if elements.count >= count { return elements }
-            let blocks = rig.handler.blocks.count
-            rig.clock.set(to: max(rig.clock.now, await rig.clock.nextSleeper()))
-            _ = try await rig.handler.blocks(atLeast: blocks + 1)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                while !Task.isCancelled {
+                    let next = await rig.clock.nextSleeper()
+                    rig.clock.set(to: max(rig.clock.now, next))
+                }
+            }
+            defer { group.cancelAll() }
+            let blocks = try await rig.handler.blocks(where: { blocks in
+                blocks.reduce(0) { $0 + $1.recordCount } >= count
+            })
+            return blocks.flatMap { $0.elements(of: type) }
         }
     }
 
@@ -29,10 +34,10 @@ import Testing
         let (rig, listener) = (Rig(), try await listen())
         defer { listener.close() }
         let receiver = SocketReceiver(host: "127.0.0.1", port: listener.port)
-        try await rig.run(receiver) { tracker in
+        try await rig.run(receiver) { _ in
             let first = try await listener.accept()
             try await first.writeAll(Array("a\r\nb\n\nc d\n".utf8))
-            var lines = try await received(4, of: String.self, rig, tracker)
+            var lines = try await received(4, of: String.self, rig)
             #expect(lines == ["a", "b", "", "c d"])
             try await first.writeAll(Array("last".utf8))
             first.close()
@@ -51,7 +56,7 @@ import Testing
             rig.clock.advance(by: .seconds(2))
             let second = try await listener.accept()
             try await second.writeAll(Array("again\n".utf8))
-            lines = try await received(6, of: String.self, rig, tracker)
+            lines = try await received(6, of: String.self, rig)
             #expect(lines.suffix(2) == ["last", "again"])
             second.close()
         }
@@ -75,10 +80,10 @@ import Testing
         let (rig, listener) = (Rig(), try await listen())
         defer { listener.close() }
         let receiver = SocketReceiver(host: "127.0.0.1", port: listener.port, maxLineBytes: 4)
-        try await rig.run(receiver) { tracker in
+        try await rig.run(receiver) { _ in
             let server = try await listener.accept()
             try await server.writeAll(Array("123456\nok\n".utf8) + [0xff, 0x0a])
-            let lines = try await received(3, of: String.self, rig, tracker)
+            let lines = try await received(3, of: String.self, rig)
             #expect(lines == ["1234", "ok", "\u{FFFD}"])
             let stream = StreamID(0)
             _ = try await rig.events.events(where: { events in
@@ -93,7 +98,7 @@ import Testing
         let (rig, listener) = (Rig { $0.maxBlockBytes = 100_000 }, try await listen())
         defer { listener.close() }
         let count = 200_000
-        try await rig.run(SocketReceiver(host: "127.0.0.1", port: listener.port)) { tracker in
+        try await rig.run(SocketReceiver(host: "127.0.0.1", port: listener.port)) { _ in
             let server = try await listener.accept()
             async let writing: Void = {
                 for start in stride(from: 0, to: count, by: 10_000) {
@@ -101,7 +106,7 @@ import Testing
                     try await server.writeAll(Array(text.utf8))
                 }
             }()
-            let lines = try await received(count, of: String.self, rig, tracker)
+            let lines = try await received(count, of: String.self, rig)
             #expect(lines == (0..<count).map { "line \($0)" })
             try await writing
             server.close()
@@ -130,7 +135,7 @@ import Testing
         let receiver = SocketStreamReceiver(host: "127.0.0.1", port: listener.port) {
             NumberDecoder()
         }
-        try await rig.run(receiver) { tracker in
+        try await rig.run(receiver) { _ in
             let first = try await listener.accept()
             try await first.writeAll(Array("1;22;3".utf8))
             first.close()
@@ -139,10 +144,13 @@ import Testing
             rig.clock.advance(by: .seconds(2))
             let second = try await listener.accept()
             try await second.writeAll(Array("4;".utf8) + [0])
-            #expect(try await received(4, of: Int.self, rig, tracker) == [1, 22, 1, 4])
+            let numbers = try await received(4, of: Int.self, rig)
+            #expect(numbers == [1, 22, 1, 4])
             _ = try await rig.events.events(where: { events in
                 events.contains {
-                    if case .receiverStopped(let info) = $0 { info.lastError == "a zero" } else {
+                    if case .receiverStopped(let info) = $0 {
+                        info.lastError == "a zero"
+                    } else {
                         false
                     }
                 }
@@ -158,10 +166,11 @@ import Testing
         return withUnsafeBytes(of: UInt32(bytes.count).bigEndian) { Array($0) } + bytes
     }
 
-    @Test(arguments: [
-        ([0xff, 0xff, 0xff, 0xff], "-1 bytes"), ([0, 0, 1, 0], "256 bytes"),
-        ([0, 0, 0, 2, 9, 9], "does not hold String"),
-    ] as [([UInt8], String)])
+    @Test(
+        arguments: [
+            ([0xff, 0xff, 0xff, 0xff], "-1 bytes"), ([0, 0, 1, 0], "256 bytes"),
+            ([0, 0, 0, 2, 9, 9], "does not hold String"),
+        ] as [([UInt8], String)])
     func rawFramesAreBlocksAndBadOnesEndTheConnection(
         _ bad: [UInt8], _ message: String
     ) async throws {
@@ -193,8 +202,9 @@ import Testing
             of: Int.self, bufferingPolicy: .bufferingOldest(10))
         for number in 0..<5 { continuation.yield(number) }
         continuation.finish()
-        try await rig.run(AsyncSequenceReceiver { sequence }) { tracker in
-            #expect(try await received(5, of: Int.self, rig, tracker) == [0, 1, 2, 3, 4])
+        try await rig.run(AsyncSequenceReceiver { sequence }) { _ in
+            let numbers = try await received(5, of: Int.self, rig)
+            #expect(numbers == [0, 1, 2, 3, 4])
         }
         #expect(rig.events.events.count == 2)
     }

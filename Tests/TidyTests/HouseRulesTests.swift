@@ -13,6 +13,8 @@ import Testing
             #expect(!tree.swift(folder).isEmpty, "no sources read in \(folder)")
         }
         #expect(tree.files.contains { $0.path.hasPrefix("Docs/Decisions/") })
+        let semantics = try #require(tree.files.first { $0.path == "Docs/Semantics.md" })
+        #expect(semantics.text.contains("**S1**"))
         let names = Set(try manifest().targets.map(\.name))
         #expect(names.isSuperset(of: ["BatchEngine", "StreamingContext", "TidyTests"]))
     }
@@ -71,6 +73,10 @@ import Testing
         expectNone(deadDecisionLinks(tree), "References to decision records that lead nowhere:")
         expectNone(ambiguousDecisions(tree), "Decision records that share a number:")
         expectNone(deadDocumentLinks(tree), "Links between documents that lead nowhere:")
+    }
+
+    @Test func everyPromiseIsTested() {
+        expectNone(untestedPromises(tree), "Promises of Docs/Semantics.md that no test names:")
     }
 
     @Test func theTextSpeaksOfTheProjectAlone() {

@@ -95,6 +95,14 @@ import Testing
             ])
     }
 
+    @Test func untestedPromisesAreFound() {
+        let tree = SourceTree([
+            "Docs/Semantics.md": "- **S1** a\n- **S2** see S1\n- **S12** b",
+            "Tests/ATests/A.swift": "/// S12, and not xS2.\n@Test func s1() {}",
+        ])
+        #expect(untestedPromises(tree).map(\.line) == [1, 2])
+    }
+
     @Test func strayTextIsFound() {
         let home = "/ho" + "me/ann/x"
         let tree = SourceTree([

@@ -1,14 +1,32 @@
 internal import Synchronization
 
-/// The end of a body that may never come: set once, by the body or by whoever gives up on it.
+/// A body that may never return, and its end: set once, by the body or by whoever gives up on it.
 final class AbandonableOutcome: Sendable {
+    typealias Body = @Sendable () async throws -> Void
+
     private enum State {
         case open
         case awaited(CheckedContinuation<Void, any Error>)
         case done(Result<Void, any Error>)
     }
 
+    private let body: Mutex<Body?>
     private let state = Mutex<State>(.open)
+
+    init(_ body: @escaping Body) { self.body = Mutex(body) }
+
+    /// Runs the body and sets the outcome; called once.
+    ///
+    /// What the body holds is let go before its caller hears of the end.
+    func run() async { finish(await result()) }
+
+    private func result() async -> Result<Void, any Error> {
+        let body = body.withLock { body in
+            defer { body = nil }
+            return body
+        }
+        do { return .success(try await body?() ?? ()) } catch { return .failure(error) }
+    }
 
     /// Sets the outcome; later calls are ignored.
     func finish(_ result: Result<Void, any Error>) {

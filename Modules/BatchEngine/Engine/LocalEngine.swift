@@ -108,18 +108,13 @@ public final class LocalEngine: ExecutionEngine {
     private func leaveable(
         _ entry: EngineActivity.Entry, _ body: @escaping @Sendable () async throws -> Void
     ) async throws {
-        let outcome = AbandonableOutcome()
+        let outcome = AbandonableOutcome(body)
         let token = try activity.enter(entry) { outcome.finish(.failure($0)) }
         defer { activity.leave(token) }
         bodyThreads.raiseLimit()
         // Unstructured on purpose: a body that never returns could not be left otherwise.
         let task = Task(executorPreference: bodyThreads) {
-            do {
-                try await body()
-                outcome.finish(.success(()))
-            } catch {
-                outcome.finish(.failure(error))
-            }
+            await outcome.run()
             self.bodyThreads.lowerLimit()
         }
         // After a normal end this does nothing; a body that was left behind is told to end.

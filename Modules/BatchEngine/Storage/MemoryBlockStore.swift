@@ -243,6 +243,9 @@ extension MemoryBlockStore {
         }
     }
 
+    /// Where spill files are, once there has been one.
+    var spillDirectoryIfMade: String? { state.withLock { $0.directory } }
+
     private func spillDirectory() throws -> String {
         if let directory = state.withLock({ $0.directory }) { return directory }
         let made = try FileSystem.createTemporaryDirectory(prefix: "dstreams-spill")

@@ -259,9 +259,10 @@ extension DStreamGraph {
         var jobs: [OutputJob] = []
         for output in outputs {
             guard let plan = try await output.node.plan(at: time, tagged) else { continue }
+            // Numbered within the batch, as in Spark: an output without RDD takes no number.
             jobs.append(
                 OutputJob(
-                    outputOperation: output.number, site: output.site,
+                    outputOperation: jobs.count, site: output.site,
                     run: try output.makeJob(time, plan, tagged)))
         }
         return jobs

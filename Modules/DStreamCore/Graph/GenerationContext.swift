@@ -31,7 +31,7 @@ public protocol InputInfoReporting: Sendable {
 
 /// One output operation of one batch.
 public struct OutputJob: Sendable {
-    /// The operation's number in declaration order, from 0.
+    /// The operation's number among those of its batch, in declaration order, from 0.
     public let outputOperation: Int
     /// The operation in the user's source.
     public let site: OperatorSite

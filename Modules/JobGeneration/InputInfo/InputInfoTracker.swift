@@ -6,33 +6,43 @@ internal import Synchronization
 /// ## Isolation
 /// Callable from any thread; nothing suspends.
 public final class InputInfoTracker: InputInfoReporting {
-    private let batches = Mutex<[BatchTime: [StreamID: StreamInputInfo]]>([:])
+    private struct State {
+        var batches: [BatchTime: [StreamID: StreamInputInfo]] = [:]
+        /// The keys, ascending: batches come nearly in order, and go from the front.
+        var times: [BatchTime] = []
+    }
+
+    private let state = Mutex(State())
 
     /// Makes an empty tracker.
     public init() {}
 
     /// Notes what a stream gave; a second report for the same stream and batch is ignored.
     public func report(_ info: StreamInputInfo, at time: BatchTime) {
-        batches.withLock { batches in
-            if batches[time]?[info.inputStreamID] != nil { return }
-            batches[time, default: [:]][info.inputStreamID] = info
+        state.withLock { state in
+            if state.batches[time]?[info.inputStreamID] != nil { return }
+            if state.batches[time] == nil {
+                let index = state.times.lastIndex { $0 < time }.map { $0 + 1 } ?? 0
+                state.times.insert(time, at: index)
+            }
+            state.batches[time, default: [:]][info.inputStreamID] = info
         }
     }
 
     /// What the streams gave to a batch; empty when nothing was reported.
     public func info(at time: BatchTime) -> [StreamID: StreamInputInfo] {
-        batches.withLock { $0[time] ?? [:] }
+        state.withLock { $0.batches[time] ?? [:] }
     }
 
     /// Forgets the batches before `threshold`.
-    ///
-    /// - Complexity: O(n) in the batches kept.
     public func clear(before threshold: BatchTime) {
-        batches.withLock { batches in
-            for time in batches.keys where time < threshold { batches[time] = nil }
+        state.withLock { state in
+            let old = state.times.prefix { $0 < threshold }
+            for time in old { state.batches[time] = nil }
+            state.times.removeFirst(old.count)
         }
     }
 
     /// The batches of which something is kept, ascending.
-    public var times: [BatchTime] { batches.withLock { $0.keys.sorted() } }
+    public var times: [BatchTime] { state.withLock { $0.times } }
 }

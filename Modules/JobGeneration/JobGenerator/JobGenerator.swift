@@ -50,6 +50,8 @@ public actor JobGenerator {
     private var grid: BatchAlignment?
     private var drainReplies: [Mailbox<Bool>] = []
     private var isStopped = false
+    /// The frozen graph's, so that it is described once.
+    private var fingerprint = ""
 
     /// Makes a generator; nothing happens before ``run(on:from:rerun:)``.
     ///
@@ -87,12 +89,13 @@ public actor JobGenerator {
     ///   - firstBatch: the first batch to generate; when it is past, it and those after it are
     ///     generated late.
     ///   - rerun: batches to generate before, in ascending order: those a checkpoint lists as pending.
-    /// - Precondition: it was not called before.
+    /// - Precondition: it was not called before, and the graph is started.
     public func run(
         on grid: BatchAlignment, from firstBatch: BatchTime, rerun: [BatchTime] = []
     ) async {
         precondition(machine == nil, "a JobGenerator runs once")
         self.grid = grid
+        fingerprint = worker.source.fingerprint
         machine = JobGeneratorMachine(
             configuration, interval: grid.period, firstBatch: firstBatch, rerun: rerun,
             hasCheckpoints: checkpoints != nil)
@@ -168,8 +171,12 @@ extension JobGenerator {
             listeners.post(
                 .batchGenerationFailed(time: batch, message: FailureCause(error).text))
             errorSink(.generation(of: batch, error))
+            defer { listeners.post(.batchSettled(batch)) }
             return handle(.generationFailed(batch))
-        case .batchEnded(let batch, let outcome): return handle(.batchEnded(batch, outcome))
+        case .batchEnded(let batch, let outcome):
+            // A completed batch settles when it has been cleaned up.
+            defer { if outcome != .completed { listeners.post(.batchSettled(batch)) } }
+            return handle(.batchEnded(batch, outcome))
         case .probed(let hasBlocks): return handle(.probed(hasUnallocatedBlocks: hasBlocks))
         case .checkpointAnswered(let answer):
             guard let error = answer.error else {
@@ -184,6 +191,7 @@ extension JobGenerator {
                     .checkpointFailed(
                         time: batch, message: "old batches could not be released: \(error)"))
             }
+            listeners.post(.batchSettled(batch))
             return handle(.cleanedUp)
         case .drain(let mode, let reply):
             drainReplies.append(reply)
@@ -232,7 +240,7 @@ extension JobGenerator {
         checkpoints?.submit(
             CheckpointRecord(
                 time: checkpoint.time, appName: configuration.appName, zeroTime: grid.zeroTime,
-                batchInterval: grid.period, fingerprint: worker.source.fingerprint,
+                batchInterval: grid.period, fingerprint: fingerprint,
                 pendingBatches: checkpoint.pending, isCompleted: checkpoint.isCompleted),
             ticket: checkpoint.ticket)
     }

@@ -2,13 +2,13 @@ public import BatchEngine
 
 /// Hears what a block generator does, and stores its blocks.
 ///
-/// A receiver with a generator of its own learns here which of its metadata (offsets, delivery tags)
-/// went into which block, and acknowledges them once the block is stored.
+/// A receiver with a generator of its own learns here which of its metadata (offsets, delivery
+/// tags) went into which block, and acknowledges them once the block is stored.
 ///
 /// ## Ordering
-/// `onAddData` and `onGenerateBlock` are called in the order in which data were added and blocks cut:
-/// metadata heard before a block's `onGenerateBlock` belong to that block or an earlier one. Blocks
-/// are pushed one at a time, in the order in which they were cut.
+/// `onAddData` and `onGenerateBlock` are called in the order in which data were added and blocks
+/// cut: metadata heard before a block's `onGenerateBlock` belong to that block or an earlier one.
+/// Blocks are pushed one at a time, in the order in which they were cut.
 ///
 /// ## Isolation
 /// The synchronous calls are made by the generator between two of its steps: they must be short and

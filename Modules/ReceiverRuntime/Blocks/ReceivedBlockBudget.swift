@@ -6,8 +6,8 @@ public import BatchEngine
 /// Blocks that wait are let in in the order in which they came.
 ///
 /// ## Back-pressure
-/// Acquiring suspends while the limit is reached. When nothing is stored, one block is let in whatever
-/// its size, so that nothing waits for ever.
+/// Acquiring suspends while the limit is reached. When nothing is stored, one block is let in
+/// whatever its size, so that nothing waits for ever.
 public final class ReceivedBlockBudget: Sendable {
     private struct State: Sendable {
         var bytes: [BlockID: Int] = [:]

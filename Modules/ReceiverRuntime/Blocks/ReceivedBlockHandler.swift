@@ -75,7 +75,8 @@ public struct BlockStoreHandler: ReceivedBlockHandler {
                 for block in blocks { store.remove(block.id) }
             }
         } catch {
-            // The engine has ended and takes no work: removing is quick and may as well happen here.
+            // The engine has ended and takes no work: removing is quick and may as well happen
+            // here.
             for block in blocks { store.remove(block.id) }
         }
     }

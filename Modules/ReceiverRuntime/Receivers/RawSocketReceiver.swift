@@ -3,12 +3,12 @@ public import BatchEngine
 /// Receives blocks of elements that are encoded already, each with its length in front.
 ///
 /// A frame is four bytes of length, the highest first, and then elements as `StreamCodable` writes
-/// them, back to back. Each frame becomes one block, and so one partition of a batch; frames without
-/// bytes keep a connection alive and make no block.
+/// them, back to back. Each frame becomes one block, and so one partition of a batch; frames
+/// without bytes keep a connection alive and make no block.
 ///
-/// A length below zero or above the limit, or bytes that are not elements, end the connection with an
-/// error; the receiver is started again after the restart delay. Frames are decoded when they arrive:
-/// what a peer sent by mistake never reaches a batch.
+/// A length below zero or above the limit, or bytes that are not elements, end the connection with
+/// an error; the receiver is started again after the restart delay. Frames are decoded when they
+/// arrive: what a peer sent by mistake never reaches a batch.
 public struct RawSocketReceiver<Element: StreamCodable>: Receiver {
     /// A name or numeric address.
     public let host: String

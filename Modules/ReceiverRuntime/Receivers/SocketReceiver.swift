@@ -3,12 +3,12 @@ internal import DStreamCore
 
 /// Receives lines of text from a TCP server: `\n`, `\r\n` and `\r` each end a line.
 ///
-/// Bytes go from the socket into blocks of lines; no string is made before an operator asks for one.
-/// When the connection cannot be made or ends, the receiver is started again after the restart delay,
-/// with an error that names host and port; lines that had arrived are kept.
+/// Bytes go from the socket into blocks of lines; no string is made before an operator asks for
+/// one. When the connection cannot be made or ends, the receiver is started again after the restart
+/// delay, with an error that names host and port; lines that had arrived are kept.
 ///
-/// Of a line that was being received when the connection ended, what had arrived is a line; when the
-/// connection was lost with an error, it is dropped.
+/// Of a line that was being received when the connection ended, what had arrived is a line; when
+/// the connection was lost with an error, it is dropped.
 public struct SocketReceiver: Receiver {
     /// The bytes of lines that are gathered at most before they are handed on.
     static let chunkBytes = 256 << 10
@@ -109,7 +109,8 @@ public struct SocketReceiver: Receiver {
             + counters.refusedLines - reported.refusedLines
         let invalid = counters.invalidUTF8Lines - reported.invalidUTF8Lines
         reported = counters
-        if long > 0 { output.post(.linesTruncated(stream: output.streamID, count: long)) }
-        if invalid > 0 { output.post(.invalidUTF8Replaced(stream: output.streamID, count: invalid)) }
+        let stream = output.streamID
+        if long > 0 { output.post(.linesTruncated(stream: stream, count: long)) }
+        if invalid > 0 { output.post(.invalidUTF8Replaced(stream: stream, count: invalid)) }
     }
 }

@@ -7,9 +7,9 @@ public import DStreamCore
 /// May be used from any task, also from several at once.
 ///
 /// ## Back-pressure
-/// Storing suspends while the stream cannot take more: above the rate limit, while blocks wait to be
-/// stored, and while the stored blocks of all receivers reach their limit. A receiver that stores
-/// before it reads on so passes it on to its source.
+/// Storing suspends while the stream cannot take more: above the rate limit, while blocks wait to
+/// be stored, and while the stored blocks of all receivers reach their limit. A receiver that
+/// stores before it reads on so passes it on to its source.
 public final class ReceiverOutput<Element: Sendable>: Sendable {
     /// The stream that is fed.
     public let streamID: StreamID
@@ -40,8 +40,8 @@ public final class ReceiverOutput<Element: Sendable>: Sendable {
     ///
     /// Quick, and forgotten: if storing the block fails, an error is reported and it is lost.
     ///
-    /// - Throws: ``ReceiverError/Code/notActive``, or `CancellationError` while it suspends; the element
-    ///   was not stored.
+    /// - Throws: ``ReceiverError/Code/notActive``, or `CancellationError` while it suspends; the
+    ///   element was not stored.
     @inlinable
     public func store(_ element: Element) async throws {
         let addition = generator.buffer.append(element)

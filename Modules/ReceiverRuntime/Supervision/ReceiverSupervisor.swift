@@ -119,7 +119,7 @@ public actor ReceiverSupervisor<Source: Receiver>: Supervisor {
 
     /// Stops the receiver, and returns when `run()` has done its work.
     ///
-    /// - Parameter drains: whether what was received is cut, stored and reported; else it is dropped.
+    /// - Parameter drains: whether what was received is stored and reported; else it is dropped.
     public func stop(drains: Bool) async {
         orders.update { orders in
             orders.drains = drains && (orders.drains || !orders.isStopping)

@@ -2,8 +2,8 @@ public import DStreamCore
 
 /// Which received blocks belong to which batch: a value that decides, and never waits.
 ///
-/// Every change is an event: first decided, then (by the owner) logged, then applied. Between the two
-/// further blocks may be added; an allocation takes only those it names.
+/// Every change is an event: first decided, then (by the owner) logged, then applied. Between the
+/// two further blocks may be added; an allocation takes only those it names.
 public struct ReceivedBlockTracker: Sendable {
     /// The streams whose blocks are tracked, ascending.
     public let streamIDs: [StreamID]

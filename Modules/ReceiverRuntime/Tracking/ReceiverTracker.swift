@@ -4,8 +4,8 @@ public import DStreamCore
 /// Runs all receivers of a context and knows which of their blocks belong to which batch.
 ///
 /// ## Ordering
-/// A block whose `store` has returned is part of the next allocation. State changes in steps without
-/// suspension; with a log, allocations and clean-ups follow one another.
+/// A block whose `store` has returned is part of the next allocation. State changes in steps
+/// without suspension; with a log, allocations and clean-ups follow one another.
 ///
 /// ## Back-pressure
 /// Stored blocks of all receivers are bounded; storing suspends until batches are released.
@@ -40,7 +40,7 @@ public actor ReceiverTracker: BlockAllocator, RateController, ReceivedBlockRepor
     ///   - clock: the source of time.
     ///   - bus: hears of receivers that start, fail and stop.
     ///   - log: where changes are logged before they take effect; nil: nowhere.
-    ///   - makeHandler: makes what stores the blocks of a stream; nil: the engine's block store does.
+    ///   - makeHandler: makes what stores a stream's blocks; nil: the engine's block store does.
     /// - Throws: ``ReceiverError`` `.badConfiguration` or `.codecMissing`.
     public init(
         receivers: [ReceiverRegistration], configuration: ReceiverConfiguration,

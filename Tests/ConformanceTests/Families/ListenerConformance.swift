@@ -1,5 +1,7 @@
 import BatchEngine
 import DStreamTestKit
+import JobGeneration
+import Synchronization
 
 @testable import StreamingContext
 

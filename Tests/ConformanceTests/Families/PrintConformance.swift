@@ -1,4 +1,6 @@
 import DStreamCore
+import DStreamTestKit
+import StreamingContext
 
 /// What `print` writes.
 enum PrintConformance {

@@ -1,4 +1,5 @@
 import BatchEngine
+import DStreamTestKit
 import StreamingContext
 
 /// What streams of queued RDDs give to each batch.

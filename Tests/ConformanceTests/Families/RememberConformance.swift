@@ -1,4 +1,5 @@
 import BatchEngine
+import DStreamTestKit
 import StreamingContext
 
 @testable import DStreamCore

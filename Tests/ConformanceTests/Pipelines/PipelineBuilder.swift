@@ -53,9 +53,14 @@ final class PipelineBuilder {
         return configuration
     }
 
+    /// The first input stream of the case.
+    func input<Element: Sendable>(
+        _ form: ElementForm<Element>
+    ) throws -> DStream<Element> { try input(0, form) }
+
     /// An input stream of the case.
     func input<Element: Sendable>(
-        _ index: Int = 0, _ form: ElementForm<Element>
+        _ index: Int, _ form: ElementForm<Element>
     ) throws -> DStream<Element> {
         guard inputs.indices.contains(index) else {
             throw PieceStep.Malformed(description: "there is no input \(index)")

@@ -54,6 +54,24 @@ private func resolve(_ target: String, from folder: [String]) -> String {
     return parts.joined(separator: "/")
 }
 
+/// Promises that no test names: `**S7**` in the semantics, `S7` in a test's text.
+func untestedPromises(_ tree: SourceTree) -> [Finding] {
+    let tests = tree.swift("Tests").filter { !$0.path.hasPrefix("Tests/TidyTests/") }
+    var named = Set<String>()
+    for file in tests where file.text.contains("S") {
+        for match in file.text.matches(of: #/\bS\d+\b/#) { named.insert(String(match.output)) }
+    }
+    return tree.files.filter { $0.path == "Docs/Semantics.md" }.flatMap { file in
+        numbered(file.lines).flatMap { number, line in
+            line.matches(of: #/\*\*(S\d+)\*\*/#).compactMap { match in
+                let promise = String(match.1)
+                guard !named.contains(promise) else { return nil }
+                return Finding(file, number, "no test names promise \(promise)")
+            }
+        }
+    }
+}
+
 /// Words that speak of how the project was made, and paths of somebody's machine.
 func strayText(_ tree: SourceTree) -> [Finding] {
     // In pieces, so that this file does not find itself.
