@@ -77,6 +77,8 @@ let package = Package(
         tests(
             "ReceiverRuntimeTests",
             ["ReceiverRuntime", "DStreamCore", "BatchEngine", "DStreamTestKit"]),
+        tests("TidyTests", []),
+        tests("DStreamTestKitTests", ["BatchEngine", "DStreamCore", "DStreamTestKit"]),
         tests(
             "StreamingContextTests",
             [

@@ -8,7 +8,7 @@ public final class InMemoryBlockStore: BlockStore {
         var isOnDisk: Bool
     }
 
-    private let entries = Mutex<[BlockID: Entry]>([:])
+    private let entries = Locked<[BlockID: Entry]>([:])
 
     /// Makes an empty store.
     public init() {}

@@ -70,7 +70,7 @@ public final class InlineEngine: ExecutionEngine {
         _ entry: EngineActivity.Entry, onEnd: @escaping @Sendable () -> Void,
         _ body: () async throws -> Void
     ) async throws {
-        let abandoned = Mutex<EngineError?>(nil)
+        let abandoned = Locked<EngineError?>(nil)
         let token = try activity.enter(entry) { error in
             abandoned.withLock { $0 = error }
             onEnd()

@@ -1,3 +1,4 @@
+internal import BatchEngine
 public import DStreamCore
 internal import Synchronization
 
@@ -13,11 +14,11 @@ internal import Synchronization
 /// ## Cancellation
 /// A cancelled sleep leaves at once with `CancellationError`, also if it was cancelled before it began.
 public final class ManualClock: StreamClock {
-    private let state: Mutex<ManualClockState>
+    private let state: Locked<ManualClockState>
 
     /// Creates a clock that stands at a time.
     public init(now: BatchTime = .zero) {
-        state = Mutex(ManualClockState(start: now))
+        state = Locked(ManualClockState(start: now))
     }
 
     /// The time the clock stands at.

@@ -1,14 +1,19 @@
+internal import BatchEngine
 public import DStreamCore
 internal import Synchronization
 
 /// A listener that keeps every event and lets a test wait for facts.
 public final class RecordingListener: StreamingListener {
+    private struct Waiter {
+        let test: @Sendable (StreamEvent) -> Bool
+        let wake: CheckedContinuation<Void, Never>
+    }
     private struct State {
         var events: [StreamEvent] = []
-        var waiters: [(test: @Sendable (StreamEvent) -> Bool, wake: CheckedContinuation<Void, Never>)] = []
+        var waiters: [Waiter] = []
     }
 
-    private let state = Mutex(State())
+    private let state = Locked(State())
 
     /// Makes a listener that has heard nothing.
     public init() {}
@@ -32,7 +37,7 @@ public final class RecordingListener: StreamingListener {
         await withCheckedContinuation { continuation in
             let isThere = state.withLock { state in
                 if state.events.contains(where: test) { return true }
-                state.waiters.append((test, continuation))
+                state.waiters.append(Waiter(test: test, wake: continuation))
                 return false
             }
             if isThere { continuation.resume() }

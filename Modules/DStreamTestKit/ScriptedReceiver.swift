@@ -39,7 +39,7 @@ public final class ScriptedReceiver<Element: Sendable>: Receiver {
     /// Where received blocks are kept.
     public let storageLevel: StorageLevel
     private let scripts: [[Step]]
-    private let starts = Mutex(0)
+    private let starts = Locked(0)
 
     /// Creates a receiver.
     ///

@@ -27,25 +27,38 @@ public final class StreamHarness: Sendable {
     /// - Parameters:
     ///   - batchInterval: the time between batches.
     ///   - startTime: what the clock says when the context starts.
+    ///   - engine: what runs the work.
     ///   - configuration: the context's configuration.
+    ///   - components: the context's parts; clock and standard output are the harness's.
     public init(
         batchInterval: Duration = .seconds(1), startTime: BatchTime = .zero,
+        engine: StreamingContext.EngineSelection = .local(slots: 2),
         configuration: StreamingContext.Configuration = StreamingContext.Configuration(),
+        components: StreamingContext.Components = StreamHarness.quietComponents,
         standardOutput: @escaping @Sendable (String) -> Void = { _ in }
     ) {
         let clock = ManualClock(now: startTime)
         self.clock = clock
         listener = RecordingListener()
-        var components = StreamingContext.Components()
+        var components = components
         components.clock = clock
         components.standardOutput = standardOutput
         ssc = StreamingContext(
-            appName: "harness", batchInterval: batchInterval, engine: .local(slots: 2),
+            appName: "harness", batchInterval: batchInterval, engine: engine,
             configuration: configuration, components: components)
         ssc.addStreamingListener(listener)
     }
 
-    /// An input stream that gives `batches`, one per batch; nil: no RDD. Later batches are empty.
+    /// The usual parts, without diagnostics on the standard error.
+    public static var quietComponents: StreamingContext.Components {
+        var components = StreamingContext.Components()
+        components.logger = SilentDiagnosticLogger()
+        return components
+    }
+
+    /// An input stream that gives `batches`, one per batch.
+    ///
+    /// Nil stands for no RDD; later batches are empty.
     ///
     /// - Parameter partitions: partitions of each RDD, cut as Spark cuts.
     public func input<Element: Sendable>(
@@ -114,7 +127,7 @@ public final class OutputRecorder<Element: Sendable>: Sendable {
         public var elements: [Element] { Array(partitions.joined()) }
     }
 
-    private let state = Mutex<[Batch]>([])
+    private let state = Locked<[Batch]>([])
 
     init() {}
 

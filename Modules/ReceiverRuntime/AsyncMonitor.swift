@@ -1,3 +1,4 @@
+internal import BatchEngine
 internal import Synchronization
 
 /// State behind a lock, and tasks that wait for it to become what they need.
@@ -23,11 +24,11 @@ package final class AsyncMonitor<State: Sendable>: Sendable {
         var lastID: UInt64 = 0
     }
 
-    private let guarded: Mutex<Guarded>
+    private let guarded: Locked<Guarded>
 
     /// Creates a monitor.
     package init(_ state: State) {
-        guarded = Mutex(Guarded(state: state))
+        guarded = Locked(Guarded(state: state))
     }
 
     /// Looks at the state.

@@ -5,13 +5,15 @@ public import ReceiverRuntime
 extension StreamingContext {
     /// How a streaming context behaves; every field has Spark's default.
     public struct Configuration: Sendable {
-        /// How often a task is tried before its job fails; at least 1. Spark's
-        /// `spark.task.maxFailures`.
+        /// How often a task is tried before its job fails, at least 1.
+        ///
+        /// Spark's `spark.task.maxFailures`.
         public var maxTaskFailures = 4
         /// Partitions of shuffles that are given none; nil: the engine's slots.
         public var defaultParallelism: Int?
-        /// Output operations that run at once, over all batches; at least 1. More than 1 breaks
-        /// their order.
+        /// Output operations that run at once, over all batches, at least 1.
+        ///
+        /// More than 1 breaks their order.
         public var concurrentJobs = 1
         /// What follows when an output operation or the generation of a batch fails.
         public var failurePolicy = FailurePolicy.stop
@@ -60,25 +62,44 @@ extension StreamingContext {
         func receiver(batchInterval: Duration) -> ReceiverConfiguration {
             var result = receiver
             result.blockInterval = blockInterval ?? min(.milliseconds(200), batchInterval)
+            if backpressure.isEnabled, let initial = backpressure.initialRate, initial > 0 {
+                // Receivers begin with it: the first elements come before any rate is sent.
+                result.rate = RateLimiter.Configuration(
+                    maximumRate: result.rate.maximumRate,
+                    initialRate: initial < 1e18 ? max(1, Int64(initial)) : nil,
+                    burst: result.rate.burst)
+            }
             return result
         }
 
         /// What cannot work, in words; empty when all is well.
-        func problems() -> [StreamError] {
+        ///
+        /// - Parameter batchInterval: the interval of the context; nil: not known yet.
+        func problems(batchInterval: Duration? = nil) -> [StreamError] {
             var problems: [StreamError] = []
+            func add(_ message: String) {
+                problems.append(StreamError(.badConfiguration, message))
+            }
             for (name, value) in [
                 ("maxTaskFailures", maxTaskFailures), ("concurrentJobs", concurrentJobs),
                 ("queuedBatchMaximum", queuedBatchMaximum),
                 ("defaultParallelism", defaultParallelism ?? 1),
             ] where value < 1 {
-                problems.append(
-                    StreamError(.badConfiguration, "\(name) is \(value); it must be at least 1"))
+                add("\(name) is \(value); it must be at least 1")
             }
-            if let gracefulStopTimeout, gracefulStopTimeout <= .zero {
-                problems.append(
-                    StreamError(
-                        .badConfiguration,
-                        "gracefulStopTimeout is \(gracefulStopTimeout); it must be more than 0"))
+            for (name, value) in [
+                ("gracefulStopTimeout", gracefulStopTimeout),
+                ("fileStreamMinimumRemember", fileStreamMinimumRemember),
+            ] {
+                if let value, value <= .zero { add("\(name) is \(value); it must be more than 0") }
+            }
+            // A batch interval that cannot work is reported by the graph.
+            let interval = batchInterval.flatMap { $0 > .zero ? $0 : nil } ?? .seconds(1)
+            do { try receiver(batchInterval: interval).validate() } catch { add(error.message) }
+            do {
+                _ = try PIDRateEstimator(batchInterval: interval, configuration: backpressure.pid)
+            } catch {
+                add("back-pressure: \(error.message)")
             }
             return problems
         }

@@ -23,6 +23,13 @@ final class OneShot<Value: Sendable>: Sendable {
         return waiters != nil
     }
 
+    /// The value, if it is there.
+    var current: Value? {
+        state.withLock { state in
+            if case .set(let value) = state { value } else { nil }
+        }
+    }
+
     /// The value, once it is there.
     var value: Value {
         get async {

@@ -17,37 +17,48 @@ struct Runtime: Sendable {
     private let engine: any ExecutionEngine
     private let clock: any StreamClock
     private let appName: String
+    private let contextID: ObjectIdentifier
+    private let streamIDs: [StreamID]
+    private let listeners: ListenerBus
+    private let report: @Sendable (StreamError) -> Void
 
     /// How to stop.
     struct StopRequest: Sendable {
-        let graceful: Bool
+        /// Whether everything received is processed first.
+        let isGraceful: Bool
+        /// How long that may take.
         let limit: Duration
+        /// How long what was cancelled has to end before it is abandoned.
+        let grace: Duration
     }
 
     /// Builds the parts.
     ///
     /// - Throws: ``StreamError`` or ``ReceiverError`` for a configuration that cannot work.
-    init(_ context: StreamingContext, zeroTime: BatchTime) throws {
+    init(
+        _ context: StreamingContext, _ receivers: [ReceiverRegistration], zeroTime: BatchTime
+    ) throws {
         let configuration = context.configuration
         engine = context.batchContext.engine
         clock = context.components.clock
         appName = context.appName
+        contextID = ObjectIdentifier(context)
+        streamIDs = receivers.map(\.streamID)
+        listeners = context.listeners
+        let graph = MarkedGraph(graph: context.graph, contextID: contextID)
         let report: @Sendable (StreamError) -> Void = { [weak context] error in
             context?.report(error)
         }
-        var makeHandler: ReceiverRegistration.MakeHandler?
-        if let handler = context.components.receivedBlockHandler {
-            makeHandler = { _, _, _ in handler }
-        }
+        self.report = report
         tracker = try ReceiverTracker(
-            receivers: context.registrations.withLock { $0 },
+            receivers: receivers,
             configuration: configuration.receiver(batchInterval: context.batchInterval),
             engine: context.batchContext.engine, clock: clock, bus: context.listeners,
-            makeHandler: makeHandler)
+            makeHandler: context.components.makeReceivedBlockHandler)
         var backPressure: BackPressure?
         if configuration.backpressure.isEnabled {
             backPressure = try BackPressure(
-                streams: context.registrations.withLock { $0.map(\.streamID) },
+                streams: receivers.map(\.streamID),
                 estimator: .pid(configuration.backpressure.pid),
                 batchInterval: context.batchInterval,
                 initialRate: configuration.backpressure.initialRate, controller: tracker)
@@ -61,7 +72,7 @@ struct Runtime: Sendable {
             JobGenerator.Configuration(
                 appName: context.appName, failurePolicy: configuration.failurePolicy,
                 lateBatches: configuration.lateBatches,
-                maxQueuedBatches: configuration.queuedBatchMaximum), source: context.graph,
+                maxQueuedBatches: configuration.queuedBatchMaximum), source: graph,
             queue: scheduler, allocator: tracker, inputInfo: InputInfoTracker(),
             batch: context.batchContext, checkpointStore: context.checkpointStore(),
             clock: clock, listeners: context.listeners,
@@ -71,40 +82,41 @@ struct Runtime: Sendable {
     }
 
     /// Runs everything until a stop is requested; returning means that all has ended.
-    func run(report: @escaping @Sendable (StreamError) -> Void) async {
-        var result = StreamingContext.StopReport()
+    ///
+    /// - Parameter onOverdue: called when a receiver ignores for too long that it was cancelled: it
+    ///   cannot be taken from the threads it shares, so nobody waits for it any more.
+    func run(
+        onOverdue: @escaping @Sendable (StreamingContext.StopReport) -> Void
+    ) async -> StreamingContext.StopReport {
         let abandoned = SharedValue<[String]>([])
+        var isDrained = false
         await withTaskGroup(of: Void.self) { work in
-            work.addTask {
-                do { try await tracker.run() } catch {
-                    report(
-                        StreamError(
-                            .receiverFailed, "the receivers could not be started",
-                            underlying: error))
-                }
-            }
+            work.addTask { await receive() }
             work.addTask { await scheduler.run() }
             work.addTask { await generator.run(on: grid, from: firstBatch) }
             let request = await stopRequest.value
-            if request.graceful { result.isDrained = await drain(within: request.limit) }
-            if !result.isDrained {
+            if request.isGraceful { isDrained = await drain(within: request.limit) }
+            if !isDrained {
                 try? await generator.stop(graceful: false)
                 work.cancelAll()
             }
             // A closure that does not return must not keep the context from ending.
-            async let _: Void = giveUp(after: request.limit) { what in
-                abandoned.change { $0 = what }
-            }
+            async let _: Void = giveUp(after: request.grace, abandoned, onOverdue)
             scheduler.stop()
             await tracker.stop(graceful: false)
             await work.waitForAll()
         }
-        result.abandoned = abandoned.value
-        result.pendingBatches = await generator.pendingBatches
-        result.hasUnallocatedBlocks = await tracker.hasUnallocatedBlocks
-        result.isDrained =
-            result.isDrained && result.pendingBatches.isEmpty && !result.hasUnallocatedBlocks
-        stopReport.set(result)
+        return await stopReport(isDrained: isDrained, abandoned: abandoned.value)
+    }
+
+    private func receive() async {
+        do {
+            try await StreamingContext.$within.withValue(contextID) { try await tracker.run() }
+        } catch {
+            report(
+                StreamError(
+                    .receiverFailed, "the receivers could not be started", underlying: error))
+        }
     }
 
     /// Stops receiving and processes everything received; false when the limit has passed.
@@ -125,10 +137,75 @@ struct Runtime: Sendable {
         }
     }
 
+    /// Abandons closures that do not end within `grace`, and then receivers.
     private func giveUp(
-        after limit: Duration, _ note: @escaping @Sendable ([String]) -> Void
+        after grace: Duration, _ abandoned: SharedValue<[String]>,
+        _ onOverdue: @Sendable (StreamingContext.StopReport) -> Void
     ) async {
-        do { try await clock.sleep(for: limit) } catch { return }
-        note(engine.abandon(reason: "the stop of \(appName) took longer than \(limit)"))
+        do {
+            try await clock.sleep(for: grace)
+            let closures = engine.abandon(
+                reason: "\(appName) was stopped and waited for \(grace)")
+            abandoned.change { $0 = closures }
+            try await clock.sleep(for: grace)
+        } catch {
+            return
+        }
+        let receivers = await tracker.receivers.filter(\.isActive).map { "receiver \($0.name)" }
+        onOverdue(await stopReport(isDrained: false, abandoned: abandoned.value + receivers))
     }
+
+    private func stopReport(
+        isDrained: Bool, abandoned: [String]
+    ) async -> StreamingContext.StopReport {
+        var report = StreamingContext.StopReport()
+        report.pendingBatches = await generator.pendingBatches
+        report.hasUnallocatedBlocks = await tracker.hasUnallocatedBlocks
+        for stream in streamIDs {
+            var blocks = await tracker.unallocatedBlocks(of: stream)
+            for batch in report.pendingBatches {
+                blocks += await tracker.blocks(allocatedTo: batch, stream: stream)
+            }
+            report.undrainedRecordCount += blocks.reduce(0) { $0 + $1.recordCount }
+        }
+        report.abandoned = abandoned
+        report.isDrained =
+            isDrained && report.pendingBatches.isEmpty && !report.hasUnallocatedBlocks
+        return report
+    }
+
+    /// Tells listeners what a graceful stop left, and makes an error of a missed deadline.
+    func problem(of report: StreamingContext.StopReport) -> StreamError? {
+        guard let request = stopRequest.current, request.isGraceful, !report.isDrained else {
+            return nil
+        }
+        listeners.post(.drainIncomplete(elementCount: report.undrainedRecordCount))
+        return StreamError(
+            .drainIncomplete, "\(appName) was to drain within \(request.limit): \(report)",
+            batchTime: report.pendingBatches.first)
+    }
+}
+
+/// The graph of a context, whose jobs know that they belong to it.
+private struct MarkedGraph: JobSource {
+    let graph: DStreamGraph
+    let contextID: ObjectIdentifier
+
+    var fingerprint: String { graph.fingerprint }
+    var inputRememberDuration: Duration { graph.inputRememberDuration }
+
+    func generateJobs(
+        at time: BatchTime, _ context: GenerationContext
+    ) async throws -> [OutputJob] {
+        let jobs = try await StreamingContext.$within.withValue(contextID) {
+            try await graph.generateJobs(at: time, context)
+        }
+        return jobs.map { job in
+            OutputJob(outputOperation: job.outputOperation, site: job.site) {
+                try await StreamingContext.$within.withValue(contextID) { try await job.run() }
+            }
+        }
+    }
+
+    func clearMetadata(_ time: BatchTime) { graph.clearMetadata(time) }
 }

@@ -12,13 +12,18 @@ extension StreamingContext.Configuration {
     public init(sparkProperties properties: [String: String]) throws {
         self.init()
         var problems: [StreamError] = []
-        for (key, value) in properties.sorted(by: { $0.key < $1.key }) {
+        // The old name of a key comes first, so that the new one counts when both are given.
+        let sorted = properties.sorted { first, second in
+            let isOld = (first.key == Self.oldRememberKey, second.key == Self.oldRememberKey)
+            return isOld.0 != isOld.1 ? isOld.0 : first.key < second.key
+        }
+        for (key, value) in sorted {
             if let apply = Self.keys[key] {
-                if let reason = apply(&self, value) {
+                if let reason = apply(&self, Self.trimmed(value)) {
                     problems.append(
                         StreamError(.badConfiguration, "\(key) = \"\(value)\": \(reason)"))
                 }
-            } else if Self.laterKeys.contains(key) {
+            } else if Self.keysWithoutMeaning.contains(key) || Self.isConnectorKey(key) {
                 keysWithoutEffect.append(key)
             } else if key.hasPrefix("spark.streaming.") {
                 let near = Self.nearest(to: key).map { "; did you mean \($0)?" } ?? ""
@@ -32,6 +37,8 @@ extension StreamingContext.Configuration {
     /// Sets one field from text; returns what is wrong with the text.
     private typealias Apply = @Sendable (inout StreamingContext.Configuration, String) -> String?
 
+    private static let oldRememberKey = "spark.streaming.minRememberDuration"
+
     private static let keys: [String: Apply] = [
         "spark.task.maxFailures": integer { $0.maxTaskFailures = $1 },
         "spark.default.parallelism": integer { $0.defaultParallelism = $1 },
@@ -44,11 +51,13 @@ extension StreamingContext.Configuration {
             $0.receiver.restartDelay = $1
         },
         "spark.streaming.receiver.maxRate": rate {
-            $0.receiver.rate = RateLimiter.Configuration(maximumRate: $1.map { Int64($0) })
+            $0.receiver.rate = RateLimiter.Configuration(maximumRate: $1)
         },
         "spark.streaming.raw.maxBlockSizeBytes": bytes { $0.receiver.rawMaxBlockSizeBytes = $1 },
         "spark.streaming.backpressure.enabled": boolean { $0.backpressure.isEnabled = $1 },
-        "spark.streaming.backpressure.initialRate": rate { $0.backpressure.initialRate = $1 },
+        "spark.streaming.backpressure.initialRate": rate {
+            $0.backpressure.initialRate = $1.map { Double($0) }
+        },
         "spark.streaming.backpressure.rateEstimator": { _, value in
             value == "pid" ? nil : "only pid exists"
         },
@@ -69,13 +78,13 @@ extension StreamingContext.Configuration {
         "spark.streaming.fileStream.minRememberDuration": duration(unit: .seconds(1)) {
             $0.fileStreamMinimumRemember = $1
         },
-        "spark.streaming.minRememberDuration": duration(unit: .seconds(1)) {
+        oldRememberKey: duration(unit: .seconds(1)) {
             $0.fileStreamMinimumRemember = $1
         },
     ]
 
-    /// Keys of Spark that have no effect here (yet), and are no typing errors.
-    private static let laterKeys: Set<String> = [
+    /// Keys of Spark's core that have no effect here (yet), and are no typing errors.
+    private static let keysWithoutMeaning: Set<String> = [
         "spark.streaming.receiver.blockStoreTimeout",
         "spark.streaming.receiver.writeAheadLog.enable",
         "spark.streaming.receiver.writeAheadLog.class",
@@ -97,11 +106,17 @@ extension StreamingContext.Configuration {
         "spark.streaming.dynamicAllocation.scalingInterval",
         "spark.streaming.dynamicAllocation.scalingUpRatio",
         "spark.streaming.dynamicAllocation.scalingDownRatio", "spark.streaming.clock",
-        "spark.streaming.manualClock.jump",
+        "spark.streaming.manualClock.jump", "spark.streaming.internal.batchTime",
+        "spark.streaming.internal.outputOpId",
     ]
 
+    /// Keys of connectors, which read them themselves.
+    private static func isConnectorKey(_ key: String) -> Bool {
+        ["spark.streaming.kafka.", "spark.streaming.kinesis."].contains(where: key.hasPrefix)
+    }
+
     private static func nearest(to key: String) -> String? {
-        let candidates = (Array(keys.keys) + laterKeys).map { ($0, editDistance($0, key)) }
+        let candidates = (Array(keys.keys) + keysWithoutMeaning).map { ($0, editDistance($0, key)) }
         guard let best = candidates.min(by: { ($0.1, $0.0) < ($1.1, $1.0) }) else { return nil }
         return best.1 <= max(3, key.utf8.count / 4) ? best.0 : nil
     }
@@ -139,12 +154,10 @@ extension StreamingContext.Configuration {
     }
 
     /// A rate: values that are not positive mean none, as in Spark.
-    private static func rate(
-        _ set: @escaping @Sendable (inout Self, Double?) -> Void
-    ) -> Apply {
+    private static func rate(_ set: @escaping @Sendable (inout Self, Int64?) -> Void) -> Apply {
         { configuration, text in
             guard let value = Int64(text) else { return "not a whole number" }
-            set(&configuration, value > 0 && value < .max ? Double(value) : nil)
+            set(&configuration, value > 0 && value < .max ? value : nil)
             return nil
         }
     }
@@ -152,16 +165,16 @@ extension StreamingContext.Configuration {
     private static func duration(
         unit: Duration, _ set: @escaping @Sendable (inout Self, Duration) -> Void
     ) -> Apply {
-        { configuration, text in
+        { configuration, original in
+            let text = original.lowercased()
             let units: [(String, Duration)] = [
                 ("us", .microseconds(1)), ("ms", .milliseconds(1)), ("min", .seconds(60)),
                 ("s", .seconds(1)), ("m", .seconds(60)), ("h", .seconds(3600)),
                 ("d", .seconds(86400)), ("", unit),
             ]
             for (suffix, unit) in units where text.hasSuffix(suffix) {
-                guard let count = Int(text.dropLast(suffix.count)), abs(count) < 1 << 40 else {
-                    continue
-                }
+                guard let count = Int64(text.dropLast(suffix.count)), count.magnitude < 1 << 40
+                else { continue }
                 set(&configuration, unit * count)
                 return nil
             }
@@ -170,20 +183,28 @@ extension StreamingContext.Configuration {
     }
 
     private static func bytes(_ set: @escaping @Sendable (inout Self, Int) -> Void) -> Apply {
-        { configuration, text in
-            let lower = text.lowercased()
+        { configuration, original in
+            let text = original.lowercased()
             let units = [
-                ("kb", 10), ("k", 10), ("mb", 20), ("m", 20), ("gb", 30), ("g", 30), ("b", 0),
-                ("", 0),
+                ("kb", 10), ("k", 10), ("mb", 20), ("m", 20), ("gb", 30), ("g", 30), ("tb", 40),
+                ("t", 40), ("pb", 50), ("p", 50), ("b", 0), ("", 0),
             ]
-            for (suffix, shift) in units where lower.hasSuffix(suffix) {
-                guard let count = Int(lower.dropLast(suffix.count)), count < 1 << 30 || shift == 0
-                else { continue }
-                set(&configuration, count << shift)
+            for (suffix, shift) in units where text.hasSuffix(suffix) {
+                guard let count = Int(text.dropLast(suffix.count)) else { continue }
+                let (value, isTooLarge) = count.multipliedReportingOverflow(by: 1 << shift)
+                if isTooLarge { continue }
+                set(&configuration, value)
                 return nil
             }
             return "not a size such as 64m or 1g"
         }
+    }
+
+    /// The text without white space at its ends.
+    private static func trimmed(_ text: String) -> String {
+        let rest = text.drop(while: \.isWhitespace)
+        guard let last = rest.lastIndex(where: { !$0.isWhitespace }) else { return "" }
+        return String(rest[...last])
     }
 
     /// The number of single-letter edits between two words.

@@ -11,7 +11,8 @@ enum CheckpointDirectory {
     /// Creates the directory and checks that it can be written.
     static func prepare(_ path: String) throws {
         try FileSystem.createDirectory(path)
-        let probe = path + "/.probe"
+        // A name of its own: other contexts may be looking at the same directory.
+        let probe = path + "/.probe-" + String(UInt64.random(in: 0...(.max)), radix: 16)
         try FileSystem.writeAtomically(probe, [], durability: .handedOver)
         try FileSystem.remove(probe)
     }

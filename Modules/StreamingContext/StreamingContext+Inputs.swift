@@ -97,7 +97,8 @@ extension StreamingContext {
         let (id, stream) = graph.receiverStream(Source.Element.self, site)
         if graph.phase == .declaring {
             registrations.withLock {
-                $0.append(ReceiverRegistration(receiver, streamID: id))
+                let registration = ReceiverRegistration(receiver, streamID: id)
+                $0.append(Registration(receiver: registration, site: site))
             }
         }
         return stream

@@ -10,19 +10,27 @@ extension StreamingContext {
     public struct StopReport: Sendable, CustomStringConvertible {
         /// Whether everything received was processed; false also when that was not asked for.
         public var isDrained = false
+        /// Whether the stop was only asked for, from within the context, and goes on.
+        public var isUnderWay = false
         /// Batches generated or allocated and not completed.
         public var pendingBatches: [BatchTime] = []
+        /// Records that were received and belong to no completed batch.
+        public var undrainedRecordCount = 0
+        /// Closures and receivers that did not return in time, by operator and partition.
+        public var abandoned: [String] = []
+
         /// Whether blocks were received that belong to no batch.
         public var hasUnallocatedBlocks = false
-        /// Closures that did not return in time, by operator and partition.
-        public var abandoned: [String] = []
 
         /// The report in words.
         public var description: String {
             if isDrained { return "drained" }
+            if isUnderWay { return "stopping" }
             var parts = ["stopped without draining"]
             if !pendingBatches.isEmpty { parts.append("\(pendingBatches.count) batches pending") }
-            if hasUnallocatedBlocks { parts.append("received blocks were dropped") }
+            if undrainedRecordCount > 0 {
+                parts.append("\(undrainedRecordCount) received records were not processed")
+            }
             parts += abandoned.map { "abandoned: \($0)" }
             return parts.joined(separator: "; ")
         }
@@ -30,17 +38,38 @@ extension StreamingContext {
 
     /// Starts receiving and processing.
     ///
-    /// A second call while active does nothing.
+    /// A call while active does nothing; one that comes while another starts has its outcome.
     ///
     /// - Throws: ``DStreamCore/StreamError``: every bad declaration and setting together; the
     ///   context is stopped then. `.alreadyStopped` after a stop.
     public func start() async throws {
-        guard let runtime = try prepare() else { return }
-        // The one unstructured task: it owns everything that runs, and stop() ends it.
-        Task { [self] in
-            await runtime.run { self.report($0) }
-            finish()
+        let claim = OneShot<(any Error)?>()
+        switch claimStart(claim) {
+        case .initialized: break
+        case .starting(let other):
+            if let error = await other.value { throw error }
+            return
+        case .active: return
+        case .stopped:
+            throw StreamError(
+                .alreadyStopped, "the StreamingContext has been stopped; make a new one")
         }
+        let runtime: Runtime
+        do {
+            runtime = try makeRuntime()
+        } catch {
+            life.withLock { $0 = .stopped(StopReport()) }
+            close()
+            termination.fail(error)
+            claim.set(error)
+            throw error
+        }
+        life.withLock { $0 = .active(runtime) }
+        ActiveContexts.add(self)
+        listeners.post(.streamingStarted(components.clock.now))
+        // The one unstructured task: it owns everything that runs, and stop() ends it.
+        Task { [self] in await keepRunning(runtime) }
+        claim.set(nil)
     }
 
     /// Starts, waits for the end, and stops: when it returns, everything has ended.
@@ -68,9 +97,16 @@ extension StreamingContext {
 
     /// Waits until the context is stopped, but no longer than `timeout` on the context's clock.
     ///
+    /// - Parameter timeout: zero or less only looks.
     /// - Returns: whether it was stopped.
     /// - Throws: as ``awaitTermination()``.
     public func awaitTermination(timeout: Duration) async throws -> Bool {
+        if let outcome = termination.outcome {
+            try outcome.get()
+            return true
+        }
+        try Task.checkCancellation()
+        if timeout <= .zero { return false }
         let clock = components.clock
         return try await withThrowingTaskGroup(of: Bool.self) { group in
             group.addTask { [termination] in
@@ -86,15 +122,26 @@ extension StreamingContext {
         }
     }
 
-    /// Starts, and stops gracefully when the process is told to end (SIGINT, SIGTERM) or something
-    /// fails.
+    /// Starts, and stops gracefully when the process is told to end (SIGINT, SIGTERM); when
+    /// something fails it stops at once.
+    ///
+    /// Only one context of a process can be run this way at a time. The signals have their usual
+    /// effect again while it drains, so that a second one ends the process.
     ///
     /// - Throws: what ``start()`` and ``awaitTermination()`` throw.
     @discardableResult
     public func runUntilInterrupted() async throws -> StopReport {
+        let failure = try await startAndAwaitInterrupt()
+        let report = await stop(graceful: failure == nil)
+        if let failure { throw failure }
+        return report
+    }
+
+    /// Returns when a signal has come, or with what has failed before.
+    private func startAndAwaitInterrupt() async throws -> (any Error)? {
         let signals = try SignalWaiter()
         try await start()
-        let failure: (any Error)? = await withTaskGroup(of: (any Error)?.self) { group in
+        return await withTaskGroup(of: (any Error)?.self) { group in
             group.addTask { [self] in
                 do { try await awaitTermination() } catch { return error }
                 return nil
@@ -106,84 +153,119 @@ extension StreamingContext {
             defer { group.cancelAll() }
             return await group.next() ?? nil
         }
-        let report = await stop(graceful: failure == nil)
-        if let failure { throw failure }
-        return report
     }
 
-    /// Stops the context, in whatever state it is; a second call joins the first.
+    /// Stops the context, in whatever state it is; a call during or after another stop has the
+    /// outcome of that one, whatever it asks for.
+    ///
+    /// Called from within the context - in the body of an output operation or of `transform`, in a
+    /// receiver, or in a task made there - it only asks for the stop and returns at once, because
+    /// waiting for the end would be waiting for itself: the report says ``StopReport/isUnderWay``.
+    /// ``awaitTermination()`` tells the end then.
     ///
     /// - Parameters:
     ///   - graceful: whether everything received is processed first.
-    ///   - deadline: how long a graceful stop may take on the context's clock; nil: as configured,
-    ///     or ten batch intervals. What is not drained by then is reported, and closures that do
-    ///     not return are abandoned.
+    ///   - deadline: how long that may take on the context's clock; nil: as configured, or ten
+    ///     batch intervals. Then whatever still runs is cancelled, and what does not end within a
+    ///     second more (or the deadline, if that is shorter) is abandoned. A stop that is not
+    ///     graceful cancels at once and abandons at the deadline, by default after a second at
+    ///     least. What was not drained and what was abandoned is reported; an engine that was
+    ///     abandoned takes no further work.
     @discardableResult
     public func stop(graceful: Bool = false, deadline: Duration? = nil) async -> StopReport {
-        let running: Runtime? = life.withLock { life in
-            switch life {
-            case .initialized: life = .stopped
-            case .stopped: break
-            case .active(let runtime): return runtime
+        while true {
+            switch claimStop() {
+            case .initialized:
+                close()
+                termination.end()
+                return StopReport()
+            case .starting(let outcome): _ = await outcome.value
+            case .active(let runtime):
+                runtime.stopRequest.set(stopRequest(graceful: graceful, deadline: deadline))
+                if Self.within == ObjectIdentifier(self) { return StopReport(isUnderWay: true) }
+                return await runtime.stopReport.value
+            case .stopped(let report): return report
             }
-            return nil
         }
-        guard let running else {
-            graph.stop()
-            termination.end()
-            return StopReport()
-        }
-        let limit = deadline ?? configuration.gracefulStopTimeout ?? batchInterval * 10
-        running.stopRequest.set(Runtime.StopRequest(graceful: graceful, limit: limit))
-        let report = await running.stopReport.value
-        finish()
-        return report
     }
 }
 
 extension StreamingContext {
-    /// Validates everything and builds the runtime; nil when it is active already.
-    private func prepare() throws -> Runtime? {
-        switch state {
-        case .active: return nil
-        case .stopped:
-            throw StreamError(
-                .alreadyStopped, "the StreamingContext has been stopped; make a new one")
-        case .initialized: break
+    /// The context whose work the current task does.
+    @TaskLocal static var within: ObjectIdentifier?
+
+    /// Where the context is; from now on starting, if it was not started yet.
+    private func claimStart(_ claim: OneShot<(any Error)?>) -> Life {
+        life.withLock { life in
+            let before = life
+            if case .initialized = life { life = .starting(claim) }
+            return before
         }
-        for problem in configuration.problems() { graph.record(problem) }
+    }
+
+    /// Where the context is; from now on stopped, if it was not started yet.
+    private func claimStop() -> Life {
+        life.withLock { life in
+            let before = life
+            if case .initialized = life { life = .stopped(StopReport()) }
+            return before
+        }
+    }
+
+    private func stopRequest(graceful: Bool, deadline: Duration?) -> Runtime.StopRequest {
+        let usual = configuration.gracefulStopTimeout ?? batchInterval * 10
+        let limit = deadline ?? usual
+        let grace =
+            graceful ? min(limit, .seconds(1)) : deadline ?? max(usual, .seconds(1))
+        return Runtime.StopRequest(isGraceful: graceful, limit: limit, grace: grace)
+    }
+
+    /// Validates everything and builds the runtime.
+    private func makeRuntime() throws -> Runtime {
+        let registrations = registrations.withLock { $0 }
+        for problem in configuration.problems(batchInterval: batchInterval) {
+            graph.record(problem)
+        }
+        for registration in registrations {
+            do { try registration.receiver.validate() } catch {
+                graph.record(
+                    StreamError(
+                        .codecMissing, error.message, site: registration.site, underlying: nil))
+            }
+        }
         let now = components.clock.now
         let interval = max(1, batchInterval.milliseconds)
         // Rounded down also before 1970.
         let offset = ((now.milliseconds % interval) + interval) % interval
         let zeroTime = BatchTime(milliseconds: now.milliseconds - offset)
-        do {
-            try graph.start(zeroTime: zeroTime)
-            let runtime = try Runtime(self, zeroTime: zeroTime)
-            life.withLock { $0 = .active(runtime) }
-            listeners.post(.streamingStarted(now))
-            ActiveContexts.add(self)
-            return runtime
-        } catch {
-            graph.stop()
-            life.withLock { $0 = .stopped }
-            throw error
-        }
+        try graph.start(zeroTime: zeroTime)
+        return try Runtime(self, registrations.map(\.receiver), zeroTime: zeroTime)
     }
 
-    /// What remains to be done when everything has ended; done once.
-    private func finish() {
+    private func keepRunning(_ runtime: Runtime) async {
+        end(runtime, await runtime.run { self.end(runtime, $0) })
+    }
+
+    /// Notes that a run has ended, before anyone who waits for it hears of it; done once.
+    private func end(_ runtime: Runtime, _ report: StopReport) {
         let isFirst = life.withLock { life in
             guard case .active = life else { return false }
-            life = .stopped
+            life = .stopped(report)
             return true
         }
         guard isFirst else { return }
+        close()
+        ActiveContexts.remove(self)
+        if let problem = runtime.problem(of: report) { self.report(problem) }
+        termination.end()
+        runtime.stopReport.set(report)
+    }
+
+    /// Lets go of what a stopped context does not need.
+    private func close() {
         graph.stop()
         graph.clear()
         if ownsEngine { batchContext.engine.shutdown() }
-        ActiveContexts.remove(self)
-        termination.end()
     }
 
     /// Where checkpoints go: nil when no directory was set.

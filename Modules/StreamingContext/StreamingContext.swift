@@ -51,14 +51,18 @@ public final class StreamingContext: Sendable {
     public struct Components: Sendable {
         /// What tells the time.
         public var clock: any StreamClock = SystemStreamClock()
-        /// Where diagnostics go; quiet by default.
-        public var logger: any DiagnosticLogger = SilentDiagnosticLogger()
+        /// Where diagnostics go; warnings and errors to the standard error by default.
+        public var logger: any DiagnosticLogger = StandardErrorDiagnosticLogger(
+            minimumLevel: .warning)
         /// Where `print()` writes.
         public var standardOutput: @Sendable (String) -> Void = { text in
             StandardOutput.write(text)
         }
-        /// Where received blocks go; nil: the engine's block store.
-        public var receivedBlockHandler: (any ReceivedBlockHandler)?
+        /// Makes what stores the received blocks of a stream; nil: the engine's block store does.
+        ///
+        /// Batches read blocks from the engine's store, so a handler of your own puts them there
+        /// too: give it the engine that the context is given.
+        public var makeReceivedBlockHandler: ReceiverRegistration.MakeHandler?
         /// Where checkpoints go; nil: memory, once a directory is set.
         public var checkpointStore: (any CheckpointStore)?
 
@@ -66,11 +70,25 @@ public final class StreamingContext: Sendable {
         public init() {}
     }
 
-    enum Life {
-        case initialized
-        case active(Runtime)
-        case stopped
+    /// A receiver, and where it was declared.
+    struct Registration: Sendable {
+        let receiver: ReceiverRegistration
+        let site: OperatorSite
     }
+
+    enum Life: Sendable {
+        /// Can transition to: starting, stopped.
+        case initialized
+        /// A call of `start()` is at work; its error, or nil, comes. Can transition to: active,
+        /// stopped.
+        case starting(OneShot<(any Error)?>)
+        /// Can transition to: stopped, when everything has ended.
+        case active(Runtime)
+        case stopped(StopReport)
+    }
+
+    /// How many errors are kept for ``reportedErrors``.
+    static let reportedErrorMaximum = 1000
 
     /// The application's name, for people and checkpoints.
     public let appName: String
@@ -86,7 +104,7 @@ public final class StreamingContext: Sendable {
     let ownsEngine: Bool
     let listeners = ListenerBus()
     let termination = Termination()
-    let registrations = Mutex<[ReceiverRegistration]>([])
+    let registrations = Mutex<[Registration]>([])
     let life = Mutex<Life>(.initialized)
     private let errors = SharedValue<[StreamError]>([])
 
@@ -117,8 +135,12 @@ public final class StreamingContext: Sendable {
             engine: chosen, maxTaskFailures: configuration.maxTaskFailures,
             defaultParallelism: configuration.defaultParallelism)
         graph.onLateProblem { [termination, errors] problem in
-            errors.change { $0.append(problem) }
-            termination.fail(problem)
+            Self.note(problem, errors, termination)
+        }
+        if !configuration.keysWithoutEffect.isEmpty {
+            let keys = configuration.keysWithoutEffect.joined(separator: ", ")
+            components.logger.log(
+                level: .warning, "\(appName): these settings have no effect here: \(keys)")
         }
         if let directory = configuration.checkpointDirectory { checkpoint(directory) }
     }
@@ -127,14 +149,15 @@ public final class StreamingContext: Sendable {
     public var state: State {
         life.withLock { life in
             switch life {
-            case .initialized: .initialized
+            case .initialized, .starting: .initialized
             case .active: .active
             case .stopped: .stopped
             }
         }
     }
 
-    /// The errors of batches, receivers and late declarations so far, in order.
+    /// The errors of batches, receivers and late declarations so far, in order; of more than a
+    /// thousand the last ones.
     public var reportedErrors: [StreamError] { errors.value }
 
     /// Adds a listener; one that was added already is not added again.
@@ -156,23 +179,41 @@ public final class StreamingContext: Sendable {
     /// directory that cannot be written is reported by ``start()``.
     public func checkpoint(_ directory: String, file: String = #fileID, line: UInt = #line) {
         let site = OperatorSite("checkpoint", file: file, line: line)
+        guard state == .initialized else {
+            let isActive = state == .active
+            return graph.record(
+                StreamError(
+                    isActive ? .alreadyStarted : .alreadyStopped,
+                    "the checkpoint directory was set after the context was "
+                        + "\(isActive ? "started" : "stopped"); it changes nothing", site: site))
+        }
         do {
             try CheckpointDirectory.prepare(directory)
-            graph.setCheckpointDirectory(true)
-            components.logger.log(
-                level: .warning,
-                "checkpoints are kept in memory in this version; a restart starts afresh")
         } catch {
-            graph.record(
+            return graph.record(
                 StreamError(
                     .checkpointUnwritable, "the checkpoint directory cannot be used: \(error)",
                     site: site))
         }
+        if !graph.hasCheckpointDirectory, components.checkpointStore == nil {
+            components.logger.log(
+                level: .warning,
+                "\(appName): checkpoints are kept in memory in this version; a restart starts "
+                    + "afresh")
+        }
+        graph.setCheckpointDirectory(true)
     }
 
     /// Notes an error and lets waiters throw it.
-    func report(_ error: StreamError) {
-        errors.change { $0.append(error) }
+    func report(_ error: StreamError) { Self.note(error, errors, termination) }
+
+    private static func note(
+        _ error: StreamError, _ errors: SharedValue<[StreamError]>, _ termination: Termination
+    ) {
+        errors.change { errors in
+            if errors.count >= reportedErrorMaximum { errors.removeFirst() }
+            errors.append(error)
+        }
         termination.fail(error)
     }
 }

@@ -3,7 +3,7 @@ internal import Synchronization
 
 /// The end of a context: waited for by any number of tasks.
 final class Termination: Sendable {
-    private enum Outcome {
+    private enum Outcome: Sendable {
         case failed(any Error)
         case ended
     }
@@ -22,11 +22,9 @@ final class Termination: Sendable {
     /// Lets waiters return, unless there was an error.
     func end() { settle(.ended) }
 
-    /// The first error.
-    var error: (any Error)? {
-        state.withLock { state in
-            if case .failed(let error)? = state.outcome { error } else { nil }
-        }
+    /// How it ended: well, or with the first error; nil: not yet.
+    var outcome: Result<Void, any Error>? {
+        state.withLock { $0.outcome }.map(Self.result)
     }
 
     private func settle(_ outcome: Outcome) {
@@ -54,6 +52,7 @@ final class Termination: Sendable {
             state.next += 1
             return state.next
         }
+        defer { state.withLock { _ = $0.cancelled.remove(number) } }
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
                 let ready: Result<Void, any Error>? = state.withLock { state in
@@ -74,6 +73,5 @@ final class Termination: Sendable {
             }
             waiter?.resume(throwing: CancellationError())
         }
-        state.withLock { _ = $0.cancelled.remove(number) }
     }
 }

@@ -6,6 +6,8 @@ struct ConformanceReport: Sendable, CustomStringConvertible {
     private(set) var passed: [String] = []
     /// The cases in which a difference is intended, and why.
     private(set) var excepted: [(name: String, reason: String)] = []
+    /// The cases that another test target runs, and which.
+    private(set) var elsewhere: [(name: String, target: String)] = []
     /// The cases that disagree.
     private(set) var failed: [String] = []
     /// What disagrees, each naming its case.
@@ -16,7 +18,7 @@ struct ConformanceReport: Sendable, CustomStringConvertible {
     }
 
     /// The number of cases, however they came out.
-    var count: Int { passed.count + excepted.count + failed.count }
+    var count: Int { passed.count + excepted.count + failed.count + elsewhere.count }
 
     /// Counts a case: it agrees if nothing disagreed.
     ///
@@ -39,13 +41,19 @@ struct ConformanceReport: Sendable, CustomStringConvertible {
         }
     }
 
+    /// Counts a case that another test target runs.
+    mutating func add(_ name: String, runBy target: String) { elsewhere.append((name, target)) }
+
     /// The line to print for the family, with the excepted and the failed cases by name.
     var description: String {
         let counts =
             "\(family): \(passed.count) passed, \(excepted.count) excepted,"
             + " \(failed.count) failed"
+        let others = Dictionary(grouping: elsewhere, by: \.target).map { target, cases in
+            "  \(cases.count) run by \(target)"
+        }
         let exceptions = excepted.map { "  excepted \($0.name): \($0.reason)" }
-        return ([counts] + exceptions + failures.map { "  failed \($0)" })
+        return ([counts] + others + exceptions + failures.map { "  failed \($0)" })
             .joined(separator: "\n")
     }
 }

@@ -10,20 +10,21 @@ import Testing
     }
 
     @Test func everyCaseIsAccountedFor() async throws {
-        var (passed, excepted, failed, expected) = (0, 0, 0, 0)
+        var (passed, excepted, failed, elsewhere, expected) = (0, 0, 0, 0, 0)
         let families = try ConformanceFamilies.all()
         for family in families {
             let report = try await ConformanceRun.shared.report(family)
             passed += report.passed.count
             excepted += report.excepted.count
             failed += report.failed.count
+            elsewhere += report.elsewhere.count
             expected += try ConformanceFamilies.caseCount(of: family)
         }
         print(
             "all \(families.count) families: \(passed) passed, \(excepted) excepted,",
-            "\(failed) failed, of \(expected)")
+            "\(failed) failed, \(elsewhere) run by other targets, of \(expected)")
         #expect(families.count == 61)
-        #expect(passed + excepted + failed == expected)
+        #expect(passed + excepted + failed + elsewhere == expected)
         #expect(expected == 442)
     }
 

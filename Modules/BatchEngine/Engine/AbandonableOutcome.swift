@@ -10,10 +10,10 @@ final class AbandonableOutcome: Sendable {
         case done(Result<Void, any Error>)
     }
 
-    private let body: Mutex<Body?>
-    private let state = Mutex<State>(.open)
+    private let body: Locked<Body?>
+    private let state = Locked<State>(.open)
 
-    init(_ body: @escaping Body) { self.body = Mutex(body) }
+    init(_ body: @escaping Body) { self.body = Locked(body) }
 
     /// Runs the body and sets the outcome; called once.
     ///

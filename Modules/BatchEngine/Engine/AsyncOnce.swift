@@ -25,7 +25,7 @@ package final class AsyncOnce<Value: Sendable>: Sendable {
         case take(Value)
     }
 
-    private let state = Mutex(State())
+    private let state = Locked(State())
 
     package init() {}
 

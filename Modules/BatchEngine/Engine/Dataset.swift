@@ -26,6 +26,7 @@ public final class Dataset: Sendable {
         var input: Plan?
         var release: (@Sendable () -> Void)?
         var computations = 0
+        var hasFailed = false
     }
 
     /// The dataset's identity, and that of its blocks when they are first computed.
@@ -39,7 +40,7 @@ public final class Dataset: Sendable {
     /// The number of partitions.
     public let partitionCount: Int
     private let cutsLineage: Bool
-    private let state: Mutex<State>
+    private let state: Locked<State>
     /// The identity under which the partitions are stored: a new one for each computation.
     package let computed = AsyncOnce<DatasetID>()
 
@@ -55,7 +56,7 @@ public final class Dataset: Sendable {
         self.codec = codec
         self.partitionCount = input.partitionCount
         self.cutsLineage = cutsLineage
-        self.state = Mutex(State(input: input))
+        self.state = Locked(State(input: input))
     }
 
     deinit { unpersist() }
@@ -81,11 +82,18 @@ public final class Dataset: Sendable {
         }
     }
 
+    /// Whether the last computation failed: what is built on it now would fail too.
+    package var hasFailed: Bool { state.withLock { $0.hasFailed } }
+
+    /// Called by the engine when a computation has failed for good.
+    package func markFailed() { state.withLock { $0.hasFailed = true } }
+
     /// Called by the engine when all partitions are in its store.
     package func markStored(release action: @escaping @Sendable () -> Void) {
         let (earlier, input) = state.withLock { state in
             let old = (state.release, state.input)
             state.release = action
+            state.hasFailed = false
             if cutsLineage { state.input = nil }
             return old
         }

@@ -36,7 +36,7 @@ package final class EngineActivity: Sendable {
         var ended: EngineError?
     }
 
-    private let state = Mutex(State())
+    private let state = Locked(State())
 
     /// Nothing is under way.
     package init() {}

@@ -106,9 +106,12 @@ public struct EngineError: Error, CustomStringConvertible {
         public static let abandoned = Code(kind: .abandoned)
         /// The engine was shut down before the request.
         public static let stopped = Code(kind: .stopped)
-        /// Elements had to become bytes and their type has no codec. Declare `StreamCodable`.
+        /// Elements had to become bytes and their type has no codec.
+        ///
+        /// Declare the type `StreamCodable`.
         public static let codecMissing = Code(kind: .codecMissing)
         /// The plan cannot be run: parts that do not fit together, or operators nested too deeply.
+        ///
         /// Trying again does not help.
         public static let invalidPlan = Code(kind: .invalidPlan)
         /// The code's name.

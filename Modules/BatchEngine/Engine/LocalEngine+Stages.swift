@@ -32,7 +32,7 @@ extension LocalEngine {
         _ run: PlanRun, _ stage: StageTasks, _ receive: @escaping PlanRun.Receive
     ) async throws {
         let next = Atomic<Int>(stage.range.lowerBound)
-        let failure = Mutex<(any Error)?>(nil)
+        let failure = Locked<(any Error)?>(nil)
         let work: @concurrent @Sendable () async throws -> Void = {
             do {
                 while true {

@@ -48,13 +48,13 @@ public final class Exchange: Sendable {
     public let kernel: Kernel
     /// The number of output partitions.
     public let partitionCount: Int
-    private let source: Mutex<Plan?>
+    private let source: Locked<Plan?>
     package let output = AsyncOnce<[[PartitionData]]>()
 
     /// Makes a shuffle that has not run.
     public init(kernel: Kernel, input: Plan, partitionCount: Int) {
         self.kernel = kernel
-        self.source = Mutex(input)
+        self.source = Locked(input)
         self.partitionCount = partitionCount
     }
 

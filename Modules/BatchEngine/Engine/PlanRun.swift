@@ -34,7 +34,7 @@ package final class PlanRun: Sendable {
     /// Where blocks are.
     package let store: any BlockStore
     private let schedule: Schedule
-    private let kept = Mutex(Kept())
+    private let kept = Locked(Kept())
 
     /// Prepares a request.
     package init(
@@ -50,7 +50,7 @@ package final class PlanRun: Sendable {
         let inputs = try await inputs(of: request.plan)
         let range = (request.partitions ?? 0..<inputs.count).clamped(to: 0..<inputs.count)
         let stage = StageTasks(kernel: request.kernel, inputs: inputs, range: range, outputs: 1)
-        let gate = Mutex(())
+        let gate = Locked(())
         try await schedule(self, stage) { index, contents in
             try gate.withLock { _ in try receive(index, contents) }
         }
@@ -107,7 +107,7 @@ package final class PlanRun: Sendable {
             }
             let inputs = try await self.inputs(of: plan)
             let count = exchange.partitionCount
-            let rows = Mutex([[PartitionData]](repeating: [], count: inputs.count))
+            let rows = Locked([[PartitionData]](repeating: [], count: inputs.count))
             let stage = StageTasks(
                 kernel: exchange.kernel, inputs: inputs, range: 0..<inputs.count, outputs: count)
             try await self.schedule(self, stage) { index, buckets in
@@ -137,8 +137,13 @@ package final class PlanRun: Sendable {
                         + "codec; declare the type StreamCodable or use StorageLevel.memoryOnly",
                     site: dataset.kernel.site)
             }
-            let inputs = try await self.inputs(of: plan)
-            return try await self.store(dataset, inputs)
+            do {
+                let inputs = try await self.inputs(of: plan)
+                return try await self.store(dataset, inputs)
+            } catch {
+                if !(error is CancellationError) { dataset.markFailed() }
+                throw error
+            }
         }
         kept.withLock { $0.datasets[id] = dataset }
         return id

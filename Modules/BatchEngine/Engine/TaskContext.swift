@@ -29,7 +29,7 @@ public final class TaskContext: Sendable {
     /// The number of earlier failed tries of this task, from 0.
     public let attempt: Int
     @usableFromInline let cancellation: CancellationFlag
-    @usableFromInline let updates = Mutex<[any PendingUpdate]>([])
+    @usableFromInline let updates = Locked<[any PendingUpdate]>([])
 
     /// Makes a context; engines call this, and tests that run a kernel by hand.
     public init(
@@ -55,11 +55,11 @@ public final class TaskContext: Sendable {
     /// What `owner` keeps until the task has succeeded, made by `make` when there is nothing yet.
     @inlinable
     func pendingUpdate<Update: PendingUpdate>(
-        of owner: AnyObject, _ make: () -> Update
+        of owner: ObjectIdentifier, _ make: () -> Update
     ) -> Update {
         updates.withLock { updates in
             // A task adds to few accumulators: a dictionary would be slower.
-            for update in updates where update.owner === owner {
+            for update in updates where update.owner == owner {
                 if let update = update as? Update { return update }
             }
             let update = make()
@@ -81,8 +81,8 @@ public final class TaskContext: Sendable {
 /// What a task adds to something outside, kept until it has succeeded.
 @usableFromInline
 protocol PendingUpdate: AnyObject, Sendable {
-    /// What is added to.
-    var owner: AnyObject { get }
+    /// Who is added to, without a reference: counting those makes threads wait for one another.
+    var owner: ObjectIdentifier { get }
     /// Applies it.
     func commit()
 }

@@ -83,7 +83,8 @@ public struct BatchContext: Sendable {
     ) -> [[PartitionData]] {
         let count = max(1, count)
         return (0..<count).map { index in
-            let slice = elements[index * elements.count / count..<(index + 1) * elements.count / count]
+            let slice = elements[
+                index * elements.count / count..<(index + 1) * elements.count / count]
             return [.values(Values(Array(slice)))]
         }
     }

@@ -31,8 +31,9 @@ extension Pipe {
         return Kernel(id: id, site: site) { context, inputs, outputs in
             let table = AggregationTable<Key, Combined>(minimumCapacity: hint.capacity)
             try run(context, inputs) { key, value in
-                do { try table.mergeValue(key, value, create: create, mergeValue: mergeValue) }
-                catch { throw OperatorFailure.wrap(error, at: site) }
+                do {
+                    try table.mergeValue(key, value, create: create, mergeValue: mergeValue)
+                } catch { throw OperatorFailure.wrap(error, at: site) }
             }
             hint.record(table.count)
             return try buckets(of: table, placement, outputs)
@@ -90,8 +91,9 @@ extension Pipe {
         return Pipe<(Key, Combined)>(around: depth, site) { context, inputs, sink in
             let table = AggregationTable<Key, Combined>(minimumCapacity: hint.capacity)
             try run(context, inputs) { key, value in
-                do { try table.mergeValue(key, value, create: create, mergeValue: mergeValue) }
-                catch { throw OperatorFailure.wrap(error, at: site) }
+                do {
+                    try table.mergeValue(key, value, create: create, mergeValue: mergeValue)
+                } catch { throw OperatorFailure.wrap(error, at: site) }
             }
             hint.record(table.count)
             try table.drain { try sink(($0, $1)) }
@@ -175,9 +177,7 @@ extension Pipe {
                     result = element
                     return
                 }
-                do { result = try combine(current, element) } catch {
-                    throw OperatorFailure.wrap(error, at: site)
-                }
+                result = try OperatorFailure.attempt(site, combine, current, element)
             }
             return result
         }
@@ -193,9 +193,7 @@ extension Pipe {
         return { context, inputs in
             var result = initial
             try run(context, inputs) { element in
-                do { result = try combine(result, element) } catch {
-                    throw OperatorFailure.wrap(error, at: site)
-                }
+                result = try OperatorFailure.attempt(site, combine, result, element)
             }
             return result
         }

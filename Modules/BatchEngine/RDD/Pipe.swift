@@ -160,11 +160,7 @@ extension Pipe {
         let run = run
         return Pipe<Output>(around: depth, site) { context, inputs, sink in
             try run(context, inputs) { element in
-                let output: Output
-                do { output = try transform(element) } catch {
-                    throw OperatorFailure.wrap(error, at: site)
-                }
-                try sink(output)
+                try sink(try OperatorFailure.attempt(site, transform, element))
             }
         }
     }
@@ -177,11 +173,7 @@ extension Pipe {
         let run = run
         return Pipe(around: depth, site) { context, inputs, sink in
             try run(context, inputs) { element in
-                let included: Bool
-                do { included = try isIncluded(element) } catch {
-                    throw OperatorFailure.wrap(error, at: site)
-                }
-                if included { try sink(element) }
+                if try OperatorFailure.attempt(site, isIncluded, element) { try sink(element) }
             }
         }
     }
@@ -195,11 +187,7 @@ extension Pipe {
         return Pipe<Outputs.Element>(around: depth, site) { context, inputs, sink in
             var look = LookOut(context)
             try run(context, inputs) { element in
-                let outputs: Outputs
-                do { outputs = try transform(element) } catch {
-                    throw OperatorFailure.wrap(error, at: site)
-                }
-                for output in outputs {
+                for output in try OperatorFailure.attempt(site, transform, element) {
                     try look.next()
                     try sink(output)
                 }
@@ -215,11 +203,7 @@ extension Pipe {
         let run = run
         return Pipe<Outputs.Element>(around: depth, site) { context, inputs, sink in
             try run(context, inputs) { element in
-                let outputs: Outputs
-                do { outputs = try transform(element) } catch {
-                    throw OperatorFailure.wrap(error, at: site)
-                }
-                try outputs.forEachPush(sink)
+                try OperatorFailure.attempt(site, transform, element).forEachPush(sink)
             }
         }
     }
@@ -231,13 +215,9 @@ extension Pipe {
     ) -> Pipe<Outputs.Element> where Outputs.Element: Sendable, Outputs.Iterator: SendableMetatype {
         let gather = gathered
         return Pipe<Outputs.Element>(around: depth, site) { context, inputs, sink in
-            let outputs: Outputs
             let elements = try gather(context, inputs)
-            do { outputs = try transform(elements) } catch {
-                throw OperatorFailure.wrap(error, at: site)
-            }
             var look = LookOut(context)
-            for output in outputs {
+            for output in try OperatorFailure.attempt(site, transform, elements) {
                 try look.next()
                 try sink(output)
             }

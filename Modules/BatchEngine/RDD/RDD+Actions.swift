@@ -10,7 +10,7 @@ extension RDD {
         let kernel = Kernel(id: .nextDynamic(), site: site) { context, inputs, _ in
             [.values(Values([try body(context, inputs)]))]
         }
-        let results = Mutex<[Int: Result]>([:])
+        let results = Locked<[Int: Result]>([:])
         try await run(kernel, partitions: partitions) { index, outputs in
             guard case .values(let values)? = outputs.first,
                 let result = (values as? Values<Result>)?.elements.first
@@ -157,7 +157,7 @@ extension RDD {
         let run = pipe.run
         let kernel = Kernel(id: .nextDynamic(), site: site) { context, inputs, _ in
             try run(context, inputs) { element in
-                do { try body(element) } catch { throw OperatorFailure.wrap(error, at: site) }
+                try OperatorFailure.attempt(site, body, element)
             }
             return []
         }

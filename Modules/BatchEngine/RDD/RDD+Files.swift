@@ -1,9 +1,9 @@
 extension RDD {
     /// Writes the elements as text files into a directory, one file per partition.
     ///
-    /// Files are named `part-00000`, `part-00001` …, also those of empty partitions; each element is
-    /// a line of the text that ``elementText(_:)`` makes. A file appears when it is complete and on
-    /// disk, and `_SUCCESS` after all of them. The directory and those above it are created; when it
+    /// Files are named `part-00000`, `part-00001` …, also those of empty partitions; each element
+    /// is a line of the text that ``elementText(_:)`` makes. A file appears when it is complete and
+    /// on disk, and `_SUCCESS` after all of them. The directory and those above it are created; when it
     /// exists, files of the same names are replaced and others stay.
     ///
     /// ## Durability

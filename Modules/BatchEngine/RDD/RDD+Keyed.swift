@@ -16,7 +16,9 @@ extension RDD {
     public func flatMapValues<Key: Sendable, Value, Outputs: Sequence & SendableMetatype>(
         file: String = #fileID, line: UInt = #line,
         _ transform: @escaping @Sendable (Value) throws -> Outputs
-    ) -> RDD<(Key, Outputs.Element)> where Element == (Key, Value), Outputs.Element: Sendable,
+    ) -> RDD<(Key, Outputs.Element)>
+    where
+        Element == (Key, Value), Outputs.Element: Sendable,
         Outputs.Iterator: SendableMetatype
     {
         narrow(

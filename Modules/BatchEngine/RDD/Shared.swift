@@ -30,7 +30,7 @@ public final class Accumulator<Value: Sendable>: Sendable {
     @inlinable
     public func add(_ amount: Value) {
         if let task = TaskContext.current {
-            task.pendingUpdate(of: self) { PendingSum(self) }.add(amount)
+            task.pendingUpdate(of: ObjectIdentifier(self)) { PendingSum(self) }.add(amount)
         } else {
             total.update { combine($0, amount) }
         }
@@ -49,23 +49,30 @@ extension Accumulator where Value: AdditiveArithmetic {
 /// What one task has added to an accumulator so far.
 @usableFromInline
 final class PendingSum<Value: Sendable>: PendingUpdate {
-    @usableFromInline let accumulator: Accumulator<Value>
+    @usableFromInline let total: RunningSum<Value>
+    @usableFromInline let combine: @Sendable (Value, Value) -> Value
     @usableFromInline let sum = RunningSum<Value?>(nil)
+    @usableFromInline let owner: ObjectIdentifier
+    /// Kept so that no other accumulator gets the same identity.
+    @usableFromInline let accumulator: Accumulator<Value>
 
     @inlinable
-    init(_ accumulator: Accumulator<Value>) { self.accumulator = accumulator }
-
-    @usableFromInline var owner: AnyObject { accumulator }
+    init(_ accumulator: Accumulator<Value>) {
+        total = accumulator.total
+        combine = accumulator.combine
+        owner = ObjectIdentifier(accumulator)
+        self.accumulator = accumulator
+    }
 
     @inlinable
     func add(_ amount: Value) {
-        sum.update { $0.map { accumulator.combine($0, amount) } ?? amount }
+        sum.update { $0.map { combine($0, amount) } ?? amount }
     }
 
     @usableFromInline
     func commit() {
         guard let amount = sum.value else { return }
-        accumulator.total.update { accumulator.combine($0, amount) }
+        total.update { combine($0, amount) }
     }
 }
 
@@ -73,10 +80,10 @@ final class PendingSum<Value: Sendable>: PendingUpdate {
 /// they run outside the lock.
 @usableFromInline
 final class RunningSum<Value: Sendable>: Sendable {
-    @usableFromInline let state: Mutex<(value: Value, version: UInt64)>
+    @usableFromInline let state: Locked<(value: Value, version: UInt64)>
 
     @inlinable
-    init(_ value: Value) { state = Mutex((value, 0)) }
+    init(_ value: Value) { state = Locked((value, 0)) }
 
     @inlinable var value: Value { state.withLock { $0.value } }
 

@@ -53,7 +53,9 @@ public struct BlockStoreError: Error, Hashable, CustomStringConvertible {
     public struct Code: Sendable, Hashable, CustomStringConvertible {
         private enum Kind: String { case codecMissing, memoryLimit, disk }
         private let kind: Kind
-        /// The level turns elements into bytes and no codec is known. Declare `StreamCodable`.
+        /// The level turns elements into bytes and no codec is known.
+        ///
+        /// Declare the element type `StreamCodable`.
         public static let codecMissing = Code(kind: .codecMissing)
         /// Memory is full and the level may not use the disk.
         public static let memoryLimit = Code(kind: .memoryLimit)

@@ -63,7 +63,7 @@ public final class MemoryBlockStore: BlockStore {
 
     /// Memory above which blocks are spilled, in bytes.
     public let memoryLimit: Int
-    private let state = Mutex(State())
+    private let state = Locked(State())
 
     /// Makes an empty store.
     ///

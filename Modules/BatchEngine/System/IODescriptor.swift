@@ -20,7 +20,7 @@ package final class IODescriptor: Sendable {
     private let number: Int32
     private let ioThread: IOThread
     private let subject: String
-    private let state = Mutex(State())
+    private let state = Locked(State())
 
     /// Takes over an open descriptor.
     ///

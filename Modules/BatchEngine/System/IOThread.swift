@@ -53,7 +53,7 @@ package final class IOThread: TaskExecutor {
     }
 
     private let name: String
-    private let state = Mutex(State())
+    private let state = Locked(State())
 
     /// Creates an instance; its thread starts with the first use and ends with `shutdown()`.
     package init(name: String) {

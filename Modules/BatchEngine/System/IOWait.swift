@@ -19,7 +19,7 @@ final class IOWait: Sendable {
         case done
     }
 
-    private let state = Mutex<State>(.idle)
+    private let state = Locked<State>(.idle)
 
     /// Suspends until `finish` is called; `register` runs once the wait can be finished.
     ///

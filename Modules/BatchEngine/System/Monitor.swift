@@ -32,9 +32,9 @@ package final class Monitor<State>: @unchecked Sendable {  // state is touched u
     }
 
     /// Runs `body` alone with the state; keep it short and call nothing outside from it.
-    package func withLock<Value>(
-        _ body: (inout sending State) throws -> sending Value
-    ) rethrows -> sending Value {
+    package func withLock<Value, Failure: Error>(
+        _ body: (inout sending State) throws(Failure) -> sending Value
+    ) throws(Failure) -> sending Value {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
         return try body(&state)

@@ -89,7 +89,7 @@ struct SocketAddress: Sendable {
     }
 
     private final class Found: Sendable {
-        let result = Mutex<Result<[SocketAddress], SystemError>?>(nil)
+        let result = Locked<Result<[SocketAddress], SystemError>?>(nil)
     }
 
     /// Finds the addresses of `host`; blocks unless `AI_NUMERICHOST` is among the flags.

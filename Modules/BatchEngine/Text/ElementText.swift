@@ -3,8 +3,10 @@
 /// - Complexity: O(size of the element); reflection is used for everything but strings and
 ///   integers.
 public func elementText<Element>(_ element: Element) -> String {
-    if let text = element as? String { return text }
-    if let number = element as? Int { return String(number) }
+    // By type first: a cast would look through optionals.
+    let type = type(of: element as Any)
+    if type == String.self, let text = element as? String { return text }
+    if type == Int.self, let number = element as? Int { return String(number) }
     let mirror = Mirror(reflecting: element)
     switch mirror.displayStyle {
     case .tuple:

@@ -45,7 +45,7 @@ public final class DStreamGraph: Sendable {
 
     /// The time between batches.
     public let batchInterval: Duration
-    private let state = Mutex(State())
+    private let state = Locked(State())
 
     /// Makes an empty graph.
     ///
@@ -212,7 +212,7 @@ extension DStreamGraph {
             var numbers = KernelNumbers()
             for node in nodes { node.freeze(&numbers) }
             for output in outputs { output.prepare(&numbers) }
-            let used = Set(outputs.flatMap { $0.node.withAncestors.map(ObjectIdentifier.init) })
+            let used = Set(StreamNode.ancestors(of: outputs.map(\.node)).map(ObjectIdentifier.init))
             for node in nodes where used.contains(ObjectIdentifier(node)) {
                 found += [
                     node.checkpointProblem(hasDirectory: hasDirectory), node.codecProblem,
@@ -270,7 +270,7 @@ extension DStreamGraph {
 
     /// Forgets what no later batch needs once the batch at `time` is done.
     public func clearMetadata(_ time: BatchTime) {
-        for output in state.withLock({ $0.outputs }) { output.node.clearMetadata(time) }
+        for node in nodes { node.clearMetadata(time) }
     }
 
     /// The longest time an input stream must be remembered; the age at which blocks may go.
@@ -293,10 +293,10 @@ extension DStreamGraph {
 }
 
 extension StreamNode {
-    /// This node and all it is made from.
-    var withAncestors: [StreamNode] {
+    /// The nodes and all they are made from, each once.
+    static func ancestors(of nodes: [StreamNode]) -> [StreamNode] {
         var seen: [ObjectIdentifier: StreamNode] = [:]
-        var open = [self]
+        var open = nodes
         while let node = open.popLast() {
             guard seen.updateValue(node, forKey: ObjectIdentifier(node)) == nil else { continue }
             open += node.parents

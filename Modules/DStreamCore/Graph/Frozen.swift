@@ -1,9 +1,10 @@
+internal import BatchEngine
 internal import Synchronization
 
 /// A value made once, when the graph is frozen, and read by every batch.
 @usableFromInline
 package final class Frozen<Value: Sendable>: Sendable {
-    private let state = Mutex<Value?>(nil)
+    private let state = Locked<Value?>(nil)
 
     @usableFromInline
     package init() {}

@@ -30,10 +30,14 @@ public final class StreamNode: Sendable {
         var persistLevel: StorageLevel?
         var checkpointInterval: Duration?
         var remember: Duration?
+        /// What the parents were told.
+        var demanded: Duration?
         var zeroTime: BatchTime?
         var isFrozen = false
         var boundary: Boundary?
         var plans: [BatchTime: Plan] = [:]
+        /// Batches that could not be made.
+        var failed: Set<BatchTime> = []
         var prepare: [@Sendable (inout KernelNumbers) -> Void] = []
     }
 
@@ -55,7 +59,7 @@ public final class StreamNode: Sendable {
     /// The shape name of its elements.
     public let shape: String
     let traits: Traits
-    let settings: Mutex<Settings>
+    let settings: Locked<Settings>
     private let compute: Compute
     private let materialize: @Sendable (KernelID) -> (Kernel, ErasedCodec?)
 
@@ -74,7 +78,7 @@ public final class StreamNode: Sendable {
         self.materialize = materialize
         var settings = Settings()
         settings.persistLevel = traits.persistLevel
-        self.settings = Mutex(settings)
+        self.settings = Locked(settings)
     }
 
     /// Whether children start a stage of their own on what this node keeps.
@@ -157,7 +161,7 @@ extension StreamNode {
             return (nil, offset > 0 && offset % slide == 0)
         }
         if let known { return known }
-        guard isValid, var plan = try await compute(self, time, context) else { return nil }
+        guard isValid, var plan = try await computed(time, context) else { return nil }
         settings.withLock { settings in
             if let boundary = settings.boundary {
                 plan = .dataset(
@@ -168,6 +172,39 @@ extension StreamNode {
             settings.plans[time] = plan
         }
         return plan
+    }
+
+    private func computed(
+        _ time: BatchTime, _ context: GenerationContext
+    ) async throws -> Plan? {
+        do { return try await compute(self, time, context) } catch {
+            settings.withLock { _ = $0.failed.insert(time) }
+            throw error
+        }
+    }
+
+    /// The newest batch before `time` that can be built on: made if need be, and not known to have
+    /// failed; nil when none is remembered.
+    package func newestGood(
+        before time: BatchTime, _ context: GenerationContext
+    ) async -> (time: BatchTime, plan: Plan)? {
+        var candidate = time - slideDuration
+        while true {
+            let (isKnownBad, isTooOld) = settings.withLock { settings in
+                let remembered = settings.remember ?? slideDuration
+                return (
+                    settings.failed.contains(candidate),
+                    candidate <= (settings.zeroTime ?? .zero) || candidate <= time - remembered
+                )
+            }
+            if isTooOld { return nil }
+            if !isKnownBad, let plan = try? await plan(at: candidate, context) {
+                guard case .dataset(let dataset) = plan, dataset.hasFailed else {
+                    return (candidate, plan)
+                }
+            }
+            candidate = candidate - slideDuration
+        }
     }
 
     /// The plans of the stream's batches from `start` to `end`, oldest first; times without an
@@ -197,9 +234,10 @@ extension StreamNode {
 }
 
 extension StreamNode {
-    /// Sets times at start, parents after children, as often as a child asks.
+    /// Sets times at start, here and in the parents.
     func initialize(zeroTime: BatchTime) {
-        settings.withLock { settings in
+        let isFirst = settings.withLock { settings in
+            guard settings.zeroTime == nil else { return false }
             settings.zeroTime = zeroTime
             if traits.mustCheckpoint, settings.checkpointInterval == nil {
                 let slides = Int((Duration.seconds(10).ratio(to: slideDuration)).rounded(.up))
@@ -211,21 +249,27 @@ extension StreamNode {
                 minimum = interval * 2
             }
             settings.remember = max(settings.remember ?? minimum, minimum)
+            return true
         }
+        guard isFirst else { return }
         for parent in parents { parent.initialize(zeroTime: zeroTime) }
     }
 
     /// Makes the stream remember at least `duration`, and its parents as long as it needs them.
     func remember(_ duration: Duration?) {
-        let own: Duration = settings.withLock { settings in
+        let demand: Duration? = settings.withLock { settings in
             let own = max(settings.remember ?? .zero, duration ?? .zero)
             if own > .zero { settings.remember = own }
+            // Parents that know already are not told again: a graph can have very many paths.
+            guard settings.demanded != own else { return nil }
+            settings.demanded = own
             return own
         }
-        for parent in parents { parent.remember(own + traits.parentRemember) }
+        guard let demand else { return }
+        for parent in parents { parent.remember(demand + traits.parentRemember) }
     }
 
-    /// Forgets RDDs that nobody needs after `time`, here and in the parents.
+    /// Forgets RDDs that no batch after `time` needs.
     func clearMetadata(_ time: BatchTime) {
         settings.withLock { settings in
             guard let remember = settings.remember else { return }
@@ -233,8 +277,8 @@ extension StreamNode {
             for old in settings.plans.keys where old.milliseconds <= threshold {
                 settings.plans[old] = nil
             }
+            settings.failed = settings.failed.filter { $0.milliseconds > threshold }
         }
-        for parent in parents { parent.clearMetadata(time) }
     }
 
     /// What is wrong with the stream's checkpoint settings.

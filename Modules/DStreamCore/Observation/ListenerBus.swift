@@ -1,3 +1,4 @@
+internal import BatchEngine
 internal import Synchronization
 
 /// Delivers events to listeners, in the order in which they are posted.
@@ -46,7 +47,7 @@ public final class ListenerBus: Sendable {
     /// The number of events that may wait for a slow listener.
     public let capacity: Int
 
-    private let state = Mutex(State())
+    private let state = Locked(State())
 
     /// Creates a bus without listeners.
     ///

@@ -1,3 +1,4 @@
+internal import BatchEngine
 internal import Synchronization
 
 /// A listener that reports the spread of the delays of the last batches after each batch.
@@ -10,7 +11,7 @@ public final class StatsReportListener: StreamingListener {
     public let batchCount: Int
 
     private let logger: any DiagnosticLogger
-    private let batches = Mutex<[BatchInfo]>([])
+    private let batches = Locked<[BatchInfo]>([])
 
     /// Creates a listener.
     ///

@@ -1,3 +1,4 @@
+internal import BatchEngine
 internal import Synchronization
 
 /// The error of a sender whose mailbox has ended: nobody will read the message.
@@ -22,14 +23,14 @@ package struct MailboxFinished: Error, Hashable {
 package final class Mailbox<Message: Sendable>: Sendable {
     /// How many sent messages may wait.
     package let capacity: Int
-    private let state: Mutex<MailboxState<Message>>
+    private let state: Locked<MailboxState<Message>>
 
     /// Makes an empty mailbox.
     ///
     /// - Parameter capacity: how many sent messages may wait; fewer than 1 count as 1.
     package init(capacity: Int) {
         self.capacity = max(1, capacity)
-        state = Mutex(MailboxState(capacity: max(1, capacity)))
+        state = Locked(MailboxState(capacity: max(1, capacity)))
     }
 
     /// Adds a message that carries data, waiting for room.

@@ -77,21 +77,23 @@ func windowPlan(
     _ context: GenerationContext
 ) async throws -> Plan {
     let count = partitions ?? context.batch.defaultParallelism
-    let previousEnd = time - span.slide
-    let previousStart = span.start(of: previousEnd)
     let start = span.start(of: time)
-    let previous = try await own.plan(at: previousEnd, context)
+    // Usually the window before; an older one when that failed, so that a failure ends with the
+    // batches that caused it.
+    let previous = await own.newestGood(before: time, context)
     var leaving: [Plan] = []
-    if previous != nil {
+    var firstNew = start
+    if let previous {
         leaving = try await panes.plans(
-            from: previousStart, through: min(previousEnd, start - span.unit), context
+            from: span.start(of: previous.time), through: min(previous.time, start - span.unit),
+            context
         ).map(\.plan)
+        firstNew = max(start, previous.time + span.unit)
     }
     // Without a previous window everything in this one is new.
-    let firstNew = previous == nil ? start : max(start, previousEnd + span.unit)
     let entering = try await panes.plans(from: firstNew, through: time, context).map(\.plan)
     return .zip([
-        previous ?? alignedPanes([], count), alignedPanes(leaving, count),
+        previous?.plan ?? alignedPanes([], count), alignedPanes(leaving, count),
         alignedPanes(entering, count),
     ])
 }

@@ -124,14 +124,17 @@ extension DStream {
     ) -> WindowSpan {
         let slide = slide ?? slideDuration
         let unit = slideDuration
-        for (name, value) in [("window", window), ("slide", slide)] {
-            guard value <= .zero || (try? value.isMultiple(of: unit)) != true else { continue }
+        // One call, one problem, as many of its arguments as are wrong.
+        let wrong = [("window", window), ("slide", slide)].filter { _, value in
+            value <= .zero || (try? value.isMultiple(of: unit)) != true
+        }
+        if !wrong.isEmpty {
+            let values = wrong.map { "the \($0.0) duration \($0.1.milliseconds) ms" }
             graph.record(
                 StreamError(
                     .badWindow,
-                    "the \(name) duration \(value.milliseconds) ms must be a positive multiple of "
-                        + "the slide duration of the parent stream, \(unit.milliseconds) ms",
-                    site: site))
+                    "\(values.joined(separator: " and ")) must be a positive multiple of the slide "
+                        + "duration of the parent stream, \(unit.milliseconds) ms", site: site))
         }
         return WindowSpan(window: window, slide: slide, unit: unit)
     }

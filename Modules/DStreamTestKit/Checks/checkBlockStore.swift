@@ -52,7 +52,8 @@ private func checkContents(_ store: any BlockStore) throws {
     try require(lines == ["x", "", "z"], "lines of text are kept: \(lines)")
     try store.put(.input(stream: 0, 3), [], level: .memoryOnly, codec: nil)
     try require(
-        try store.get(.input(stream: 0, 3)) != nil, "a block without contents is stored all the same")
+        try store.get(.input(stream: 0, 3)) != nil,
+        "a block without contents is stored all the same")
     try require(store.usage.blockCount == 3, "three blocks are counted: \(store.usage)")
 }
 

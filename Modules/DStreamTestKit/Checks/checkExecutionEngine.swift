@@ -59,7 +59,8 @@ private func checkPlans(_ engine: any ExecutionEngine) async throws {
     try require(sums.count == 10, "each key comes once: \(sums.count)")
     for (key, sum) in sums { try require(sum == expected[key], "key \(key) sums up: \(sum)") }
     let union = try await numbers.union(numbers.map { -$0 }).collect()
-    try require(union == Array(0..<many) + (0..<many).map { -$0 }, "a union keeps its inputs' order")
+    try require(
+        union == Array(0..<many) + (0..<many).map { -$0 }, "a union keeps its inputs' order")
     let joined = try await numbers.glom().coalesce(2).map { $0.count }.collect()
     try require(
         joined == [Int](repeating: many / 5, count: 5),
@@ -75,7 +76,7 @@ private func checkPlans(_ engine: any ExecutionEngine) async throws {
 
 private func checkRetries(_ engine: any ExecutionEngine) async throws {
     let context = BatchContext(engine: engine, maxTaskFailures: 3)
-    let attempts = Mutex<[Int]>([])
+    let attempts = Locked<[Int]>([])
     let added = Accumulator<Int>()
     let rdd = context.parallelize(0..<4, partitions: 4).map { element in
         added.add(1)
@@ -104,7 +105,7 @@ private func checkRetries(_ engine: any ExecutionEngine) async throws {
 }
 
 private func checkSharing(_ engine: any ExecutionEngine) async throws {
-    let runs = Mutex(0)
+    let runs = Locked(0)
     let shared = BatchContext(engine: engine).parallelize(0..<many, partitions: 4)
         .map { (element: Int) -> (Int, Int) in
             if element == 0 { runs.withLock { $0 += 1 } }
@@ -121,7 +122,7 @@ private func checkSharing(_ engine: any ExecutionEngine) async throws {
 }
 
 private func checkDatasets(_ engine: any ExecutionEngine) async throws {
-    let runs = Mutex(0)
+    let runs = Locked(0)
     let before = engine.blockStore.usage.blockCount
     do {
         let kept = BatchContext(engine: engine).parallelize(0..<3, partitions: 3)
@@ -149,7 +150,7 @@ private func checkDatasets(_ engine: any ExecutionEngine) async throws {
 }
 
 private func checkPerform(_ engine: any ExecutionEngine) async throws {
-    let seen = Mutex<[Int]>([])
+    let seen = Locked<[Int]>([])
     try await engine.perform("check") {
         let elements = try await BatchContext(engine: engine).parallelize(0..<3).collect()
         seen.withLock { $0 = elements }
@@ -167,7 +168,7 @@ private func checkReceive(_ engine: any ExecutionEngine) async throws {
         [.values(Values([context.partition]))]
     }
     let plan = BatchContext(engine: engine).parallelize(0..<many, partitions: 6).plan
-    let received = Mutex<[Int]>([])
+    let received = Locked<[Int]>([])
     var request = StageRequest(
         plan: plan, kernel: kernel, partitions: 2..<5, batchMilliseconds: 7, maxTaskFailures: 1)
     try await engine.run(request) { index, contents in

@@ -1,3 +1,4 @@
+internal import BatchEngine
 public import DStreamCore
 internal import Synchronization
 
@@ -5,7 +6,7 @@ internal import Synchronization
 public final class InMemoryCheckpointStore: CheckpointStore {
     /// How many records are kept.
     public let retainedCount: Int
-    private let state = Mutex<[CheckpointRecord]>([])
+    private let state = Locked<[CheckpointRecord]>([])
 
     /// Makes an empty store.
     ///

@@ -1,3 +1,4 @@
+internal import BatchEngine
 public import DStreamCore
 internal import Synchronization
 
@@ -14,7 +15,7 @@ public final class InMemoryWriteAheadLog: WriteAheadLog {
         var isClosed = false
     }
 
-    private let state = Mutex(State())
+    private let state = Locked(State())
 
     /// Makes an empty log.
     public init() {}

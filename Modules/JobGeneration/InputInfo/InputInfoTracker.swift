@@ -1,3 +1,4 @@
+internal import BatchEngine
 public import DStreamCore
 internal import Synchronization
 
@@ -12,7 +13,7 @@ public final class InputInfoTracker: InputInfoReporting {
         var times: [BatchTime] = []
     }
 
-    private let state = Mutex(State())
+    private let state = Locked(State())
 
     /// Makes an empty tracker.
     public init() {}

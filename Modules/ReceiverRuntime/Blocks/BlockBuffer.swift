@@ -43,12 +43,12 @@ final class BlockBuffer<Element: Sendable>: Sendable {
 
     @usableFromInline let maxRecords: Int
     @usableFromInline let maxBytes: Int
-    @usableFromInline let contents: Mutex<Contents>
+    @usableFromInline let contents: Locked<Contents>
 
     init(maxRecords: Int, maxBytes: Int, limiter: RateLimiter) {
         self.maxRecords = maxRecords
         self.maxBytes = maxBytes
-        contents = Mutex(Contents(limiter: limiter))
+        contents = Locked(Contents(limiter: limiter))
     }
 
     /// The estimated bytes of an element in memory.

@@ -6,7 +6,7 @@ internal import Synchronization
 public final class BlockNumbering: Sendable {
     /// The stream whose blocks are named.
     public let streamID: StreamID
-    private let last = Mutex(Int64.min)
+    private let last = Locked(Int64.min)
 
     /// Begins to number.
     public init(streamID: StreamID) {

@@ -1,3 +1,4 @@
+internal import BatchEngine
 internal import DStreamCore
 internal import Synchronization
 
@@ -17,7 +18,7 @@ final class ReceiverStatus: Sendable {
     let name: String
     private let clock: any StreamClock
     private let bus: ListenerBus
-    private let state = Mutex(State())
+    private let state = Locked(State())
 
     init(streamID: StreamID, name: String, clock: any StreamClock, bus: ListenerBus) {
         self.streamID = streamID

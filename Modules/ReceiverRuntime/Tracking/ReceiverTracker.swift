@@ -15,7 +15,8 @@ public import DStreamCore
 public actor ReceiverTracker: BlockAllocator, RateController, ReceivedBlockReporting {
     private enum Phase { case initialized, running, ended }
 
-    private nonisolated let registrations: [ReceiverRegistration]
+    /// Those that have not been started.
+    private var registrations: [ReceiverRegistration]
     private nonisolated let configuration: ReceiverConfiguration
     private nonisolated let clock: any StreamClock
     private nonisolated let bus: ListenerBus
@@ -27,6 +28,8 @@ public actor ReceiverTracker: BlockAllocator, RateController, ReceivedBlockRepor
     private var phase = Phase.initialized
     private var tracker: ReceivedBlockTracker
     private var supervisors: [StreamID: any Supervisor] = [:]
+    /// What is known of the receivers when all have ended.
+    private var endedReceivers: [ReceiverInfo] = []
     private var rates: [StreamID: Double] = [:]
     /// Whether an allocation or clean-up is being logged.
     private nonisolated let isLogging = AsyncMonitor(false)
@@ -91,6 +94,8 @@ public actor ReceiverTracker: BlockAllocator, RateController, ReceivedBlockRepor
             if let rate = rates[id] { supervisor.updateRate(rate) }
             supervisors[id] = supervisor
         }
+        // A receiver may keep its output, which leads back here.
+        registrations = []
         phase = .running
         await withDiscardingTaskGroup { group in
             for supervisor in supervisors.values {
@@ -98,6 +103,9 @@ public actor ReceiverTracker: BlockAllocator, RateController, ReceivedBlockRepor
             }
         }
         phase = .ended
+        endedReceivers = receivers
+        // They report to this tracker: neither would ever be released.
+        supervisors = [:]
     }
 
     /// Stops all receivers and returns when they have ended, or when the calling task is cancelled.
@@ -120,7 +128,8 @@ public actor ReceiverTracker: BlockAllocator, RateController, ReceivedBlockRepor
 
     /// What is known of each receiver, by stream; empty before `run()`.
     public var receivers: [ReceiverInfo] {
-        supervisors.values.map(\.info).sorted { $0.streamID < $1.streamID }
+        if !endedReceivers.isEmpty { return endedReceivers }
+        return supervisors.values.map(\.info).sorted { $0.streamID < $1.streamID }
     }
 
     // MARK: Blocks

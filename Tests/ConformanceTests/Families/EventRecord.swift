@@ -18,8 +18,8 @@ enum EventRecord {
                         })))
         case .outputOperationStarted(let info):
             .object([
-                "event": .string("OutputOperationStarted"), "batchTimeMillis": .time(info.batchTime),
-                "id": .int(Int64(info.id)),
+                "event": .string("OutputOperationStarted"),
+                "batchTimeMillis": .time(info.batchTime), "id": .int(Int64(info.id)),
             ])
         case .outputOperationCompleted(let info):
             .object([

@@ -1,7 +1,7 @@
 import Foundation
 
 /// A JSON value that keeps whole numbers apart from others, and the sign of zero.
-indirect enum PieceJSON: Equatable, CustomStringConvertible {
+indirect enum PieceJSON: Equatable, Sendable, CustomStringConvertible {
     case null
     case bool(Bool)
     case int(Int64)
@@ -27,7 +27,8 @@ indirect enum PieceJSON: Equatable, CustomStringConvertible {
         self = try parser.parseDocument()
     }
 
-    /// Numbers of equal value are equal, but a negative zero is not zero.
+    /// Numbers of equal value are equal, but a negative zero is not zero; strings are compared by
+    /// their bytes.
     static func == (left: PieceJSON, right: PieceJSON) -> Bool {
         switch (left, right) {
         case (.null, .null): true
@@ -36,7 +37,7 @@ indirect enum PieceJSON: Equatable, CustomStringConvertible {
         case (.double(let a), .double(let b)): a.bitPattern == b.bitPattern
         case (.int(let a), .double(let b)), (.double(let b), .int(let a)):
             Double(a).bitPattern == b.bitPattern
-        case (.string(let a), .string(let b)): a == b
+        case (.string(let a), .string(let b)): a.utf8.elementsEqual(b.utf8)
         case (.array(let a), .array(let b)): a == b
         case (.object(let a), .object(let b)): a == b
         default: false

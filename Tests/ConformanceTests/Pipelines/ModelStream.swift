@@ -53,11 +53,13 @@ struct ModelStream<Element> {
 }
 
 extension ModelStream where Element == (String, Int) {
-    /// The sums of the window's values by key: the form without an inverse.
+    /// The sums of the window's values by key, two keys being one if their bytes are the same: the
+    /// form without an inverse.
     func sums(_ window: Int, _ slide: Int) -> ModelStream {
         var result = self.window(window, slide)
         result.batches = result.batches.mapValues { elements in
-            Dictionary(elements, uniquingKeysWith: +).map { ($0.key, $0.value) }
+            Dictionary(elements.map { (Array($0.0.utf8), $0.1) }, uniquingKeysWith: +)
+                .map { (String(decoding: $0.key, as: UTF8.self), $0.value) }
         }
         return result
     }
@@ -66,13 +68,16 @@ extension ModelStream where Element == (String, Int) {
     func inverseSums(
         _ window: Int, _ slide: Int, _ isIncluded: (Int) -> Bool
     ) -> ModelStream {
-        var seen: Set<String> = []
+        var seen: Set<[UInt8]> = []
         var result = sums(window, slide)
         for time in times(slide) {
             let sums = Dictionary(
-                uniqueKeysWithValues: result.batches[time, default: []].map { ($0.0, $0.1) })
+                uniqueKeysWithValues: result.batches[time, default: []]
+                    .map { (Array($0.0.utf8), $0.1) })
             seen.formUnion(sums.keys)
-            result.batches[time] = seen.map { ($0, sums[$0] ?? 0) }.filter { isIncluded($0.1) }
+            result.batches[time] = seen.map { key in
+                (String(decoding: key, as: UTF8.self), sums[key] ?? 0)
+            }.filter { isIncluded($0.1) }
         }
         return result
     }

@@ -43,7 +43,7 @@ enum PipelineConformance {
             "returns_null": "differs on purpose (10): Swift has no null",
             "sorted": "RDD.sortBy: the operator arrives with the next issue",
             "context_random": "ssc.transform: the operator arrives with the next issue",
-        ],
+        ]
     ]
 
     private static func compare(

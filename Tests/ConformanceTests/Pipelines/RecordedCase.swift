@@ -94,7 +94,7 @@ extension PieceJSON {
 }
 
 /// What an output operation was called with.
-struct CaseBatch: Equatable, CustomStringConvertible {
+struct CaseBatch: Equatable, Sendable, CustomStringConvertible {
     var time: Int64
     var elements: [PieceJSON]
     var partitionCount: Int64?
@@ -175,7 +175,8 @@ struct CaseOrder {
     }
 
     private static func sorted(_ values: [PieceJSON]) -> [PieceJSON] {
-        values.map { ("\($0)", $0) }.sorted { $0.0 < $1.0 }.map(\.1)
+        values.map { ("\($0)", $0) }
+            .sorted { $0.0.utf8.lexicographicallyPrecedes($1.0.utf8) }.map(\.1)
     }
 
     /// What disagrees between two lists of calls.
