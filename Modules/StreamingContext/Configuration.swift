@@ -1,5 +1,5 @@
 public import DStreamCore
-public import JobGeneration
+internal import JobGeneration
 public import ReceiverRuntime
 
 extension StreamingContext {
@@ -18,7 +18,7 @@ extension StreamingContext {
         /// What follows when an output operation or the generation of a batch fails.
         public var failurePolicy = FailurePolicy.stop
         /// What becomes of batches whose time passed before they could be generated.
-        public var lateBatches = JobGenerator.LateBatches.generate
+        public var lateBatches = LateBatches.generate
         /// Batches that may wait for their jobs; generation waits beyond, at least 1.
         public var queuedBatchMaximum = 1000
         /// How receivers gather, bound and restart; ``blockInterval`` takes the place of its own.
@@ -44,6 +44,35 @@ extension StreamingContext {
         /// Makes the defaults.
         public init() {}
 
+        /// What becomes of a batch whose successor is due as well.
+        public enum LateBatches: Sendable, Hashable {
+            /// It is generated, late: every batch time has its batch.
+            case generate
+            /// It is left out and reported; the newest batch due takes its blocks.
+            case skip
+        }
+
+        /// The weights with which rates follow what batches can process, Spark's by default.
+        public struct PID: Sendable, Hashable {
+            /// The weight of the error, 0 or more: 1 follows the processing rate at once.
+            public var proportional = 1.0
+            /// The weight of the backlog, 0 or more: 0.2 works it off over five batches.
+            public var integral = 0.2
+            /// The weight of the trend, 0 or more; it amplifies the noise of measurements.
+            public var derivative = 0.0
+            /// The lowest rate, in records per second, more than 0.
+            public var minimumRate = 100.0
+
+            /// Spark's weights.
+            public init() {}
+
+            var estimator: PIDRateEstimator.Configuration {
+                PIDRateEstimator.Configuration(
+                    proportional: proportional, integral: integral, derivative: derivative,
+                    minimumRate: minimumRate)
+            }
+        }
+
         /// How receiving adapts to processing.
         public struct Backpressure: Sendable, Hashable {
             /// Whether rates follow what the batches can process.
@@ -52,7 +81,7 @@ extension StreamingContext {
             /// receivers' highest.
             public var initialRate: Double?
             /// The weights of the estimator.
-            public var pid = PIDRateEstimator.Configuration()
+            public var pid = PID()
 
             /// Spark's defaults: off.
             public init() {}
@@ -94,10 +123,14 @@ extension StreamingContext {
                 if let value, value <= .zero { add("\(name) is \(value); it must be more than 0") }
             }
             // A batch interval that cannot work is reported by the graph.
-            let interval = batchInterval.flatMap { $0 > .zero ? $0 : nil } ?? .seconds(1)
+            let interval =
+                batchInterval.flatMap { interval in
+                    interval > .zero && interval.wholeMilliseconds != nil ? interval : nil
+                } ?? .seconds(1)
             do { try receiver(batchInterval: interval).validate() } catch { add(error.message) }
             do {
-                _ = try PIDRateEstimator(batchInterval: interval, configuration: backpressure.pid)
+                _ = try PIDRateEstimator(
+                    batchInterval: interval, configuration: backpressure.pid.estimator)
             } catch {
                 add("back-pressure: \(error.message)")
             }

@@ -59,7 +59,7 @@ struct Runtime: Sendable {
         if configuration.backpressure.isEnabled {
             backPressure = try BackPressure(
                 streams: receivers.map(\.streamID),
-                estimator: .pid(configuration.backpressure.pid),
+                estimator: .pid(configuration.backpressure.pid.estimator),
                 batchInterval: context.batchInterval,
                 initialRate: configuration.backpressure.initialRate, controller: tracker)
         }
@@ -71,7 +71,7 @@ struct Runtime: Sendable {
         generator = JobGenerator(
             JobGenerator.Configuration(
                 appName: context.appName, failurePolicy: configuration.failurePolicy,
-                lateBatches: configuration.lateBatches,
+                lateBatches: configuration.lateBatches == .skip ? .skip : .generate,
                 maxQueuedBatches: configuration.queuedBatchMaximum), source: graph,
             queue: scheduler, allocator: tracker, inputInfo: InputInfoTracker(),
             batch: context.batchContext, checkpointStore: context.checkpointStore(),

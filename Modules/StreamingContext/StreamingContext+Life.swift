@@ -16,7 +16,8 @@ extension StreamingContext {
         public var pendingBatches: [BatchTime] = []
         /// Records that were received and belong to no completed batch.
         public var undrainedRecordCount = 0
-        /// Closures and receivers that did not return in time, by operator and partition.
+        /// Closures and receivers that did not return in time: a body by its output operation, a
+        /// task by its partition and the operator with which its stage ends.
         public var abandoned: [String] = []
 
         /// Whether blocks were received that belong to no batch.

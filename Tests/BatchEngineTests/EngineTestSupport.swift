@@ -1,6 +1,6 @@
 import Synchronization
 
-@testable import BatchEngine
+import BatchEngine
 
 /// An error that a user closure throws.
 struct Boom: Error, Equatable {

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import BatchEngine
+import BatchEngine
 
 /// What BufferedReader.readLine makes of the bytes, written as naively as possible.
 private func expectedLines(_ bytes: [UInt8]) -> [[UInt8]] {

@@ -1,7 +1,7 @@
 import Synchronization
 import Testing
 
-@testable import BatchEngine
+import BatchEngine
 
 @Suite("The local engine")
 struct LocalEngineTests {
@@ -44,7 +44,7 @@ struct LocalEngineTests {
 
         @Test("user code runs on the engine's threads, never on the cooperative pool")
         func threads() async throws {
-            let names = Mutex<Set<String>>([])
+            let names = Locked<Set<String>>([])
             let note: @Sendable () -> Void = { names.withLock { _ = $0.insert(Self.threadName()) } }
             for context in [BatchContext.parallel(), .local()] {
                 let rdd = context.parallelize(0..<8, partitions: 4).map { element in
@@ -73,7 +73,7 @@ struct LocalEngineTests {
         @Test("a job with small input stays on one thread, from its body to its last stage")
         func noHops() async throws {
             let context = BatchContext.local()
-            let threads = Mutex<Set<UInt>>([])
+            let threads = Locked<Set<UInt>>([])
             let note: @Sendable () -> Void = {
                 threads.withLock { _ = $0.insert(SystemThread.current) }
             }

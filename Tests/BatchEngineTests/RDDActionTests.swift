@@ -1,7 +1,7 @@
 import Synchronization
 import Testing
 
-@testable import BatchEngine
+import BatchEngine
 
 @Suite("RDD actions")
 struct RDDActionTests {
@@ -46,7 +46,7 @@ struct RDDActionTests {
 
     @Test("take runs the partitions it needs and not more: one, then four, then sixteen")
     func takeRunsFew() async throws {
-        let evaluated = Mutex<Set<Int>>([])
+        let evaluated = Locked<Set<Int>>([])
         let rdd = context.parallelize(0..<40, partitions: 40).map { element in
             evaluated.withLock { _ = $0.insert(element) }
             return element
@@ -113,7 +113,7 @@ struct RDDActionTests {
         let sum = Accumulator<Int>()
         try await rdd.foreach { sum.add($0) }
         #expect(sum.value == 12_497_500)
-        let chunks = Mutex<[Int: [Int]]>([:])
+        let chunks = Locked<[Int: [Int]]>([:])
         try await rdd.foreachPartition { elements, task in
             await Task.yield()
             #expect(elements.elementCount == 2500)

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import BatchEngine
+import BatchEngine
 
 @Suite("RDD transformations")
 struct RDDTransformationTests {

@@ -1,14 +1,14 @@
 import Synchronization
 import Testing
 
-@testable import BatchEngine
+import BatchEngine
 
 @Suite("Failing tasks")
 struct RetryTests {
     @Test("a task that fails three times succeeds at the fourth", arguments: [true, false])
     func retries(inline: Bool) async throws {
         let context = inline ? BatchContext.local() : .parallel()
-        let attempts = Mutex<[Int]>([])
+        let attempts = Locked<[Int]>([])
         let result = try await context.parallelize(0..<3, partitions: 3).map { element in
             guard element == 1, let task = TaskContext.current else { return element }
             attempts.withLock { $0.append(task.attempt) }
@@ -65,7 +65,7 @@ struct RetryTests {
 
     @Test("asynchronous bodies are tried again as well, and can tell the attempts apart")
     func effects() async throws {
-        let attempts = Mutex<[Int: Int]>([:])
+        let attempts = Locked<[Int: Int]>([:])
         try await BatchContext.parallel().parallelize(0..<4, partitions: 2)
             .foreachPartition { _, task in
                 attempts.withLock { $0[task.partition, default: 0] += 1 }

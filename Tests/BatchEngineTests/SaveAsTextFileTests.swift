@@ -1,6 +1,6 @@
 import Testing
 
-@testable import BatchEngine
+import BatchEngine
 
 @Suite("Elements in text files")
 struct SaveAsTextFileTests {

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import BatchEngine
+import BatchEngine
 
 #if canImport(Glibc)
     import Glibc

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import BatchEngine
+import BatchEngine
 
 /// The lines real Spark Streaming reads from a socket, case by case.
 @Suite("Conformance: socket_lines")

@@ -1,3 +1,4 @@
+import BatchEngine
 import DStreamCore
 import Synchronization
 import Testing
@@ -142,7 +143,7 @@ import Testing
 
 /// Keeps the events it is told, and may act on each.
 private final class RecordingListener: StreamingListener {
-    private let recorded = Mutex<[StreamEvent]>([])
+    private let recorded = Locked<[StreamEvent]>([])
     private let isInside = Atomic<Bool>(false)
     private let reentered = Atomic<Bool>(false)
     private let action: @Sendable (StreamEvent) -> Void
@@ -166,7 +167,7 @@ private final class RecordingListener: StreamingListener {
 
 /// Keeps the names of the methods that were called.
 private final class NamingListener: StreamingListener {
-    private let recorded = Mutex<[String]>([])
+    private let recorded = Locked<[String]>([])
 
     var names: [String] { recorded.withLock { $0 } }
 
@@ -185,7 +186,7 @@ private final class NamingListener: StreamingListener {
 
 /// Keeps the messages it is given.
 private final class RecordingLogger: DiagnosticLogger {
-    private let recorded = Mutex<[String]>([])
+    private let recorded = Locked<[String]>([])
 
     var messages: [String] { recorded.withLock { $0 } }
 

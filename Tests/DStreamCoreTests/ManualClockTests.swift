@@ -1,3 +1,4 @@
+import BatchEngine
 import DStreamCore
 import DStreamTestKit
 import Synchronization
@@ -135,7 +136,7 @@ import Testing
 
 /// Who woke, one after the other.
 private final class WakeOrder: Sendable {
-    private let recorded = Mutex<[Int]>([])
+    private let recorded = Locked<[Int]>([])
 
     var indices: [Int] { recorded.withLock { $0 } }
 
@@ -149,7 +150,7 @@ private final class SerialTestExecutor: TaskExecutor {
         var isRunning = false
     }
 
-    private let state = Mutex(State())
+    private let state = Locked(State())
 
     func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)

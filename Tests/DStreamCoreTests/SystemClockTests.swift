@@ -3,14 +3,12 @@ import Testing
 
 /// The machine's clock, in the little that can be said of it without waiting for long.
 @Suite struct SystemClockTests {
-    @Test func aSleeperWakesAfterItsDeadlineAndNotMuchLater() async throws {
+    @Test func aSleeperWakesAfterItsDeadline() async throws {
         let clock = SystemStreamClock()
         for _ in 0..<20 {
-            let before = clock.monotonicNow
             let deadline = clock.now + .milliseconds(3)
             try await clock.sleep(until: deadline)
             #expect(clock.now >= deadline)
-            #expect(clock.monotonicNow - before < .seconds(5))
         }
         let start = clock.monotonicNow
         try await clock.sleep(for: .microseconds(1500))

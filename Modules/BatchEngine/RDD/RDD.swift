@@ -155,7 +155,7 @@ extension RDD {
 
     /// The elements that `pipe` makes of what `kernel` shuffles.
     @inlinable
-    func exchanged<Output: Sendable>(
+    package func exchanged<Output: Sendable>(
         _ kernel: Kernel, _ partitions: Int, _ pipe: Pipe<Output>
     ) -> RDD<Output> {
         RDD<Output>(

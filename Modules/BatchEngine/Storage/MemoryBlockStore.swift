@@ -244,7 +244,7 @@ extension MemoryBlockStore {
     }
 
     /// Where spill files are, once there has been one.
-    var spillDirectoryIfMade: String? { state.withLock { $0.directory } }
+    package var spillDirectoryIfMade: String? { state.withLock { $0.directory } }
 
     private func spillDirectory() throws -> String {
         if let directory = state.withLock({ $0.directory }) { return directory }

@@ -88,7 +88,7 @@ package final class IOThread: TaskExecutor {
     // MARK: Waiting
 
     /// Suspends until `wait` is finished by another thread, at most until the deadline.
-    func waitFor(_ wait: IOWait, deadline: Duration?) async throws {
+    package func waitFor(_ wait: IOWait, deadline: Duration?) async throws {
         try await wait.run {
             // A negative descriptor is ignored by poll: only the deadline counts.
             add(Entry(wait: wait, descriptor: -1, events: 0, deadline: deadline))

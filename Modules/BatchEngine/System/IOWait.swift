@@ -7,7 +7,7 @@ import Synchronization
 ///   └────────finish (cancelled or ready before suspended)───▶ early ──suspend──▶ done
 /// ```
 /// `finish` may come from any thread, any number of times; the first one counts.
-final class IOWait: Sendable {
+package final class IOWait: Sendable {
     private enum State {
         /// Nobody has suspended. Can transition to: waiting, early.
         case idle
@@ -20,6 +20,9 @@ final class IOWait: Sendable {
     }
 
     private let state = Locked<State>(.idle)
+
+    /// Creates a wait that nobody has begun.
+    package init() {}
 
     /// Suspends until `finish` is called; `register` runs once the wait can be finished.
     ///

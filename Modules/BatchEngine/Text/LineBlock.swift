@@ -7,7 +7,7 @@
 /// Immutable: it travels between threads by reference, without copying.
 public final class LineBlock: Sendable {
     // Never written after `init` and freed in `deinit` alone.
-    @usableFromInline nonisolated(unsafe) let base: UnsafeMutableRawPointer
+    @usableFromInline package nonisolated(unsafe) let base: UnsafeMutableRawPointer
     /// How many lines there are.
     public let count: Int
     /// How many bytes there are, a `\n` for every line included.

@@ -43,8 +43,10 @@ public struct LineSplitter: ~Copyable, @unchecked Sendable {  // the only owner 
     public var byteCount: Int { lineStart }
 
     let bufferBytes: Int
-    var base: UnsafeMutableRawPointer
-    var capacity: Int
+    /// The buffer that bytes are received into.
+    package var base: UnsafeMutableRawPointer
+    /// The size of the buffer in bytes.
+    package var capacity: Int
     /// The end of the bytes that are there: complete lines, then the beginning of the next one.
     var used = 0
     /// Where the incomplete line begins.

@@ -1,6 +1,6 @@
 /// What a single pass over a run of text bytes finds out.
 @usableFromInline
-struct TextScan {
+package struct TextScan {
     @usableFromInline static let lineFeed: UInt8 = 0x0A
     static let carriageReturn: UInt8 = 0x0D
 
@@ -37,7 +37,7 @@ struct TextScan {
     }
 
     /// Whether all bytes are well-formed UTF-8 (Unicode 15, table 3-7).
-    static func isValidUTF8(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    package static func isValidUTF8(_ bytes: UnsafeRawBufferPointer) -> Bool {
         guard let base = bytes.baseAddress else { return true }
         let count = bytes.count
         var index = 0

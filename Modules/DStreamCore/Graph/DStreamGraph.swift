@@ -25,7 +25,8 @@ public final class DStreamGraph: Sendable {
         let site: OperatorSite
         let node: StreamNode
         let makeJob:
-            @Sendable (BatchTime, Plan, GenerationContext) throws -> @Sendable () async throws ->
+            @Sendable (BatchTime, Plan, GenerationContext) throws ->
+                @Sendable () async throws ->
                 Void
         let prepare: @Sendable (inout KernelNumbers) -> Void
     }
@@ -156,7 +157,8 @@ public final class DStreamGraph: Sendable {
         _ site: OperatorSite, node: StreamNode,
         prepare: @escaping @Sendable (inout KernelNumbers) -> Void,
         makeJob:
-            @escaping @Sendable (BatchTime, Plan, GenerationContext) throws -> @Sendable ()
+            @escaping @Sendable (BatchTime, Plan, GenerationContext) throws ->
+            @Sendable ()
             async throws -> Void
     ) {
         let problem: StreamError? = state.withLock { state in

@@ -7,13 +7,13 @@ public struct GenerationContext: Sendable {
     /// Who knows the received blocks of a batch.
     public let allocator: any BlockAllocator
     /// Where input streams say what a batch took.
-    public let inputInfo: any InputInfoReporting
+    public let inputInfo: any InputReporting
     /// Where `print` writes; one call per batch and stream.
     public let standardOutput: @Sendable (String) -> Void
 
     /// Makes a context.
     public init(
-        batch: BatchContext, allocator: any BlockAllocator, inputInfo: any InputInfoReporting,
+        batch: BatchContext, allocator: any BlockAllocator, inputInfo: any InputReporting,
         standardOutput: @escaping @Sendable (String) -> Void
     ) {
         self.batch = batch
@@ -24,7 +24,7 @@ public struct GenerationContext: Sendable {
 }
 
 /// Takes what each input stream gave to a batch: step 3 of a batch.
-public protocol InputInfoReporting: Sendable {
+public protocol InputReporting: Sendable {
     /// Notes what a stream gave; a second report for the same stream and batch is ignored.
     func report(_ info: StreamInputInfo, at time: BatchTime)
 }

@@ -15,7 +15,7 @@ public struct StreamError: Error, CustomStringConvertible {
         private let kind: Kind
         private init(_ kind: Kind) { self.kind = kind }
 
-        /// An operator's argument makes no sense. Mend the call.
+        /// An operator's argument makes no sense; mend the call.
         public static let badDeclaration = Code(.badDeclaration)
         /// A window or slide that is not a positive multiple of the parent's slide.
         public static let badWindow = Code(.badWindow)
@@ -39,17 +39,21 @@ public struct StreamError: Error, CustomStringConvertible {
         public static let alreadyStopped = Code(.alreadyStopped)
         /// `remember(_:)` was called a second time.
         public static let rememberAlreadySet = Code(.rememberAlreadySet)
-        /// A parent gave no RDD for a batch, and the operator needs one. Only this batch is lost.
+        /// A parent gave no RDD for a batch and the operator needs one; other batches go on.
         public static let noParentRDD = Code(.noParentRDD)
-        /// A batch could not be generated; `underlying` says why.
+        /// A batch could not be generated; the underlying error says why.
         public static let generationFailed = Code(.generationFailed)
-        /// An output operation failed; `underlying` says why. The batch does not count as done.
+        /// An output operation failed, so its batch does not count as done.
+        ///
+        /// The underlying error says why.
         public static let outputFailed = Code(.outputFailed)
         /// The graph has no times before it is started.
         public static let notStarted = Code(.notStarted)
         /// Several declarations were bad: see the message.
         public static let declarations = Code(.declarations)
-        /// Elements must become bytes here and have no codec. Declare the type `StreamCodable`.
+        /// Elements must become bytes here and have no codec.
+        ///
+        /// Declare the type `StreamCodable`.
         public static let codecMissing = Code(.codecMissing)
         /// A configuration value that cannot work.
         public static let badConfiguration = Code(.badConfiguration)

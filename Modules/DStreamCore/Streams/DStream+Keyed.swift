@@ -17,7 +17,8 @@ extension DStream {
         file: String = #fileID, line: UInt = #line,
         _ transform: @escaping @Sendable (Value) throws -> Outputs
     ) -> DStream<(Key, Outputs.Element)>
-    where Element == (Key, Value), Outputs.Element: Sendable,
+    where
+        Element == (Key, Value), Outputs.Element: Sendable,
         Outputs.Iterator: SendableMetatype
     {
         let site = OperatorSite("flatMapValues", file: file, line: line)

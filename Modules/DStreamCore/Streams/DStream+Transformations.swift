@@ -26,7 +26,8 @@ extension DStream {
     public func flatMap<Outputs: Sequence & SendableMetatype>(
         file: String = #fileID, line: UInt = #line,
         _ transform: @escaping @Sendable (Element) throws -> Outputs
-    ) -> DStream<Outputs.Element> where Outputs.Element: Sendable, Outputs.Iterator: SendableMetatype {
+    ) -> DStream<Outputs.Element>
+    where Outputs.Element: Sendable, Outputs.Iterator: SendableMetatype {
         let site = OperatorSite("flatMap", file: file, line: line)
         return derived(site) { [pipe] in pipe().flatMap(site, transform) }
     }
@@ -37,7 +38,8 @@ extension DStream {
     public func flatMap<Outputs: PushSequence & SendableMetatype>(
         file: String = #fileID, line: UInt = #line,
         _ transform: @escaping @Sendable (Element) throws -> Outputs
-    ) -> DStream<Outputs.Element> where Outputs.Element: Sendable, Outputs.Iterator: SendableMetatype {
+    ) -> DStream<Outputs.Element>
+    where Outputs.Element: Sendable, Outputs.Iterator: SendableMetatype {
         let site = OperatorSite("flatMap", file: file, line: line)
         return derived(site) { [pipe] in pipe().flatMap(site, transform) }
     }
@@ -47,7 +49,8 @@ extension DStream {
     public func mapPartitions<Outputs: Sequence & SendableMetatype>(
         file: String = #fileID, line: UInt = #line,
         _ transform: @escaping @Sendable ([Element]) throws -> Outputs
-    ) -> DStream<Outputs.Element> where Outputs.Element: Sendable, Outputs.Iterator: SendableMetatype {
+    ) -> DStream<Outputs.Element>
+    where Outputs.Element: Sendable, Outputs.Iterator: SendableMetatype {
         let site = OperatorSite("mapPartitions", file: file, line: line)
         return derived(site) { [pipe] in pipe().mapPartitions(site, transform) }
     }
@@ -161,7 +164,9 @@ extension DStream {
         return exchanged(
             site, partitions: partitions,
             kernel: { [pipe] id in
-                pipe().map(site) { ($0, 1) }.reduceKernel(id: id, site, placement: .hash) { $0 + $1 }
+                pipe().map(site) { ($0, 1) }.reduceKernel(id: id, site, placement: .hash) {
+                    $0 + $1
+                }
             },
             pipe: { .merged(site) { $0 + $1 } })
     }

@@ -169,5 +169,6 @@ struct WindowSpan: Sendable {
 /// The panes' partitions side by side; partitions without anything when there is no pane.
 @usableFromInline
 func alignedPanes(_ panes: [Plan], _ partitions: Int) -> Plan {
-    panes.isEmpty ? .source([[PartitionData]](repeating: [], count: max(1, partitions))) : .zip(panes)
+    panes.isEmpty
+        ? .source([[PartitionData]](repeating: [], count: max(1, partitions))) : .zip(panes)
 }

@@ -98,7 +98,8 @@ extension DStream {
                 return nil
             }
             let count = partitions ?? context.batch.defaultParallelism
-            return .exchange(Exchange(kernel: cell.value, input: plan, partitionCount: max(1, count)))
+            return .exchange(
+                Exchange(kernel: cell.value, input: plan, partitionCount: max(1, count)))
         }
         stream.node.onFreeze { numbers in cell.set(kernel(numbers.take())) }
         return stream
@@ -133,7 +134,8 @@ extension DStream {
             graph.record(
                 StreamError(
                     .alreadyStarted,
-                    "the storage level cannot be changed after the context was started", site: site))
+                    "the storage level cannot be changed after the context was started", site: site)
+            )
         }
         return self
     }

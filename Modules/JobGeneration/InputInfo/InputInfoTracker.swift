@@ -6,7 +6,7 @@ internal import Synchronization
 ///
 /// ## Isolation
 /// Callable from any thread; nothing suspends.
-public final class InputInfoTracker: InputInfoReporting {
+public final class InputInfoTracker: InputReporting {
     private struct State {
         var batches: [BatchTime: [StreamID: StreamInputInfo]] = [:]
         /// The keys, ascending: batches come nearly in order, and go from the front.

@@ -1,3 +1,4 @@
+import BatchEngine
 import StreamingContext
 import Synchronization
 
@@ -9,7 +10,7 @@ final class ReceiverFeed<Element: Sendable>: Receiver {
         var runCount = 0
     }
 
-    private let state = Mutex(State())
+    private let state = Locked(State())
     private let atStart: @Sendable (Int, ReceiverOutput<Element>) async throws -> Void
 
     var name: String { "FeedReceiver" }
@@ -57,7 +58,7 @@ final class Gate: Sendable {
         var waiters: [CheckedContinuation<Void, Never>] = []
     }
 
-    private let state = Mutex(State())
+    private let state = Locked(State())
 
     func open() {
         let waiters = state.withLock { state in
@@ -82,7 +83,7 @@ final class Gate: Sendable {
 
 /// A list that is added to from anywhere.
 final class Collected<Element: Sendable>: Sendable {
-    private let elements = Mutex<[Element]>([])
+    private let elements = Locked<[Element]>([])
 
     func append(_ element: Element) { elements.withLock { $0.append(element) } }
 

@@ -112,7 +112,7 @@ final class PipelineBuilder {
 
 /// Text that is written from anywhere.
 final class SharedText: Sendable {
-    private let text = Mutex("")
+    private let text = Locked("")
 
     func append(_ more: String) { text.withLock { $0 += more } }
 

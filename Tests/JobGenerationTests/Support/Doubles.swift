@@ -36,9 +36,9 @@ final class ScriptedSource: JobSource {
 final class RecordingAllocator: BlockAllocator {
     let trace: Trace
     /// How many of the next looks find blocks that are left.
-    let looksWithBlocks = Mutex(0)
-    let allocationError = Mutex<Boom?>(nil)
-    let releaseError = Mutex<Boom?>(nil)
+    let looksWithBlocks = Locked(0)
+    let allocationError = Locked<Boom?>(nil)
+    let releaseError = Locked<Boom?>(nil)
 
     init(_ trace: Trace) { self.trace = trace }
 
@@ -69,8 +69,8 @@ final class RecordingAllocator: BlockAllocator {
 final class RecordingStore: CheckpointStore {
     let trace: Trace
     let gate: Gate?
-    let error = Mutex<Boom?>(nil)
-    let records = Mutex<[CheckpointRecord]>([])
+    let error = Locked<Boom?>(nil)
+    let records = Locked<[CheckpointRecord]>([])
 
     init(_ trace: Trace, gate: Gate? = nil) {
         self.trace = trace
@@ -95,7 +95,7 @@ final class ScriptedQueue: JobQueue {
     let trace: Trace
     /// How batches end as soon as they are submitted; nil: when the test says so.
     let immediateOutcome: JobSetOutcome?
-    private let open = Mutex<[BatchTime: @Sendable (JobSetOutcome) -> Void]>([:])
+    private let open = Locked<[BatchTime: @Sendable (JobSetOutcome) -> Void]>([:])
 
     init(_ trace: Trace, immediateOutcome: JobSetOutcome? = nil) {
         self.trace = trace

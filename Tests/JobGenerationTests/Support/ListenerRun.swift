@@ -13,7 +13,7 @@ final class ListenerRun: Sendable {
     private let errors = ErrorLog()
     private let trace = Trace()
     private let scheduler: JobScheduler
-    private let seen = Mutex((events: 0, errors: 0))
+    private let seen = Locked((events: 0, errors: 0))
 
     init(_ scenario: ListenerEventsTests.Case) {
         self.scenario = scenario

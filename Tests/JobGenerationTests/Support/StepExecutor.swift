@@ -1,8 +1,9 @@
+import BatchEngine
 import Synchronization
 
 /// Runs tasks on the test's own thread, when it says so: afterwards each of them is suspended or done.
 final class StepExecutor: TaskExecutor {
-    private let jobs = Mutex<[UnownedJob]>([])
+    private let jobs = Locked<[UnownedJob]>([])
 
     func enqueue(_ job: consuming ExecutorJob) {
         let unowned = UnownedJob(job)

@@ -1,3 +1,4 @@
+import BatchEngine
 import DStreamCore
 import Synchronization
 import Testing
@@ -5,7 +6,7 @@ import Testing
 /// What happened, in order; a test waits for the next facts instead of for time.
 final class Trace: Sendable {
     private let facts = Mailbox<String>(capacity: 1)
-    private let kept = Mutex<[String]>([])
+    private let kept = Locked<[String]>([])
 
     var all: [String] { kept.withLock { $0 } }
 
@@ -49,7 +50,7 @@ struct Boom: Error, CustomStringConvertible, Equatable {
 
 /// Notes errors handed to the sink.
 final class ErrorLog: Sendable {
-    private let errors = Mutex<[StreamError]>([])
+    private let errors = Locked<[StreamError]>([])
 
     var all: [StreamError] { errors.withLock { $0 } }
 
@@ -58,7 +59,7 @@ final class ErrorLog: Sendable {
 
 /// Notes every event.
 final class EventLog: StreamingListener {
-    private let events = Mutex<[StreamEvent]>([])
+    private let events = Locked<[StreamEvent]>([])
     private let arrived = Mailbox<StreamEvent>(capacity: 1)
 
     var all: [StreamEvent] { events.withLock { $0 } }

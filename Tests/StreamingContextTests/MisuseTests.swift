@@ -1,0 +1,220 @@
+import BatchEngine
+import DStreamCore
+import DStreamTestKit
+import ReceiverRuntime
+import StreamingContext
+import Testing
+
+/// What cannot work is refused with its place; nothing traps.
+@Suite("Misuse of a context")
+struct MisuseTests {
+    private func startError(_ ssc: StreamingContext) async -> StreamError? {
+        await #expect(throws: StreamError.self) { try await ssc.start() }
+    }
+
+    @Test("start() throws all bad declarations together, with their places", .timeLimit(.minutes(1)))
+    func gathered() async throws {
+        var configuration = StreamingContext.Configuration()
+        configuration.concurrentJobs = 0
+        let harness = StreamHarness(configuration: configuration)
+        let ssc = harness.ssc
+        let line: UInt = #line
+        _ = ssc.socketTextStream("localhost", port: 0)
+        _ = ssc.socketTextStream("localhost", port: 9999, maxLineBytes: 0)
+        let input = harness.input([[1]])
+        _ = input.window(.milliseconds(1500))
+        _ = input.window(.seconds(2), slide: .milliseconds(-1))
+        _ = ssc.union([DStream<Int>]())
+        ssc.remember(.seconds(1))
+        ssc.remember(.seconds(2))
+        let error = await startError(ssc)
+        #expect(error?.code == .declarations)
+        let parts = try #require(error?.parts)
+        let places = parts.compactMap { part in part.site.map { "\($0.name)+\($0.line - line)" } }
+        #expect(
+            places == [
+                "socketTextStream+1", "socketTextStream+2", "window+4", "window+5", "union+6",
+                "remember+8",
+            ])
+        for part in parts where part.site != nil {
+            #expect(part.site?.file.hasSuffix("StreamingContextTests/MisuseTests.swift") == true)
+        }
+        let codes = parts.map(\.code)
+        #expect(codes.contains(.badConfiguration) && codes.contains(.noOutput))
+        let text = "\(try #require(error))"
+        #expect(text.contains("port 0") && text.contains("concurrentJobs is 0"))
+        #expect(ssc.state == .stopped)
+        #expect(harness.listener.events.isEmpty)
+        harness.clock.finish()
+    }
+
+    @Test(
+        "a batch interval that cannot work is refused", .timeLimit(.minutes(1)),
+        arguments: [.zero, .milliseconds(-5), .microseconds(1500)] as [Duration])
+    func batchInterval(_ interval: Duration) async throws {
+        let ssc = StreamingContext(appName: "misuse", batchInterval: interval)
+        ssc.inputStream { _, context in context.batch.parallelize([1]) }.print()
+        let error = await startError(ssc)
+        #expect(error?.code == .badInterval)
+        #expect(error?.parts.isEmpty == true, "one fault, one error: \(error.map { "\($0)" } ?? "")")
+    }
+
+    @Test("nothing to run is refused", .timeLimit(.minutes(1)))
+    func noOutput() async throws {
+        let harness = StreamHarness()
+        #expect(await startError(harness.ssc)?.code == .noOutput)
+    }
+
+    @Test("a failed start is final, and waiters hear of it", .timeLimit(.minutes(1)))
+    func failedStart() async throws {
+        let harness = StreamHarness()
+        let waiting = Task { try await harness.ssc.awaitTermination() }
+        #expect(await startError(harness.ssc)?.code == .noOutput)
+        let error = await #expect(throws: StreamError.self) { try await waiting.value }
+        #expect(error?.code == .noOutput)
+        #expect(await startError(harness.ssc)?.code == .alreadyStopped)
+        #expect(harness.ssc.state == .stopped)
+    }
+
+    @Test(
+        "a declaration after start changes nothing, and awaitTermination throws it",
+        .timeLimit(.minutes(1)))
+    func lateDeclarations() async throws {
+        let harness = StreamHarness()
+        let input = harness.input([[1], [2]])
+        let seen = harness.record(input)
+        try await harness.ssc.start()
+        let late = Notes<Int>()
+        let line: UInt = #line
+        input.map { $0 + 1 }.foreachRDD { _ in late.add(0) }
+        harness.ssc.remember(.seconds(10))
+        input.persist()
+        harness.ssc.checkpoint("/nowhere/to/be/found")
+        _ = harness.ssc.socketTextStream("localhost", port: 9999)
+        let error = await #expect(throws: StreamError.self) {
+            try await harness.ssc.awaitTermination()
+        }
+        #expect(error?.code == .alreadyStarted)
+        #expect(error?.site?.name == "map" && error?.site?.line == line + 1)
+        #expect(
+            harness.errors.compactMap(\.site?.name) == [
+                "map", "foreachRDD", "remember", "persist", "checkpoint", "socketTextStream",
+            ])
+        #expect(harness.ssc.state == .active)
+        harness.clock.advance(by: .seconds(1))
+        await harness.listener.batchSettled(.seconds(1))
+        await harness.ssc.stop()
+        #expect(seen.batches.map(\.elements) == [[1]])
+        #expect(late.all.isEmpty)
+        #expect(harness.listener.events.allSatisfy { !$0.isReceiverStarted })
+    }
+
+    @Test("a declaration after stop, likewise", .timeLimit(.minutes(1)))
+    func afterStop() async throws {
+        let harness = StreamHarness()
+        let input = harness.input([[1]])
+        await harness.ssc.stop()
+        try await harness.ssc.awaitTermination()
+        input.print()
+        let error = await #expect(throws: StreamError.self) {
+            try await harness.ssc.awaitTermination()
+        }
+        #expect(error?.code == .alreadyStopped && error?.site?.name == "print")
+    }
+
+    @Test("streams of two contexts cannot be united", .timeLimit(.minutes(1)))
+    func twoContexts() async throws {
+        let (harness, other) = (StreamHarness(), StreamHarness())
+        harness.ssc.union([harness.input([[1]]), other.input([[2]])]).print()
+        #expect(await startError(harness.ssc)?.code == .contextMismatch)
+    }
+
+    @Test("a level that needs bytes needs a codec", .timeLimit(.minutes(1)))
+    func codecMissing() async throws {
+        struct Opaque {}
+        let harness = StreamHarness()
+        let line: UInt = #line + 1
+        harness.ssc.receiverStream(Feed<Opaque>(storageLevel: .memoryOnlySerialized)).print()
+        let error = await startError(harness.ssc)
+        #expect(error?.code == .codecMissing)
+        #expect(error?.site?.name == "receiverStream" && error?.site?.line == line)
+        #expect(error?.message.contains("Opaque") == true)
+        #expect(error?.message.contains("StreamCodable") == true)
+    }
+
+    @Test("settings that cannot work are refused by start()", .timeLimit(.minutes(1)))
+    func settings() async throws {
+        typealias Change = @Sendable (inout StreamingContext.Configuration) -> Void
+        let changes: [(String, Change)] = [
+            ("maxTaskFailures is 0", { $0.maxTaskFailures = 0 }),
+            ("defaultParallelism is -1", { $0.defaultParallelism = -1 }),
+            ("queuedBatchMaximum is 0", { $0.queuedBatchMaximum = 0 }),
+            ("gracefulStopTimeout is", { $0.gracefulStopTimeout = .zero }),
+            ("blockInterval", { $0.blockInterval = .zero }),
+            ("blockInterval", { $0.blockInterval = .microseconds(1) }),
+            ("restartDelay", { $0.receiver.restartDelay = .seconds(-1) }),
+            ("blockQueueSize", { $0.receiver.blockQueueSize = 0 }),
+            ("receivedBytesLimit", { $0.receiver.receivedBytesLimit = 0 }),
+            ("integral weight", { $0.backpressure.pid.integral = -1 }),
+            ("minimum rate", { $0.backpressure.pid.minimumRate = .nan }),
+        ]
+        for (text, change) in changes {
+            var configuration = StreamingContext.Configuration()
+            change(&configuration)
+            let harness = StreamHarness(configuration: configuration)
+            _ = harness.record(harness.input([[1]]))
+            let error = await startError(harness.ssc)
+            #expect(error?.code == .badConfiguration, "\(text)")
+            #expect(error?.message.contains(text) == true, "\(text): \(error?.message ?? "")")
+        }
+    }
+
+    @Test("the checkpoint directory is looked at when it is set", .timeLimit(.minutes(1)))
+    func checkpointDirectory() async throws {
+        let base = try FileSystem.createTemporaryDirectory(prefix: "dstreams")
+        try FileSystem.writeAtomically(base + "/file", [1], durability: .handedOver)
+        let harness = StreamHarness()
+        _ = harness.record(harness.input([[1]]))
+        harness.ssc.checkpoint(base + "/file/below")
+        let error = await startError(harness.ssc)
+        #expect(error?.code == .checkpointUnwritable && error?.site?.name == "checkpoint")
+        #expect(error?.message.contains(base + "/file") == true)
+
+        let logger = LineLogger()
+        var components = StreamingContext.Components()
+        components.logger = logger
+        var configuration = StreamingContext.Configuration()
+        configuration.checkpointDirectory = base + "/made/below"
+        let working = StreamHarness(configuration: configuration, components: components)
+        working.ssc.checkpoint(base + "/made")
+        _ = working.record(working.input([[1]]))
+        try await working.run(batches: 2)
+        #expect(working.errors.isEmpty)
+        #expect(logger.lines.all.count == 1, "said once")
+        #expect(logger.lines.all.first?.contains("in memory") == true)
+        #expect(try FileSystem.list(base + "/made") == ["below"], "the probe is gone")
+        try FileSystem.removeTree(base)
+    }
+
+    @Test("deadlines of zero and below end a stop at once", .timeLimit(.minutes(1)))
+    func deadlines() async throws {
+        for deadline in [.zero, .seconds(-1)] as [Duration] {
+            let harness = StreamHarness()
+            _ = harness.record(harness.input([[1]]))
+            try await harness.ssc.start()
+            await harness.ssc.stop(graceful: true, deadline: deadline)
+            #expect(harness.ssc.state == .stopped)
+        }
+    }
+}
+
+/// A logger that keeps its messages.
+final class LineLogger: DiagnosticLogger {
+    let lines = Notes<String>()
+
+    func log(
+        level: DiagnosticLevel, _ message: @autoclosure () -> String, metadata: [String: String]
+    ) {
+        lines.add("[\(level)] \(message())")
+    }
+}
