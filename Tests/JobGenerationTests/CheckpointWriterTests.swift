@@ -1,3 +1,4 @@
+import BatchEngine
 import DStreamCore
 import JobGeneration
 import Synchronization

@@ -99,7 +99,7 @@ import Testing
     @Test func attributesOfTheLibraryAreFound() {
         let tree = SourceTree([
             "Modules/A/A.swift": "@_exported public import B\n@_transparent func a() {}",
-            "Tests/A/A.swift": "import A\n@Test func b() {} // @_spi",
+            "Tests/A/A.swift": "@testable import A\n@Test func b() {} // @_spi",
         ])
         let findings = underscoredAttributes(tree)
         #expect(findings.map(\.what) == ["@_exported", "@_transparent", "@testable"])

@@ -50,9 +50,13 @@ package final class PlanRun: Sendable {
         let inputs = try await inputs(of: request.plan)
         let range = (request.partitions ?? 0..<inputs.count).clamped(to: 0..<inputs.count)
         let stage = StageTasks(kernel: request.kernel, inputs: inputs, range: range, outputs: 1)
-        let gate = Locked(())
+        let received = Locked(0)
         try await schedule(self, stage) { index, contents in
-            try gate.withLock { _ in try receive(index, contents) }
+            // One call at a time, as the port promises.
+            try received.withLock { received in
+                received += 1
+                try receive(index, contents)
+            }
         }
     }
 
