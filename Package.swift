@@ -86,6 +86,18 @@ let package = Package(
                 "DStreamTestKit",
             ]),
         tests(
+            "SemanticsTests",
+            [
+                "BatchEngine", "DStreamCore", "JobGeneration", "ReceiverRuntime",
+                "FaultTolerance", "StreamingContext", "DStreamTestKit",
+            ]),
+        tests(
+            "PublicAPITests",
+            [
+                "BatchEngine", "DStreamCore", "JobGeneration", "ReceiverRuntime",
+                "FaultTolerance", "StreamingContext", "DStreamTestKit",
+            ]),
+        tests(
             "ConformanceTests",
             [
                 "BatchEngine", "DStreamCore", "JobGeneration", "ReceiverRuntime",

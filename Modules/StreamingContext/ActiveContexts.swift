@@ -1,3 +1,4 @@
+internal import BatchEngine
 internal import Synchronization
 
 /// The contexts that are active in this process, the one started last at the end.
@@ -7,7 +8,7 @@ enum ActiveContexts {
         let context: StreamingContext
     }
 
-    private static let entries = Mutex<[Entry]>([])
+    private static let entries = Locked<[Entry]>([])
 
     static func add(_ context: StreamingContext) {
         entries.withLock { $0.append(Entry(id: ObjectIdentifier(context), context: context)) }

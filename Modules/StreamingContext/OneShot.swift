@@ -1,3 +1,4 @@
+internal import BatchEngine
 internal import Synchronization
 
 /// A value set once and awaited by any number of tasks.
@@ -9,7 +10,7 @@ final class OneShot<Value: Sendable>: Sendable {
         case set(Value)
     }
 
-    private let state = Mutex<State>(.empty([]))
+    private let state = Locked<State>(.empty([]))
 
     /// Sets the value; false when there was one already.
     @discardableResult

@@ -3,7 +3,6 @@ internal import DStreamCore
 internal import FaultTolerance
 internal import JobGeneration
 internal import ReceiverRuntime
-internal import Synchronization
 
 /// What runs while a context is active: tracker, scheduler and generator, wired together.
 struct Runtime: Sendable {
@@ -106,7 +105,10 @@ struct Runtime: Sendable {
             await tracker.stop(graceful: false)
             await work.waitForAll()
         }
-        return await stopReport(isDrained: isDrained, abandoned: abandoned.value)
+        let report = await stopReport(isDrained: isDrained, abandoned: abandoned.value)
+        // The engine may outlive this context, whose blocks nobody can use any more.
+        for block in await tracker.heldBlocks { engine.blockStore.remove(block.id) }
+        return report
     }
 
     private func receive() async {

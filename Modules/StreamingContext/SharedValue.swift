@@ -1,10 +1,11 @@
+internal import BatchEngine
 internal import Synchronization
 
 /// A value that several closures read and change.
 final class SharedValue<Value: Sendable>: Sendable {
-    private let state: Mutex<Value>
+    private let state: Locked<Value>
 
-    init(_ value: Value) { state = Mutex(value) }
+    init(_ value: Value) { state = Locked(value) }
 
     var value: Value { state.withLock { $0 } }
 

@@ -7,7 +7,7 @@ internal import Synchronization
 /// ## Isolation
 /// Callable from any thread.
 public final class RDDQueue<Element: Sendable>: Sendable {
-    private let waiting = Mutex<[RDD<Element>]>([])
+    private let waiting = Locked<[RDD<Element>]>([])
 
     /// Makes a queue.
     public init(_ rdds: [RDD<Element>] = []) {

@@ -104,8 +104,8 @@ public final class StreamingContext: Sendable {
     let ownsEngine: Bool
     let listeners = ListenerBus()
     let termination = Termination()
-    let registrations = Mutex<[Registration]>([])
-    let life = Mutex<Life>(.initialized)
+    let registrations = Locked<[Registration]>([])
+    let life = Locked<Life>(.initialized)
     private let errors = SharedValue<[StreamError]>([])
 
     /// Makes a context; nothing runs before ``start()``.

@@ -1,4 +1,5 @@
 internal import DStreamCore
+internal import BatchEngine
 internal import Synchronization
 
 /// The end of a context: waited for by any number of tasks.
@@ -14,7 +15,7 @@ final class Termination: Sendable {
         var next = 0
     }
 
-    private let state = Mutex(State())
+    private let state = Locked(State())
 
     /// Lets waiters throw `error`; the first error is kept.
     func fail(_ error: any Error) { settle(.failed(error)) }

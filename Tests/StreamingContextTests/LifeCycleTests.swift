@@ -64,7 +64,9 @@ struct LifeCycleTests {
         let codes = await withTaskGroup(of: StreamError.Code?.self) { group in
             for _ in 0..<16 {
                 group.addTask {
-                    do { try await harness.ssc.start() } catch { return (error as? StreamError)?.code }
+                    do { try await harness.ssc.start() } catch {
+                        return (error as? StreamError)?.code
+                    }
                     return nil
                 }
             }

@@ -12,7 +12,8 @@ struct MisuseTests {
         await #expect(throws: StreamError.self) { try await ssc.start() }
     }
 
-    @Test("start() throws all bad declarations together, with their places", .timeLimit(.minutes(1)))
+    @Test(
+        "start() throws all bad declarations together, with their places", .timeLimit(.minutes(1)))
     func gathered() async throws {
         var configuration = StreamingContext.Configuration()
         configuration.concurrentJobs = 0
@@ -56,7 +57,8 @@ struct MisuseTests {
         ssc.inputStream { _, context in context.batch.parallelize([1]) }.print()
         let error = await startError(ssc)
         #expect(error?.code == .badInterval)
-        #expect(error?.parts.isEmpty == true, "one fault, one error: \(error.map { "\($0)" } ?? "")")
+        #expect(
+            error?.parts.isEmpty == true, "one fault, one error: \(error.map { "\($0)" } ?? "")")
     }
 
     @Test("nothing to run is refused", .timeLimit(.minutes(1)))

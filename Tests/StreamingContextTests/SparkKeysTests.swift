@@ -202,7 +202,9 @@ struct SparkKeysTests {
 
     @Test(
         "read sizes as Spark does",
-        arguments: [("100", 100), ("7b", 7), ("2K", 2048), ("3kb", 3072), ("1m", 1 << 20), ("1G", 1 << 30)])
+        arguments: [
+            ("100", 100), ("7b", 7), ("2K", 2048), ("3kb", 3072), ("1m", 1 << 20), ("1G", 1 << 30),
+        ])
     func sizes(text: String, bytes: Int) throws {
         let configuration = try Configuration(
             sparkProperties: ["spark.streaming.raw.maxBlockSizeBytes": text])

@@ -55,9 +55,11 @@ struct StopFromWithinTests {
     func fromReceiver(isGraceful: Bool) async throws {
         let harness = StreamHarness()
         let ssc = harness.ssc
-        let seen = harness.record(ssc.receiverStream(Quitter(isGraceful: isGraceful) {
-            await ssc.stop(graceful: $0).isUnderWay
-        }))
+        let seen = harness.record(
+            ssc.receiverStream(
+                Quitter(isGraceful: isGraceful) {
+                    await ssc.stop(graceful: $0).isUnderWay
+                }))
         try await ssc.start()
         try await ssc.awaitTermination()
         #expect(seen.batches.flatMap(\.elements) == (isGraceful ? [1] : []))

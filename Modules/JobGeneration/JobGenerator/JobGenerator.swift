@@ -155,8 +155,10 @@ public actor JobGenerator {
         var due = firstBatch
         // The only error is cancellation.
         while (try? await clock.sleep(until: due)) != nil {
+            // Read before the message: a batch that gets due after it has a tick of its own.
+            let now = clock.now
             mailbox.postCoalescing(.ticked)
-            due = grid.firstTime(after: clock.now)
+            due = grid.firstTime(after: now)
         }
     }
 }

@@ -87,6 +87,11 @@ public struct ReceivedBlockTracker: Sendable {
         unallocated[stream] ?? []
     }
 
+    /// All blocks, of batches and of none.
+    package var heldBlocks: [StoredBlock] {
+        allocated.values.flatMap { $0.values.flatMap { $0 } } + unallocated.values.flatMap { $0 }
+    }
+
     /// Whether any stream has blocks that belong to no batch yet.
     public var hasUnallocatedBlocks: Bool { unallocated.values.contains { !$0.isEmpty } }
 }

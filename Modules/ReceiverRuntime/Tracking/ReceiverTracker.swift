@@ -124,6 +124,8 @@ public actor ReceiverTracker: BlockAllocator, RateController, ReceivedBlockRepor
                 group.addTask { await supervisor.stop(drains: graceful) }
             }
         }
+        // What comes now, from tasks that receivers left behind, would be in no batch.
+        phase = .ended
     }
 
     /// What is known of each receiver, by stream; empty before `run()`.
@@ -135,7 +137,11 @@ public actor ReceiverTracker: BlockAllocator, RateController, ReceivedBlockRepor
     // MARK: Blocks
 
     /// Adds a stored block, logged first.
+    ///
+    /// - Throws: what the log throws, or ``ReceiverError/Code/notActive`` when all receivers have
+    ///   ended; the block is in no batch then.
     public func addBlock(_ block: StoredBlock) async throws {
+        if phase == .ended { throw ReceiverError.notActive }
         try await record(.blockAdded(block))
     }
 
@@ -189,6 +195,9 @@ public actor ReceiverTracker: BlockAllocator, RateController, ReceivedBlockRepor
         budget.release(released.map(\.id))
         try await log?.clean(before: threshold)
     }
+
+    /// All blocks that were not released, allocated or not.
+    package var heldBlocks: [StoredBlock] { tracker.heldBlocks }
 
     /// Whether there are blocks that belong to no batch yet.
     public var hasUnallocatedBlocks: Bool { tracker.hasUnallocatedBlocks }

@@ -5,33 +5,7 @@ import ReceiverRuntime
 import StreamingContext
 import Synchronization
 
-/// A receiver through which a test stores.
-final class Feed<Element: Sendable>: Receiver {
-    private let outputs = AsyncMonitor<[ReceiverOutput<Element>?]>([])
-    let storageLevel: StorageLevel
-
-    var name: String { "Feed" }
-
-    init(storageLevel: StorageLevel = .memoryOnly) { self.storageLevel = storageLevel }
-
-    func run(_ output: ReceiverOutput<Element>) async throws {
-        let index = outputs.update { outputs in
-            outputs.append(output)
-            return outputs.count - 1
-        }
-        // An output leads back to its receiver.
-        defer { outputs.update { $0[index] = nil } }
-        try await output.untilStopped()
-    }
-
-    /// What the receiver was given at its n-th start, once it was.
-    func output(run: Int = 1) async throws -> ReceiverOutput<Element> {
-        try await outputs.wait { $0.count >= run ? $0[run - 1] : nil }
-    }
-
-    /// Stores a block and returns when it is stored.
-    func store(block: [Element]) async throws { try await output().store(block: block) }
-}
+typealias Feed<Element: Sendable> = FeedReceiver<Element>
 
 /// A list that is added to from anywhere and waited for.
 final class Notes<Element: Sendable>: Sendable {

@@ -1,0 +1,132 @@
+import BatchEngine
+import DStreamCore
+import DStreamTestKit
+import StreamingContext
+import Testing
+
+/// The list "Where we differ from Spark on purpose" of `Docs/Semantics.md`.
+@Suite("Differences from Spark")
+struct Differences {
+    @Test("1: whichever output failed, the batch is not done", .timeLimit(.minutes(1)))
+    func whicheverOutput() async throws {
+        for failing in 0..<3 {
+            var configuration = StreamingContext.Configuration()
+            configuration.failurePolicy = .continue
+            let harness = StreamHarness(configuration: configuration)
+            let input = harness.input([[1]])
+            for number in 0..<3 {
+                input.foreachRDD { _, time in
+                    if number == failing, time == .seconds(1) { throw Boom() }
+                }
+            }
+            try await harness.run(batches: 2)
+            #expect(await harness.ssc.stop().pendingBatches == [.seconds(1)])
+            #expect(harness.errors.map(\.outputOperation) == [failing])
+        }
+    }
+
+    @Test("3: an inverse function gives what the plain form gives", .timeLimit(.minutes(1)))
+    func inverse() async throws {
+        let batches = [["a", "b"], ["a"], ["c"], [], ["b", "b"], ["a"], [], ["c"]]
+        let directory = try FileSystem.createTemporaryDirectory(prefix: "dstreams")
+        defer { try? FileSystem.removeTree(directory) }
+        for (window, slide) in [(1, 1), (3, 1), (3, 2), (1, 3), (2, 3), (4, 4)] {
+            let harness = StreamHarness()
+            harness.ssc.checkpoint(directory)
+            let pairs = harness.input(batches).map { ($0, 1) }
+            let (window, slide) = (Duration.seconds(window), Duration.seconds(slide))
+            let plain = harness.record(
+                pairs.reduceByKeyAndWindow(window: window, slide: slide, +))
+            let incremental = harness.record(
+                pairs.reduceByKeyAndWindow(
+                    +, inverse: -, window: window, slide: slide, filter: { $0.1 > 0 }))
+            try await harness.run(batches: batches.count)
+            let tables = [plain, incremental].map { recorder in
+                recorder.batches.map { batch in
+                    Dictionary(uniqueKeysWithValues: batch.elements.map { ($0.0, $0.1) })
+                }
+            }
+            #expect(tables[0] == tables[1], "window \(window), slide \(slide)")
+            #expect(harness.errors.isEmpty)
+        }
+    }
+
+    @Test(
+        "6: intervals are compared by value, rates are kept, zeros refused", .timeLimit(.minutes(1))
+    )
+    func intervals() async throws {
+        #expect(Duration.seconds(60) == .milliseconds(60_000))
+        #expect(
+            Interval(begin: .seconds(1), end: .seconds(2))
+                == Interval(begin: .milliseconds(1000), end: .milliseconds(2000)))
+        let configuration = try StreamingContext.Configuration(
+            sparkProperties: ["spark.streaming.receiver.maxRate": "30"])
+        #expect(configuration.receiver.rate.maximumRate == 30)
+        let harness = StreamHarness()
+        harness.input([[1]]).window(.zero).foreachRDD { _ in }
+        harness.input([[1]]).window(.seconds(1), slide: .zero).foreachRDD { _ in }
+        let error = await #expect(throws: StreamError.self) { try await harness.ssc.start() }
+        #expect(error?.parts.count == 2)
+    }
+
+    @Test("8: any number of contexts run in a process", .timeLimit(.minutes(1)))
+    func contexts() async throws {
+        let harnesses = (0..<5).map { _ in StreamHarness() }
+        let recorders = harnesses.map { $0.record($0.input([[1], [2]])) }
+        for harness in harnesses { try await harness.ssc.start() }
+        #expect(harnesses.allSatisfy { $0.ssc.state == .active })
+        for harness in harnesses { await harness.advance() }
+        for harness in harnesses { await harness.ssc.stop() }
+        for recorder in recorders { #expect(recorder.batches.map(\.elements) == [[1]]) }
+    }
+
+    @Test("8: getActive gives the context started last", .timeLimit(.minutes(1)))
+    func active() async {
+        // In a process of its own, where no other test starts contexts.
+        await #expect(processExitsWith: .success) {
+            let harnesses = (0..<3).map { _ in StreamHarness() }
+            for harness in harnesses {
+                _ = harness.record(harness.input([[1]]))
+                try await harness.ssc.start()
+                precondition(StreamingContext.getActive() === harness.ssc)
+            }
+            await harnesses[2].ssc.stop()
+            precondition(StreamingContext.getActive() === harnesses[1].ssc)
+            await harnesses[0].ssc.stop()
+            precondition(StreamingContext.getActive() === harnesses[1].ssc)
+            await harnesses[1].ssc.stop()
+            precondition(StreamingContext.getActive() == nil)
+        }
+    }
+
+    @Test(
+        "9: start() throws all bad declarations, late ones change nothing", .timeLimit(.minutes(1)))
+    func declarations() async throws {
+        let harness = StreamHarness()
+        let input = harness.input([[1]])
+        input.window(.milliseconds(1)).foreachRDD { _ in }
+        input.window(.milliseconds(2)).foreachRDD { _ in }
+        let error = await #expect(throws: StreamError.self) { try await harness.ssc.start() }
+        #expect(error?.parts.compactMap(\.site).map(\.name) == ["window", "window"])
+
+        let other = StreamHarness()
+        let stream = other.input([[1]])
+        let seen = other.record(stream)
+        try await other.ssc.start()
+        let late = other.record(stream)
+        await #expect(throws: StreamError.self) { try await other.ssc.awaitTermination() }
+        other.clock.advance(by: .seconds(1))
+        await other.listener.batchSettled(.seconds(1))
+        await other.ssc.stop()
+        #expect(seen.batches.count == 1 && late.batches.isEmpty)
+    }
+
+    @Test("10: no RDD is nil", .timeLimit(.minutes(1)))
+    func noNull() async throws {
+        let harness = StreamHarness()
+        let seen = harness.record(harness.input([[1], nil, [3]]))
+        try await harness.run(batches: 3)
+        #expect(seen.batches.map(\.time) == [.seconds(1), .seconds(3)])
+        #expect(harness.errors.isEmpty)
+    }
+}

@@ -1,0 +1,74 @@
+import BatchEngine
+import DStreamCore
+import DStreamTestKit
+import StreamingContext
+import Testing
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// Programs that are told to end; each in a process of its own, as signals are for all of it.
+@Suite("Signals")
+struct SignalStopTests {
+    /// Ends the process well if a pipeline is drained after `signal`.
+    private static func drain(after signal: Int32) async throws {
+        let harness = StreamHarness()
+        let feed = Feed<Int>()
+        let seen = harness.record(harness.ssc.receiverStream(feed))
+        async let ended = harness.ssc.runUntilInterrupted()
+        try await feed.store(block: [1, 2, 3])
+        kill(getpid(), signal)
+        let report = try await ended
+        guard report.isDrained, seen.batches.flatMap(\.elements) == [1, 2, 3] else { exit(3) }
+        exit(0)
+    }
+
+    @Test("SIGINT drains", .timeLimit(.minutes(1)))
+    func interrupt() async {
+        await #expect(processExitsWith: .success) { try await Self.drain(after: SIGINT) }
+    }
+
+    @Test("SIGTERM drains", .timeLimit(.minutes(1)))
+    func terminate() async {
+        await #expect(processExitsWith: .success) { try await Self.drain(after: SIGTERM) }
+    }
+
+    @Test("what fails ends the program with its error", .timeLimit(.minutes(1)))
+    func failure() async {
+        await #expect(processExitsWith: .success) {
+            let harness = StreamHarness()
+            harness.input([[1]]).foreachRDD { _ in throw Boom() }
+            let ended = Task { try await harness.ssc.runUntilInterrupted() }
+            await harness.listener.first(\.isStreamingStarted)
+            await harness.advance()
+            do { _ = try await ended.value } catch let error as StreamError {
+                exit(error.code == .outputFailed && harness.ssc.state == .stopped ? 0 : 4)
+            }
+            exit(5)
+        }
+    }
+
+    @Test("a second signal has its usual effect", .timeLimit(.minutes(1)))
+    func second() async {
+        await #expect(processExitsWith: .signal(SIGINT)) {
+            let harness = StreamHarness()
+            let (isRunning, never) = (TestGate(), TestGate())
+            harness.input([[1]]).foreachRDD { _ in
+                isRunning.open()
+                try await never.wait()
+            }
+            let ended = Task { try await harness.ssc.runUntilInterrupted() }
+            await harness.listener.first(\.isStreamingStarted)
+            harness.clock.advance(by: .seconds(1))
+            try await isRunning.wait()
+            kill(getpid(), SIGINT)
+            // It drains now: next batch and deadline are slept for.
+            await harness.clock.waitForSleepers(count: 2)
+            kill(getpid(), SIGINT)
+            _ = try await ended.value
+        }
+    }
+}
