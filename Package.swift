@@ -47,6 +47,15 @@ let package = Package(
         .executable(name: "bench", targets: ["bench"]),
         .executable(name: "textsource", targets: ["textsource"]),
         .executable(name: "NetworkWordCount", targets: ["NetworkWordCount"]),
+        .executable(name: "CustomReceiver", targets: ["CustomReceiver"]),
+        .executable(name: "HashtagTopK", targets: ["HashtagTopK"]),
+        .executable(name: "HdfsWordCount", targets: ["HdfsWordCount"]),
+        .executable(name: "PageViewStream", targets: ["PageViewStream"]),
+        .executable(name: "QueueStream", targets: ["QueueStream"]),
+        .executable(name: "RawNetworkGrep", targets: ["RawNetworkGrep"]),
+        .executable(name: "RecoverableNetworkWordCount", targets: ["RecoverableNetworkWordCount"]),
+        .executable(name: "StatefulNetworkWordCount", targets: ["StatefulNetworkWordCount"]),
+        .executable(name: "WindowedNetworkWordCount", targets: ["WindowedNetworkWordCount"]),
     ],
     targets: [
         // The system shim cannot have MemberImportVisibility: in optimised builds on Linux the
@@ -69,6 +78,21 @@ let package = Package(
         program("textsource", at: "Tools/textsource", ["BatchEngine"]),
         program(
             "NetworkWordCount", at: "Docs/Examples/NetworkWordCount", ["StreamingContext"]),
+        program("CustomReceiver", at: "Docs/Examples/CustomReceiver", ["StreamingContext"]),
+        program("HashtagTopK", at: "Docs/Examples/HashtagTopK", ["StreamingContext"]),
+        program("HdfsWordCount", at: "Docs/Examples/HdfsWordCount", ["StreamingContext"]),
+        program("PageViewStream", at: "Docs/Examples/PageViewStream", ["StreamingContext"]),
+        program("QueueStream", at: "Docs/Examples/QueueStream", ["StreamingContext"]),
+        program("RawNetworkGrep", at: "Docs/Examples/RawNetworkGrep", ["StreamingContext"]),
+        program(
+            "RecoverableNetworkWordCount", at: "Docs/Examples/RecoverableNetworkWordCount",
+            ["StreamingContext"]),
+        program(
+            "StatefulNetworkWordCount", at: "Docs/Examples/StatefulNetworkWordCount",
+            ["StreamingContext"]),
+        program(
+            "WindowedNetworkWordCount", at: "Docs/Examples/WindowedNetworkWordCount",
+            ["StreamingContext"]),
         tests("BatchEngineTests", ["BatchEngine", "DStreamTestKit"]),
         tests("DStreamCoreTests", ["DStreamCore", "BatchEngine", "DStreamTestKit"]),
         tests(
@@ -78,6 +102,8 @@ let package = Package(
             "ReceiverRuntimeTests",
             ["ReceiverRuntime", "DStreamCore", "BatchEngine", "DStreamTestKit"]),
         tests("TidyTests", []),
+        // It runs the examples as programs, and so does not depend on them.
+        tests("ExamplesTests", ["BatchEngine"]),
         tests("DStreamTestKitTests", ["BatchEngine", "DStreamCore", "DStreamTestKit"]),
         tests(
             "StreamingContextTests",

@@ -11,6 +11,8 @@ internal import Synchronization
 public final class InlineEngine: ExecutionEngine {
     /// Where blocks and kept datasets live.
     public let blockStore: any BlockStore
+    /// Where operators keep state between batches.
+    public let stateStore: any StateStore = MemoryStateStore()
     /// Partitions by default.
     public let defaultParallelism: Int
     private let activity = EngineActivity()
@@ -33,7 +35,8 @@ public final class InlineEngine: ExecutionEngine {
         _ request: StageRequest,
         receive: @escaping @Sendable (Int, [PartitionData]) throws -> Void
     ) async throws {
-        let run = PlanRun(request, store: blockStore) { [activity] run, stage, receive in
+        let run = PlanRun(request, store: blockStore, states: stateStore) {
+            [activity] run, stage, receive in
             for partition in stage.range {
                 let token = try activity.enter(
                     EngineActivity.Entry(site: stage.kernel.site, partition: partition))

@@ -10,6 +10,7 @@ public final class RecordingListener: StreamingListener {
     }
     private struct State {
         var events: [StreamEvent] = []
+        var settled: Set<BatchTime> = []
         var waiters: [Waiter] = []
     }
 
@@ -22,6 +23,7 @@ public final class RecordingListener: StreamingListener {
     public func onEvent(_ event: StreamEvent) {
         let woken = state.withLock { state in
             state.events.append(event)
+            if case .batchSettled(let time) = event { state.settled.insert(time) }
             let woken = state.waiters.filter { $0.test(event) }
             state.waiters.removeAll { $0.test(event) }
             return woken
@@ -33,21 +35,31 @@ public final class RecordingListener: StreamingListener {
     public var events: [StreamEvent] { state.withLock { $0.events } }
 
     /// Waits until an event for which `test` is true has come; at once when it has.
+    ///
+    /// - Complexity: O(events so far).
     public func first(_ test: @escaping @Sendable (StreamEvent) -> Bool) async {
-        await withCheckedContinuation { continuation in
-            let isThere = state.withLock { state in
-                if state.events.contains(where: test) { return true }
-                state.waiters.append(Waiter(test: test, wake: continuation))
-                return false
-            }
-            if isThere { continuation.resume() }
-        }
+        await wait(for: test) { $0.events.contains(where: test) }
     }
 
     /// Waits until the batch has ended, in whatever way.
     public func batchSettled(_ time: BatchTime) async {
-        await first { event in
+        await wait { event in
             if case .batchSettled(let settled) = event { settled == time } else { false }
+        } unless: {
+            $0.settled.contains(time)
+        }
+    }
+
+    private func wait(
+        for test: @escaping @Sendable (StreamEvent) -> Bool, unless isThere: (State) -> Bool
+    ) async {
+        await withCheckedContinuation { continuation in
+            let isThere = state.withLock { state in
+                if isThere(state) { return true }
+                state.waiters.append(Waiter(test: test, wake: continuation))
+                return false
+            }
+            if isThere { continuation.resume() }
         }
     }
 }

@@ -240,7 +240,9 @@ extension StreamingContext {
         let offset = ((now.milliseconds % interval) + interval) % interval
         let zeroTime = BatchTime(milliseconds: now.milliseconds - offset)
         try graph.start(zeroTime: zeroTime)
-        return try Runtime(self, registrations.map(\.receiver), zeroTime: zeroTime)
+        let runtime = try Runtime(self, registrations.map(\.receiver), zeroTime: zeroTime)
+        graph.prepareReading(runtime.generator.generationContext)
+        return runtime
     }
 
     private func keepRunning(_ runtime: Runtime) async {

@@ -11,8 +11,9 @@ do {
     case "w1b": try await WordCountFromTCP.run(values)
     case "w4": try await Latency.run(values)
     case "w5": try await Footprint.run(values)
+    case "window-max": try await WindowMax.run(values)
     default:
-        throw BenchError("usage: bench w1a|w1b|w4|w5 key=value ...")
+        throw BenchError("usage: bench w1a|w1b|w4|w5|window-max key=value ...")
     }
 } catch {
     print("bench: \(error)")

@@ -16,6 +16,8 @@ public protocol ExecutionEngine: Sendable {
     var defaultParallelism: Int { get }
     /// Where received blocks and kept datasets live.
     var blockStore: any BlockStore { get }
+    /// Where operators keep state between batches; by default nowhere, and asking for it fails.
+    var stateStore: any StateStore { get }
 
     /// Runs `request.kernel` over the partitions of its plan.
     ///
@@ -45,6 +47,11 @@ public protocol ExecutionEngine: Sendable {
 
     /// Waits for nothing, ends the engine's threads; idempotent.
     func shutdown()
+}
+
+extension ExecutionEngine {
+    /// Nowhere: stateful operators fail.
+    public var stateStore: any StateStore { NoStateStore() }
 }
 
 /// What an engine can do beyond running plans.
@@ -96,6 +103,7 @@ public struct EngineError: Error, CustomStringConvertible {
     public struct Code: Sendable, Hashable, CustomStringConvertible {
         private enum Kind: String {
             case taskFailed, blockMissing, abandoned, stopped, codecMissing, invalidPlan
+            case badArgument, overflow
         }
         private let kind: Kind
         /// A task failed as often as it may; `underlying` is the last try's error.
@@ -114,6 +122,10 @@ public struct EngineError: Error, CustomStringConvertible {
         ///
         /// Trying again does not help.
         public static let invalidPlan = Code(kind: .invalidPlan)
+        /// An operator's argument makes no sense; mend the call.
+        public static let badArgument = Code(kind: .badArgument)
+        /// A number became too large for its type; trying again does not help.
+        public static let overflow = Code(kind: .overflow)
         /// The code's name.
         public var description: String { kind.rawValue }
     }

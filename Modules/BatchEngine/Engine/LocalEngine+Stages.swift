@@ -6,7 +6,7 @@ extension LocalEngine {
         _ request: StageRequest,
         _ receive: @escaping @Sendable (Int, [PartitionData]) throws -> Void
     ) async throws {
-        let run = PlanRun(request, store: blockStore) { run, stage, receive in
+        let run = PlanRun(request, store: blockStore, states: stateStore) { run, stage, receive in
             try await self.runStage(run, stage, receive)
         }
         let token = try activity.enter(EngineActivity.Entry(label: nil)) { _ in run.flag.cancel() }

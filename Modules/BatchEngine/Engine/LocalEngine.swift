@@ -30,6 +30,8 @@ public final class LocalEngine: ExecutionEngine {
 
     /// Where blocks and kept datasets live.
     public let blockStore: any BlockStore
+    /// Where operators keep state between batches.
+    public let stateStore: any StateStore = MemoryStateStore()
     /// Partitions by default.
     public let defaultParallelism: Int
     let inlineElementMaximum: Int

@@ -17,6 +17,9 @@ public indirect enum Plan: Sendable {
     case coalesce(Plan, Int)
     /// A dataset that is kept once computed.
     case dataset(Dataset)
+    /// What comes after a dataset: the first plan once that is computed, the second when computing
+    /// it is known to have failed. Both have equally many partitions.
+    case following(Dataset, Plan, otherwise: Plan)
     /// A pipe made in a per-batch body on top of a plan.
     case dynamic(any Sendable & AnyObject, Plan)
 
@@ -34,6 +37,7 @@ public indirect enum Plan: Sendable {
         case .zip(let plans): plans.first?.partitionCount ?? 0
         case .coalesce(let plan, let count): min(plan.partitionCount, count)
         case .dataset(let dataset): dataset.partitionCount
+        case .following(_, let plan, _): plan.partitionCount
         case .dynamic(_, let plan): plan.partitionCount
         }
     }

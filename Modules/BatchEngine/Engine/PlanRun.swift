@@ -33,15 +33,19 @@ package final class PlanRun: Sendable {
     package let flag = CancellationFlag()
     /// Where blocks are.
     package let store: any BlockStore
+    /// Where operators keep state.
+    package let states: any StateStore
     private let schedule: Schedule
     private let kept = Locked(Kept())
 
     /// Prepares a request.
     package init(
-        _ request: StageRequest, store: any BlockStore, schedule: @escaping Schedule
+        _ request: StageRequest, store: any BlockStore, states: any StateStore,
+        schedule: @escaping Schedule
     ) {
         self.request = request
         self.store = store
+        self.states = states
         self.schedule = schedule
     }
 
@@ -77,6 +81,11 @@ package final class PlanRun: Sendable {
             }
             return all
         case .zip(let plans): return try await zipped(plans)
+        case .following(let dataset, let plan, let otherwise):
+            // Known to have failed, and reported: not tried again for the sake of a later batch.
+            if dataset.hasFailed { return try await inputs(of: otherwise) }
+            _ = try await stored(dataset)
+            return try await inputs(of: plan)
         case .coalesce(let plan, let count):
             let inputs = try await inputs(of: plan)
             let groups = min(inputs.count, count)
@@ -236,7 +245,7 @@ extension PlanRun {
             if flag.isCancelled { throw CancellationError() }
             let context = TaskContext(
                 batchMilliseconds: request.batchMilliseconds, stage: stage.kernel.id,
-                partition: partition, attempt: attempt, cancellation: flag)
+                partition: partition, attempt: attempt, cancellation: flag, stateStore: states)
             do {
                 let contents = try await tryTask(stage, context)
                 context.commitUpdates()

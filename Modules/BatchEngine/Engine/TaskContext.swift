@@ -28,19 +28,23 @@ public final class TaskContext: Sendable {
     public let partition: Int
     /// The number of earlier failed tries of this task, from 0.
     public let attempt: Int
+    /// Where operators keep state between batches.
+    public let stateStore: any StateStore
     @usableFromInline let cancellation: CancellationFlag
     @usableFromInline let updates = Locked<[any PendingUpdate]>([])
 
     /// Makes a context; engines call this, and tests that run a kernel by hand.
     public init(
         batchMilliseconds: Int64? = nil, stage: KernelID = .dynamic(0), partition: Int,
-        attempt: Int = 0, cancellation: CancellationFlag = CancellationFlag()
+        attempt: Int = 0, cancellation: CancellationFlag = CancellationFlag(),
+        stateStore: any StateStore = NoStateStore()
     ) {
         self.batchMilliseconds = batchMilliseconds
         self.stage = stage
         self.partition = partition
         self.attempt = attempt
         self.cancellation = cancellation
+        self.stateStore = stateStore
     }
 
     /// The context of the task that runs the current code, or nil outside one.

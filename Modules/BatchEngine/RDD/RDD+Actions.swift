@@ -121,7 +121,7 @@ extension RDD {
         let total = partitionCount
         while next < total, taken.count < count {
             let missing = count - taken.count
-            let range = next..<min(total, next + round)
+            let range = next..<Swift.min(total, next + round)
             let found = try await runTasks(site, partitions: range) { context, inputs in
                 var elements: [Element] = []
                 do {

@@ -37,7 +37,7 @@ extension RDD {
         let site = OperatorSite("reduceByKey", file: file, line: line)
         let kernel = pipe.reduceKernel(id: .nextDynamic(), site, placement: .hash, combine)
         return exchanged(
-            kernel, max(1, partitions ?? context.defaultParallelism), .merged(site, combine))
+            kernel, Swift.max(1, partitions ?? context.defaultParallelism), .merged(site, combine))
     }
 
     /// Gathers the values of each key, in arrival order.
@@ -48,7 +48,7 @@ extension RDD {
         let site = OperatorSite("groupByKey", file: file, line: line)
         let kernel = pipe.partitionKernel(id: .nextDynamic(), site, placement: .hash)
         return exchanged(
-            kernel, max(1, partitions ?? context.defaultParallelism),
+            kernel, Swift.max(1, partitions ?? context.defaultParallelism),
             Pipe.source(site).grouped(site))
     }
 
@@ -62,7 +62,7 @@ extension RDD {
         mergeCombiners: @escaping @Sendable (Combined, Combined) throws -> Combined
     ) -> RDD<(Key, Combined)> where Element == (Key, Value) {
         let site = OperatorSite("combineByKey", file: file, line: line)
-        let count = max(1, partitions ?? context.defaultParallelism)
+        let count = Swift.max(1, partitions ?? context.defaultParallelism)
         guard mapSideCombine else {
             let kernel = pipe.partitionKernel(id: .nextDynamic(), site, placement: .hash)
             return exchanged(

@@ -140,7 +140,7 @@ extension RDD {
     ) -> RDD {
         let site = OperatorSite("repartition", file: file, line: line)
         let kernel = pipe.roundRobinKernel(id: .nextDynamic(), site)
-        return exchanged(kernel, max(1, partitions), .source(site))
+        return exchanged(kernel, Swift.max(1, partitions), .source(site))
     }
 
     /// At most `partitions` partitions, joining neighbours without a shuffle.
@@ -149,7 +149,7 @@ extension RDD {
         _ partitions: Int, file: String = #fileID, line: UInt = #line
     ) -> RDD {
         RDD(
-            bounding: .coalesce(plan, max(1, partitions)), context: context,
+            bounding: .coalesce(plan, Swift.max(1, partitions)), context: context,
             pipe: pipe.joined(OperatorSite("coalesce", file: file, line: line)))
     }
 

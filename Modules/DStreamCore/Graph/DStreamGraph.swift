@@ -42,11 +42,14 @@ public final class DStreamGraph: Sendable {
         var hasCheckpointDirectory = false
         var zeroTime: BatchTime?
         var onLateProblem: (@Sendable (StreamError) -> Void)?
+        /// With what batches are made, and the newest of them.
+        var generation: (context: GenerationContext, newest: BatchTime?)?
     }
 
     /// The time between batches.
     public let batchInterval: Duration
     private let state = Locked(State())
+    private let turn = GenerationTurn()
 
     /// Makes an empty graph.
     ///
@@ -236,16 +239,20 @@ extension DStreamGraph {
     package func clear() {
         let nodes = state.withLock { state in
             defer {
+                state.generation = nil
                 state.nodes = []
                 state.outputs = []
             }
             return state.nodes
         }
         for node in nodes {
-            node.settings.withLock { settings in
+            let release = node.settings.withLock { settings in
                 settings.plans = [:]
                 settings.prepare = []
+                defer { settings.release = [] }
+                return settings.release
             }
+            for step in release { step() }
         }
     }
 
@@ -255,7 +262,17 @@ extension DStreamGraph {
     public func generateJobs(
         at time: BatchTime, _ context: GenerationContext
     ) async throws -> [OutputJob] {
-        let outputs = state.withLock { $0.outputs }
+        try await turn.run { try await jobs(at: time, context) }
+    }
+
+    private func jobs(
+        at time: BatchTime, _ context: GenerationContext
+    ) async throws -> [OutputJob] {
+        let outputs = state.withLock { state in
+            let newest = max(state.generation?.newest ?? time, time)
+            state.generation = (context, newest)
+            return state.outputs
+        }
         var tagged = context
         tagged.batch.batchMilliseconds = time.milliseconds
         var jobs: [OutputJob] = []
@@ -268,6 +285,44 @@ extension DStreamGraph {
                     run: try output.makeJob(time, plan, tagged)))
         }
         return jobs
+    }
+
+    /// Says with what batches are made, so that streams can be read before the first one.
+    ///
+    /// Generating a batch says it too.
+    package func prepareReading(_ context: GenerationContext) {
+        state.withLock { state in
+            if state.generation == nil { state.generation = (context, nil) }
+        }
+    }
+
+    /// Makes plans outside a batch, in turn with generation.
+    ///
+    /// What `body` makes of batches that have not come yet is forgotten, so that they come with what
+    /// is received until then.
+    func reading<Result>(
+        at site: OperatorSite, _ body: (GenerationContext) async throws -> Result
+    ) async throws -> Result {
+        try await turn.run {
+            let (phase, generation, zeroTime) = state.withLock {
+                ($0.phase, $0.generation, $0.zeroTime)
+            }
+            if phase == .stopped {
+                throw StreamError(.alreadyStopped, "the context was stopped", site: site)
+            }
+            guard phase == .started, let generation else {
+                throw StreamError(
+                    .notStarted, "the context was not started: streams have no batches yet",
+                    site: site)
+            }
+            let context = generation.context
+            let quiet = GenerationContext(
+                batch: context.batch, allocator: context.allocator, inputInfo: NoInputReporting(),
+                standardOutput: context.standardOutput)
+            let newest = generation.newest ?? zeroTime ?? .zero
+            defer { for node in nodes { node.forget(after: newest) } }
+            return try await body(quiet)
+        }
     }
 
     /// Forgets what no later batch needs once the batch at `time` is done.
@@ -287,6 +342,7 @@ extension DStreamGraph {
                 let parents = node.parents.map { String($0.number) }.joined(separator: ",")
                 return "\(node.number):\(node.site.name)(\(parents))"
                     + "/\(node.slideDuration.milliseconds)/\(node.shape)"
+                    + (node.traits.stateShape.map { "/\($0)" } ?? "")
             }
             let outputs = state.outputs.map { "\($0.number):\($0.site.name)<\($0.node.number)" }
             return (["\(batchInterval.milliseconds)"] + nodes + outputs).joined(separator: ";")

@@ -20,6 +20,12 @@ public final class StreamNode: Sendable {
         public var isSource = false
         /// The level at which the operator persists itself; nil: it does not.
         public var persistLevel: StorageLevel?
+        /// How many slides lie between checkpoints by default; nil: about ten seconds.
+        public var checkpointSlides: Int?
+        /// The shape name of what the operator keeps between batches; nil: nothing.
+        public var stateShape: String?
+        /// What watches the directories of a file stream; nil: the operator reads no files.
+        package var files: FileInput?
 
         /// No demands.
         public init() {}
@@ -39,6 +45,7 @@ public final class StreamNode: Sendable {
         /// Batches that could not be made.
         var failed: Set<BatchTime> = []
         var prepare: [@Sendable (inout KernelNumbers) -> Void] = []
+        var release: [@Sendable () -> Void] = []
     }
 
     /// The kernel that fills a persisted stream's table.
@@ -119,6 +126,17 @@ extension StreamNode {
     @usableFromInline
     func onFreeze(_ step: @escaping @Sendable (inout KernelNumbers) -> Void) {
         settings.withLock { $0.prepare.append(step) }
+    }
+
+    /// Adds a step to be done when the graph is cleared.
+    @usableFromInline
+    func onClear(_ step: @escaping @Sendable () -> Void) {
+        settings.withLock { $0.release.append(step) }
+    }
+
+    /// Whether a batch could not be made.
+    func hasFailedToMake(_ time: BatchTime) -> Bool {
+        settings.withLock { $0.failed.contains(time) }
     }
 
     func freeze(_ numbers: inout KernelNumbers) {
@@ -240,7 +258,9 @@ extension StreamNode {
             guard settings.zeroTime == nil else { return false }
             settings.zeroTime = zeroTime
             if traits.mustCheckpoint, settings.checkpointInterval == nil {
-                let slides = Int((Duration.seconds(10).ratio(to: slideDuration)).rounded(.up))
+                let slides =
+                    traits.checkpointSlides
+                    ?? Int((Duration.seconds(10).ratio(to: slideDuration)).rounded(.up))
                 settings.checkpointInterval = slideDuration * max(1, slides)
             }
             var minimum = slideDuration

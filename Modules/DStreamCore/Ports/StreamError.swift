@@ -11,6 +11,8 @@ public struct StreamError: Error, CustomStringConvertible {
             case noParentRDD, generationFailed, outputFailed, notStarted, declarations
             case codecMissing, badConfiguration, checkpointUnwritable, transformGaveNoRDD
             case drainIncomplete, receiverFailed, notSupported
+            case stateNotSet, stateRemoved, stateTimingOut
+            case fileUnreadable
         }
         private let kind: Kind
         private init(_ kind: Kind) { self.kind = kind }
@@ -65,6 +67,15 @@ public struct StreamError: Error, CustomStringConvertible {
         public static let drainIncomplete = Code(.drainIncomplete)
         /// A receiver could not be started.
         public static let receiverFailed = Code(.receiverFailed)
+        /// A state was read that does not exist; ask `exists` first, or `getOption()`.
+        public static let stateNotSet = Code(.stateNotSet)
+        /// A state was updated or removed after it had been removed in the same call.
+        public static let stateRemoved = Code(.stateRemoved)
+        /// A state was updated or removed in the call that says that it times out.
+        public static let stateTimingOut = Code(.stateTimingOut)
+        /// A file of a file stream is gone, cannot be read, is compressed, or has no whole number
+        /// of records; its batch does not count as done, and running it again reads all its files.
+        public static let fileUnreadable = Code(.fileUnreadable)
         /// What was asked is not there yet.
         public static let notSupported = Code(.notSupported)
         /// The code's name.

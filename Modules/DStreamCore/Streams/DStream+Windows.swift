@@ -27,17 +27,18 @@ extension DStream {
     }
 
     /// The reduction of the elements of the last `window`, every `slide`.
+    ///
+    /// - Parameter combine: associative; called in batch order.
+    /// - Complexity: a constant number of calls of `combine` per slide, whatever the window's length.
     @inlinable
     public func reduceByWindow(
         window: Duration, slide: Duration? = nil, file: String = #fileID, line: UInt = #line,
         _ combine: @escaping @Sendable (Element, Element) throws -> Element
     ) -> DStream {
         let site = OperatorSite("reduceByWindow", file: file, line: line)
-        let panes = exchanged(
-            site, partitions: 1,
-            kernel: { [pipe] id in pipe().foldKernel(id: id, site, combine) },
-            pipe: { .folded(site, combine) })
-        return panes.overPanes(site, window, slide, partitions: 1) { .folded(site, combine) }
+        return reducedPanes(site, combine)
+            .aggregated(site, over: checkedWindow(window, slide, site), 1, combine)
+            .derivedValues(site)
     }
 
     /// ``reduceByWindow(window:slide:file:line:_:)`` that takes leaving elements out by `inverse`
@@ -50,12 +51,30 @@ extension DStream {
         inverse: @escaping @Sendable (Element, Element) throws -> Element,
         window: Duration, slide: Duration? = nil, file: String = #fileID, line: UInt = #line
     ) -> DStream {
-        map(file: file, line: line) { (1, $0) }
-            .reduceByKeyAndWindow(
-                combine, inverse: inverse, window: window, slide: slide, partitions: 1, file: file,
-                line: line
-            )
-            .map(file: file, line: line) { $0.1 }
+        let site = OperatorSite("reduceByWindow", file: file, line: line)
+        return reducedPanes(site, combine)
+            .incremental(site, combine, inverse, checkedWindow(window, slide, site), 1, nil)
+            .derivedValues(site)
+    }
+
+    /// Each batch's reduction as a table of one entry; empty batches give none.
+    @inlinable
+    func reducedPanes(
+        _ site: OperatorSite, _ combine: @escaping @Sendable (Element, Element) throws -> Element
+    ) -> DStream<(Bool, Element)> {
+        let panes = exchanged(
+            site, partitions: 1,
+            kernel: { [pipe] id in pipe().foldKernel(id: id, site, combine) },
+            pipe: { .folded(site, combine) })
+        return panes.derived(site) { [pipe = panes.pipe] in pipe().map(site) { (true, $0) } }
+    }
+
+    /// The values of a table.
+    @inlinable
+    func derivedValues<Key: Sendable, Value: Sendable>(
+        _ site: OperatorSite
+    ) -> DStream<Value> where Element == (Key, Value) {
+        derived(site) { [pipe] in pipe().map(site) { $0.1 } }
     }
 
     /// Combines the values of each key over the last `window`, every `slide`.
@@ -64,6 +83,8 @@ extension DStream {
     ///   - window: a positive multiple of this stream's slide.
     ///   - slide: a positive multiple of this stream's slide; nil: that slide.
     ///   - combine: associative; called in batch order.
+    /// - Complexity: a constant number of merges of tables per slide, whatever the window's length:
+    ///   O(keys of the window) and O(values of the batches that enter).
     @inlinable
     public func reduceByKeyAndWindow<Key: StreamKey, Value: Sendable>(
         window: Duration, slide: Duration? = nil, partitions: Int? = nil, file: String = #fileID,
@@ -71,9 +92,8 @@ extension DStream {
     ) -> DStream where Element == (Key, Value) {
         let site = OperatorSite("reduceByKeyAndWindow", file: file, line: line)
         let panes = reduceByKey(site, partitions, .hash, combine)
-        return panes.overPanes(site, window, slide, partitions: partitions) {
-            .merged(site, combine)
-        }
+        let span = checkedWindow(window, slide, site)
+        return panes.aggregated(site, over: span, partitions, combine)
     }
 
     /// ``reduceByKeyAndWindow(window:slide:partitions:file:line:_:)`` with the user's own placement
@@ -85,28 +105,9 @@ extension DStream {
         _ combine: @escaping @Sendable (Value, Value) throws -> Value
     ) -> DStream where Element == (Key, Value) {
         let site = OperatorSite("reduceByKeyAndWindow", file: file, line: line)
-        let panes = reduceByKey(site, partitioner.partitionCount, .custom(partitioner), combine)
-        return panes.overPanes(site, window, slide, partitions: partitioner.partitionCount) {
-            .merged(site, combine)
-        }
-    }
-
-    /// Reduces what each batch of this stream has kept already, partition by partition.
-    @inlinable
-    func overPanes(
-        _ site: OperatorSite, _ window: Duration, _ slide: Duration?, partitions: Int?,
-        _ pipe: @escaping @Sendable () -> Pipe<Element>
-    ) -> DStream {
-        let span = checkedWindow(window, slide, site)
-        keepForWindow()
-        return DStream(
-            graph, site, parents: [node], slide: span.slide, traits: span.traits, pipe: pipe,
-            compute: { [node] _, time, context in
-                let panes = try await node.plans(
-                    from: span.start(of: time), through: time, context)
-                let count = partitions ?? context.batch.defaultParallelism
-                return alignedPanes(panes.map(\.plan), count)
-            })
+        let count = partitioner.partitionCount
+        let panes = reduceByKey(site, count, .custom(partitioner), combine)
+        return panes.aggregated(site, over: checkedWindow(window, slide, site), count, combine)
     }
 
     /// Keeps the stream's RDDs while a window needs them.

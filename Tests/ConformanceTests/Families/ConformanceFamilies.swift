@@ -10,14 +10,18 @@ enum ConformanceFamilies {
 
     /// The families whose cases are batches in, batches out.
     private static let pipelines = [
-        "combineByKey", "count", "countByValue", "filter", "flatMap", "flatMapValues", "glom",
-        "groupByKey", "map", "mapPartitions", "mapValues", "persist", "reduce", "reduceByKey",
-        "reduceByKeyAndWindow", "reduceByKeyAndWindow_inverse", "reduceByWindow",
-        "reduceByWindow_inverse", "repartition", "transform", "union", "window",
+        "cogroup", "combineByKey", "count", "countByValue", "countByValueAndWindow",
+        "countByWindow", "filter", "flatMap", "flatMapValues", "fullOuterJoin", "glom",
+        "groupByKey", "groupByKeyAndWindow", "join", "leftOuterJoin", "map", "mapPartitions",
+        "mapValues", "mapWithState", "persist", "reduce", "reduceByKey", "reduceByKeyAndWindow",
+        "reduceByKeyAndWindow_inverse", "reduceByWindow", "reduceByWindow_inverse", "repartition",
+        "rightOuterJoin", "transform", "transformWith", "union", "updateStateByKey", "window",
     ]
 
     private static let others: [String: Run] = [
+        "binaryRecordsStream": { try await FileConformance.report("binaryRecordsStream") },
         "duration": { try TimeConformance.duration() },
+        "fileStream": { try await FileConformance.report("fileStream") },
         "file_names": { try ScheduleConformance.fileNames() },
         "file_window": { try ScheduleConformance.fileWindow() },
         "graceful_stop": { try await StopConformance.report() },
@@ -31,8 +35,12 @@ enum ConformanceFamilies {
         "receiverStream": { try await ReceiverConformance.report() },
         "recurring_timer": { try ScheduleConformance.recurringTimer() },
         "remember": { try await RememberConformance.report() },
+        "saveAs": { try await SaveConformance.report() },
+        "slice": { try await SliceConformance.report() },
         "socketTextStream": { try await SocketConformance.report() },
         "socket_lines": { try await SocketLinesConformance.report() },
+        "state_map": { try StateMapConformance.report() },
+        "textFileStream": { try await FileConformance.report("textFileStream") },
         "time": { try TimeConformance.time() },
     ]
 
@@ -40,21 +48,9 @@ enum ConformanceFamilies {
     private static let later: [String: String] = {
         let groups: [(reason: String, families: [String])] = [
             (
-                "the operator arrives with the next issue",
-                [
-                    "cogroup", "countByValueAndWindow", "countByWindow", "fullOuterJoin",
-                    "groupByKeyAndWindow", "join", "leftOuterJoin", "mapWithState",
-                    "rightOuterJoin", "slice", "state_map", "transformWith", "updateStateByKey",
-                ]
-            ),
-            (
-                "files arrive with a later issue",
-                ["binaryRecordsStream", "fileStream", "saveAs", "textFileStream"]
-            ),
-            (
                 "recovery arrives with a later issue",
                 ["checkpoint_files", "recovery", "write_ahead_log"]
-            ),
+            )
         ]
         return Dictionary(
             uniqueKeysWithValues: groups.flatMap { group in

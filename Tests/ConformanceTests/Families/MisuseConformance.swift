@@ -6,7 +6,6 @@ import StreamingContext
 enum MisuseConformance {
     private static let null = "differs on purpose (10): Swift has no null"
     private static let recovery = "getOrCreate: recovery arrives with a later issue"
-    private static let state = "updateStateByKey: the operator arrives with the next issue"
 
     static func report() async throws -> ConformanceReport {
         try await RecordedCase.report(
@@ -14,7 +13,7 @@ enum MisuseConformance {
             notRun: [
                 "null_spark_context": null, "directory_null": null,
                 "restart_from_missing_checkpoint": recovery,
-                "restart_from_broken_checkpoint": recovery, "stateful_without_directory": state,
+                "restart_from_broken_checkpoint": recovery,
             ]
         ) { recorded in
             let run = MisuseRun(interval: try recorded.params.takeDuration("batchMillis"))
@@ -159,6 +158,12 @@ enum MisuseConformance {
             ssc.checkpoint(directory.path)
             run.input.checkpoint(.milliseconds(500))
             run.count()
+            try await ssc.start()
+            return .null
+        case "stateful_without_directory":
+            run.input.map { ("a", $0) }
+                .updateStateByKey { values, sum in values.reduce(sum ?? 0, +) }
+                .foreachRDD { _ in }
             try await ssc.start()
             return .null
         case "streams_of_two_contexts":

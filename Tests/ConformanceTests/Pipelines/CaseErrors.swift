@@ -163,12 +163,34 @@ extension CaseError {
             "requirement failed: The checkpoint directory has not been set.",
             .checkpointDirectoryMissing
         ),
+        // A file that ends within a record, and one that is gone.
+        ("java.io.EOFException", "", .fileUnreadable),
+        ("java.io.FileNotFoundException", "", .fileUnreadable),
+        ("java.util.NoSuchElementException", "State is not set", .stateNotSet),
+        (
+            "java.lang.IllegalArgumentException",
+            "requirement failed: Cannot update the state after it has been removed", .stateRemoved
+        ),
+        (
+            "java.lang.IllegalArgumentException",
+            "requirement failed: Cannot remove the state that has already been removed",
+            .stateRemoved
+        ),
+        (
+            "java.lang.IllegalArgumentException",
+            "requirement failed: Cannot update the state that is timing out", .stateTimingOut
+        ),
+        (
+            "java.lang.IllegalArgumentException",
+            "requirement failed: Cannot remove the state that is timing out", .stateTimingOut
+        ),
     ]
 
     /// Messages of the cases' own closures: ours throw the same text.
     private static let thrown: [(type: String, prefix: String)] = [
         ("java.lang.IllegalStateException", "boom"),
         ("java.lang.IllegalStateException", "gen"),
+        ("java.lang.IllegalStateException", "three"),
         ("java.lang.ArithmeticException", "/ by zero"),
     ]
 

@@ -16,19 +16,19 @@ struct ModelStream<Element> {
         for (index, batch) in batches.enumerated() { self.batches[index + 1] = batch }
     }
 
-    private init(slide: Int, end: Int, batches: [Int: [Element]]) {
+    fileprivate init(slide: Int, end: Int, batches: [Int: [Element]]) {
         self.slide = slide
         self.end = end
         self.batches = batches
     }
 
     /// The times at which windows with a slide end.
-    private func times(_ slide: Int) -> StrideThrough<Int> {
+    fileprivate func times(_ slide: Int) -> StrideThrough<Int> {
         stride(from: slide, through: end, by: slide)
     }
 
     /// The RDDs within the window that ends at a time, oldest first.
-    private func within(_ window: Int, endingAt time: Int) -> [[Element]] {
+    fileprivate func within(_ window: Int, endingAt time: Int) -> [[Element]] {
         stride(from: time - window + slide, through: time, by: slide).compactMap { batches[$0] }
     }
 
@@ -40,6 +40,18 @@ struct ModelStream<Element> {
         return result
     }
 
+    /// The number of elements; nothing before the first element ever.
+    func counts(_ window: Int, _ slide: Int) -> ModelStream<Int> {
+        var hasBegun = false
+        var result = ModelStream<Int>(slide: slide, end: end, batches: [:])
+        for time in times(slide) {
+            let count = within(window, endingAt: time).reduce(0) { $0 + $1.count }
+            hasBegun = hasBegun || count > 0
+            result.batches[time] = hasBegun ? [count] : []
+        }
+        return result
+    }
+
     /// Reduced in order; an empty window gives nothing.
     func reduce(
         _ window: Int, _ slide: Int, _ combine: (Element, Element) -> Element
@@ -47,6 +59,48 @@ struct ModelStream<Element> {
         var result = self.window(window, slide)
         result.batches = result.batches.mapValues { elements in
             elements.first.map { [elements.dropFirst().reduce($0, combine)] } ?? []
+        }
+        return result
+    }
+}
+
+extension ModelStream where Element: Hashable {
+    /// How often each element occurs in the window.
+    func countsByValue(_ window: Int, _ slide: Int) -> ModelStream<(Element, Int)> {
+        var result = ModelStream<(Element, Int)>(slide: slide, end: end, batches: [:])
+        for time in times(slide) {
+            let elements = within(window, endingAt: time).flatMap { $0 }
+            result.batches[time] = Dictionary(grouping: elements) { $0 }
+                .map { ($0.key, $0.value.count) }
+        }
+        return result
+    }
+}
+
+extension ModelStream {
+    /// The values of each key in the window, in the order in which they came; two keys are one if
+    /// their bytes are the same.
+    func groups<Value>(
+        _ window: Int, _ slide: Int
+    ) -> ModelStream<(String, [Value])> where Element == (String, Value) {
+        var result = ModelStream<(String, [Value])>(slide: slide, end: end, batches: [:])
+        for time in times(slide) {
+            let elements = within(window, endingAt: time).flatMap { $0 }
+            result.batches[time] = Dictionary(grouping: elements) { Array($0.0.utf8) }
+                .map { (String(decoding: $0.key, as: UTF8.self), $0.value.map(\.1)) }
+        }
+        return result
+    }
+
+    /// The values of each key in the window, reduced in that order.
+    func reduceByKey<Value>(
+        _ window: Int, _ slide: Int, _ combine: (Value, Value) -> Value
+    ) -> ModelStream where Element == (String, Value) {
+        var result = ModelStream(slide: slide, end: end, batches: [:])
+        for (time, batch) in groups(window, slide).batches {
+            result.batches[time] = batch.map { key, values in
+                (key, values.dropFirst().reduce(values[0], combine))
+            }
         }
         return result
     }

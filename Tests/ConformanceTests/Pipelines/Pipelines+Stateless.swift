@@ -13,9 +13,14 @@ enum Pipelines {
         let isKnown =
             try declareNarrow(id, builder) || declareKeyed(id, builder)
             || declareWhole(id, builder) || declareUnion(id, builder)
-            || declareTransform(id, builder) || declareWindow(id, builder)
+            || declareTransform(id, builder) || declareJoin(id, builder)
+            || declareWindow(id, builder)
             || declareReducedWindow(id, builder) || declareKeyedWindow(id, builder)
-            || declareInverseWindow(id, builder)
+            || declareInverseWindow(id, builder) || declareCountedWindow(id, builder)
+            || declareGroupedWindow(id, builder) || declareTransformWith(id, builder)
+            || declareUpdate(id, builder) || declareUpdateForms(id, builder)
+            || declareMapWithState(id, builder) || declareStateNotes(id, builder)
+            || declareStateMisuse(id, builder)
         if !isKnown { throw Unknown(description: "no pipeline is known as \(id)") }
     }
 
@@ -142,6 +147,9 @@ enum Pipelines {
                 rdd.map { (Int(time.milliseconds), $0) }
             }
             builder.output(timed, .pair(.int, .any))
+        case "transform.sorted":
+            let sorted = try builder.input(.int).transform { rdd in try await rdd.sortBy { $0 } }
+            builder.output(sorted, .int)
         default: return false
         }
         return true

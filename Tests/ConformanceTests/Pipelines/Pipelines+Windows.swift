@@ -89,3 +89,35 @@ extension Pipelines {
         return true
     }
 }
+
+extension Pipelines {
+    static func declareCountedWindow(_ id: String, _ builder: PipelineBuilder) throws -> Bool {
+        switch id {
+        case "countByWindow":
+            let counts = try builder.input(.any).countByWindow(
+                try builder.duration("windowMillis"), slide: try builder.duration("slideMillis"))
+            builder.output(counts, .int)
+        case "countByValueAndWindow", "countByValueAndWindow.partitions":
+            let counts = try builder.input(.any).countByValueAndWindow(
+                try builder.duration("windowMillis"), slide: try builder.duration("slideMillis"),
+                partitions: id == "countByValueAndWindow" ? nil : 3)
+            builder.output(counts, .pair(.any, .int))
+        default: return false
+        }
+        return true
+    }
+
+    static func declareGroupedWindow(_ id: String, _ builder: PipelineBuilder) throws -> Bool {
+        let partitions: Int?
+        switch id {
+        case "groupByKeyAndWindow": partitions = nil
+        case "groupByKeyAndWindow.partitions": partitions = 3
+        default: return false
+        }
+        let groups = try builder.input(.pair(.any, .any)).groupByKeyAndWindow(
+            try builder.duration("windowMillis"), slide: try builder.duration("slideMillis"),
+            partitions: partitions)
+        builder.output(groups, .pair(.any, .list(.any)))
+        return true
+    }
+}

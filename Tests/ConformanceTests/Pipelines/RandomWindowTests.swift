@@ -154,6 +154,66 @@ import Testing
     }
 }
 
+extension RandomWindowTests {
+    /// Windows of up to twenty panes, in order, by key: maxima, concatenations, counts, groups.
+    @Test(arguments: 0..<150 as Range<UInt64>)
+    func longWindows(seed: UInt64) async throws {
+        var draw = Draw(seed: seed &+ 2000)
+        let batches = draw.batches(draw.int(10...50))
+        let builder = try draw.builder(batchCount: batches.count)
+        let partitions = draw.bool(oneIn: 2) ? draw.int(1...3) : nil
+        let (window, slide) = (draw.int(1...20), draw.int(1...7))
+        let unit = builder.ssc.batchInterval
+        let input = builder.harness.input(batches, partitions: builder.partitions)
+        let (span, step) = (unit * window, unit * slide)
+        let concatenate: @Sendable (String, String) -> String = { $0 + $1 }
+        let texts = input.map { ($0.0, "\($0.1) ") }
+        builder.output(
+            input.reduceByKeyAndWindow(window: span, slide: step, partitions: partitions) {
+                max($0, $1)
+            }, .counted)
+        builder.output(
+            texts.reduceByKeyAndWindow(
+                window: span, slide: step, partitions: partitions, concatenate),
+            .pair(.string, .string))
+        builder.output(
+            texts.map { $0.1 }.reduceByWindow(window: span, slide: step, concatenate), .string)
+        builder.output(
+            input.map { $0.0 }.countByValueAndWindow(span, slide: step, partitions: partitions),
+            .counted)
+        builder.output(input.countByWindow(span, slide: step), .int)
+        builder.output(
+            input.groupByKeyAndWindow(span, slide: step, partitions: partitions),
+            .pair(.string, .list(.int)))
+        let ours = await run(builder)
+        let model = ModelStream(batches)
+        let modelTexts = ModelStream(batches.map { $0?.map { ($0.0, "\($0.1) ") } })
+        let words = ModelStream(batches.map { $0?.map { ($0.0, 1) } })
+        let zero = (builder.ssc.graph.zeroTime ?? .zero).milliseconds
+        func calls<Element: Sendable>(
+            _ stream: ModelStream<Element>, _ form: ElementForm<Element>
+        ) -> [CaseBatch] { stream.calls(form, batchMillis: unit.milliseconds, zeroMillis: zero) }
+        let expected: [(String, [CaseBatch])] = [
+            ("maxima", calls(model.reduceByKey(window, slide) { max($0, $1) }, .counted)),
+            (
+                "concatenations by key",
+                calls(
+                    modelTexts.reduceByKey(window, slide, concatenate), .pair(.string, .string))
+            ),
+            (
+                "concatenations",
+                calls(
+                    ModelStream(batches.map { $0?.map { "\($0.1) " } })
+                        .reduce(window, slide, concatenate), .string)
+            ),
+            ("counts by value", calls(words.sums(window, slide), .counted)),
+            ("counts", calls(model.counts(window, slide), .int)),
+            ("groups", calls(model.groups(window, slide), .pair(.string, .list(.int)))),
+        ]
+        for (ours, model) in zip(ours, expected) { expectEqual(ours, model.1, model.0) }
+    }
+}
+
 /// Numbers that are the same for the same seed, everywhere.
 struct SeededRandom: RandomNumberGenerator {
     private var state: UInt64

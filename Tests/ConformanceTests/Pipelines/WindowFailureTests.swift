@@ -78,6 +78,41 @@ import Testing
         #expect(differences.isEmpty)
     }
 
+    /// A window of many panes is made of parts that others are made of: none is lost for good.
+    @Test(arguments: [1, 2, 5, 6, 7, 11, 12, 13, 14, 15], [true, false])
+    func onlyWindowsWithTheFailedBatchFail(failing: Int, isGenerated: Bool) async throws {
+        let batches: [[(String, Int)]?] = (1...40).map { [("a", $0), ("b\($0 % 3)", 1)] }
+        let builder = try PipelineBuilder(
+            params: try PieceStep(
+                .object(["batchMillis": .int(1000), "numBatches": .int(40)])), inputs: [])
+        let input = builder.harness.input(batches)
+        let broken =
+            isGenerated
+            ? input.map { pair in
+                if pair.1 == failing, pair.0 == "a" { throw CaseFailure(description: "boom") }
+                return pair
+            }
+            : input.transform { rdd, time in
+                if time.milliseconds / 1000 == failing { throw CaseFailure(description: "gen") }
+                return rdd
+            }
+        builder.output(
+            broken.mapValues { "\($0) " }
+                .reduceByKeyAndWindow(window: .seconds(12)) { $0 + $1 },
+            .pair(.string, .string))
+        let errors = await builder.run()
+        let fails = failing..<failing + 12
+        #expect(errors.map(\.time) == fails.map { Int64($0) * 1000 })
+        let model = ModelStream(batches.map { $0?.map { ($0.0, "\($0.1) ") } })
+            .reduceByKey(12, 1) { $0 + $1 }
+            .calls(.pair(.string, .string), batchMillis: 1000, zeroMillis: 0)
+            .filter { !fails.contains(Int($0.time / 1000)) }
+        let differences = CaseOrder.unordered.differences(
+            "output", ours: builder.outputs[0].read().map(\.withoutPartitionCount),
+            expected: model)
+        #expect(differences.isEmpty)
+    }
+
     private func summed(
         _ input: DStream<(String, Int)>, hasInverse: Bool
     ) -> DStream<(String, Int)> {

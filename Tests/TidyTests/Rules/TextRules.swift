@@ -63,7 +63,8 @@ func untestedPromises(_ tree: SourceTree) -> [Finding] {
     }
     return tree.files.filter { $0.path == "Docs/Semantics.md" }.flatMap { file in
         numbered(file.lines).flatMap { number, line in
-            line.matches(of: #/\*\*(S\d+)\*\*/#).compactMap { match in
+            // A promise marked as later is not made yet.
+            line.matches(of: #/\*\*(S\d+)\*\*(?! \*later\*)/#).compactMap { match in
                 let promise = String(match.1)
                 guard !named.contains(promise) else { return nil }
                 return Finding(file, number, "no test names promise \(promise)")

@@ -1,0 +1,56 @@
+import StreamingContext
+
+// Counts words from a text server but for a few that are excluded, and saves the counts:
+//   RecoverableNetworkWordCount HOST PORT CHECKPOINT_DIRECTORY OUTPUT_PREFIX [BATCH_MILLISECONDS]
+// Try it with `nc -lk 9999` in another terminal. The counts of each batch are printed, and written
+// into a directory OUTPUT_PREFIX-TIME. Ctrl-C drains what was received, then ends.
+//
+// The shape is that of a program that survives its own crash: one function makes the context, all of
+// it, and a checkpoint directory is set. Recovery itself arrives later. Until then checkpoints are
+// kept in memory, so each start is a new one, whatever the directory holds.
+
+@main
+struct RecoverableNetworkWordCount {
+    static func main() async throws {
+        let arguments = CommandLine.arguments
+        guard (5...6).contains(arguments.count), let port = Int(arguments[2]),
+            let batch = arguments.count == 6 ? Int(arguments[5]) : 1000
+        else {
+            return print(
+                "usage: RecoverableNetworkWordCount HOST PORT CHECKPOINT_DIRECTORY OUTPUT_PREFIX "
+                    + "[BATCH_MILLISECONDS]")
+        }
+        let ssc = StreamingContext.getActiveOrCreate {
+            makeContext(
+                host: arguments[1], port: port, checkpoint: arguments[3], output: arguments[4],
+                batchInterval: .milliseconds(batch))
+        }
+        try await ssc.runUntilInterrupted()
+    }
+
+    /// Makes the context and declares everything in it, from the arguments alone.
+    static func makeContext(
+        host: String, port: Int, checkpoint directory: String, output prefix: String,
+        batchInterval: Duration
+    ) -> StreamingContext {
+        let ssc = StreamingContext(
+            appName: "RecoverableNetworkWordCount", batchInterval: batchInterval)
+        ssc.checkpoint(directory)
+        let counts = counts(
+            of: ssc.socketTextStream(host, port: port), excluding: ["a", "b", "c"])
+        counts.print()
+        counts.saveAsTextFiles(prefix: prefix)
+        return ssc
+    }
+
+    /// How often each word occurs in a batch, without the excluded ones.
+    static func counts(
+        of lines: DStream<String>, excluding excluded: Set<String>
+    ) -> DStream<(String, Int)> {
+        lines
+            .flatMap { $0.words() }
+            .filter { !excluded.contains($0) }
+            .map { ($0, 1) }
+            .reduceByKey(+)
+    }
+}

@@ -1,0 +1,79 @@
+/// Brings the records of a batch and the state before together, partition by partition.
+@usableFromInline
+package struct StateJoin<Key: StreamKey, Value: Sendable, State: Sendable>: Sendable {
+    @usableFromInline let records: Pipe<(Key, Value)>
+    @usableFromInline let states: Pipe<(Key, State)>
+    @usableFromInline let mayRepeat: Bool
+    @usableFromInline let hint = TableSizeHint()
+
+    /// Makes a join.
+    ///
+    /// - Parameter mayRepeat: whether the state may hold a key twice.
+    @inlinable
+    package init(_ site: OperatorSite, mayRepeat: Bool) {
+        records = .source(site)
+        states = .source(site)
+        self.mayRepeat = mayRepeat
+    }
+
+    /// Gives `body` each key with its new values, in arrival order, and its state.
+    ///
+    /// Of equal keys in the state the first one counts; in a batch without records all do.
+    ///
+    /// - Complexity: O(*n*) in the records and in the keys that have a state.
+    @inlinable
+    package func forEach(
+        _ context: TaskContext, _ inputs: StateInputs,
+        _ body: (Key, [Value], State?) throws -> Void
+    ) throws {
+        guard inputs.step.hasRecords else {
+            return try states.run(context, inputs.earlier) { try body($0.0, [], $0.1) }
+        }
+        let table = AggregationTable<Key, NewValues<Value>>(minimumCapacity: hint.capacity)
+        try records.run(context, inputs.records) { key, value in
+            table.update(key, default: NewValues()) { $0.values.append(value) }
+        }
+        hint.record(table.count)
+        let repeats = mayRepeat || inputs.origin.version == nil
+        let seen = repeats ? AggregationTable<Key, Bool>() : nil
+        try states.run(context, inputs.earlier) { key, state in
+            if let seen, !seen.addsKey(key) { return }
+            try body(key, table.takeValues(of: key), state)
+        }
+        try table.drain { key, new in
+            if !new.isTaken { try body(key, new.values, nil) }
+        }
+    }
+}
+
+/// The values of a key in a batch, and whether its state has been found.
+@usableFromInline
+struct NewValues<Value: Sendable>: Sendable {
+    @usableFromInline var values: [Value] = []
+    @usableFromInline var isTaken = false
+
+    @inlinable
+    init() {}
+}
+
+extension AggregationTable {
+    /// Takes a key's values out and marks it; none when the key is not there.
+    @inlinable @inline(__always)
+    func takeValues<Part>(of key: Key) -> [Part] where Value == NewValues<Part> {
+        if isEmpty { return [] }
+        let place = find(key, hash: key.stableHash)
+        guard place.isFound else { return [] }
+        entries[place.number].value.isTaken = true
+        let values = entries[place.number].value.values
+        entries[place.number].value.values = []
+        return values
+    }
+
+    /// Adds a key; false when it is there already.
+    @inlinable
+    func addsKey(_ key: Key) -> Bool where Value == Bool {
+        let count = count
+        merge(key, true) { first, _ in first }
+        return self.count > count
+    }
+}

@@ -1,0 +1,177 @@
+extension StateTable {
+    /// Starts to apply a batch.
+    ///
+    /// Later batches than the one it is built on are undone first.
+    ///
+    /// - Parameters:
+    ///   - version: the batch; later than `base`.
+    ///   - base: the version to build on; nil: nothing.
+    ///   - oldest: the oldest version that anyone may still ask for.
+    /// - Throws: ``EngineError`` when the table cannot go back to `base`.
+    @inlinable
+    public func begin(_ version: Int64, on base: Int64?, keepingFrom oldest: Int64) throws {
+        if open != nil { abort() }
+        if let base { try rollBack(to: base) } else { reset() }
+        let expected = logs.last?.undos.count ?? 0
+        logs.removeAll { $0.version <= oldest }
+        var log = UndoLog(version: version, base: base)
+        log.undos.reserveCapacity(base == nil ? 0 : expected)
+        open = log
+        isNoting = !log.isWhole
+        now = version
+    }
+
+    /// Ends the batch that is being applied: its changes count.
+    @inlinable
+    public func commit() {
+        guard let log = open else { return }
+        open = nil
+        isNoting = false
+        logs.append(log)
+        currentVersion = log.version
+    }
+
+    /// Takes back what the batch that is being applied has changed so far.
+    @inlinable
+    public func abort() {
+        guard let log = open else { return }
+        open = nil
+        isNoting = false
+        if log.isWhole { reset() } else { undo(log) }
+    }
+
+    /// Goes back to an earlier version.
+    ///
+    /// - Throws: ``EngineError`` when the changes since are not known any more.
+    @inlinable
+    public func rollBack(to version: Int64) throws {
+        try requireVersion(version)
+        while let log = logs.last, currentVersion != version {
+            logs.removeLast()
+            undo(log)
+            currentVersion = log.base
+        }
+    }
+
+    @inlinable @inline(never)
+    func undo(_ log: UndoLog) {
+        for undo in log.undos.reversed() {
+            let place = find(undo.key)
+            guard let value = undo.value else {
+                if place.isFound { erase(place) }
+                continue
+            }
+            if place.isFound {
+                entries[place.number].pointee.value = value
+                stamp(place.number, undo.updatedAt)
+            } else {
+                insert(undo.key, value, undo.updatedAt, place)
+            }
+        }
+    }
+
+    /// Fails unless the table has been, and can still be seen, as of a version.
+    @usableFromInline
+    func requireVersion(_ version: Int64) throws {
+        var current = currentVersion
+        for log in logs.reversed() where current != version {
+            if log.isWhole { break }
+            current = log.base
+        }
+        guard current == version else {
+            throw EngineError(
+                .blockMissing,
+                "the state as of batch \(version) ms is not kept any more; it is as of "
+                    + (currentVersion.map { "batch \($0) ms" } ?? "no batch"))
+        }
+    }
+}
+
+extension StateTable {
+    /// Fires each key whose last update was before a time, and removes it.
+    ///
+    /// - Parameter body: called with each key and value before the key is removed.
+    /// - Complexity: O(*n*) in the keys that are due.
+    @inlinable
+    public func removeDue(
+        before time: Int64, _ body: (Key, Value) throws -> Void
+    ) throws {
+        while let number = timers?.first(before: time) {
+            let (key, value) = (entries[number].pointee.key, entries[number].pointee.value)
+            try body(key, value)
+            remove(at: place(of: number))
+        }
+    }
+
+    /// Calls a closure with each key, value and time of last update, as of a version.
+    ///
+    /// - Throws: ``EngineError`` when that version is not known any more; what `body` throws.
+    /// - Complexity: O(*n*) in the keys and in the changes since.
+    @inlinable
+    public func forEach(
+        at version: Int64, _ body: (Key, Value, Int64) throws -> Void
+    ) throws {
+        try requireVersion(version)
+        let later = changesUndone(after: version)
+        touchCount &+= entryCount
+        for number in 0..<entryCount {
+            let entry = entries[number].pointee
+            if let later, later[entry.key] != nil { continue }
+            try body(entry.key, entry.value, entry.updatedAt)
+        }
+        try later?.forEach { _, undo in
+            if let value = undo.value { try body(undo.key, value, undo.updatedAt) }
+        }
+    }
+
+    /// Calls a closure with each key that a batch changed, and what it left: nil for a removed key.
+    ///
+    /// A batch that started from nothing has changed every key there was after it.
+    ///
+    /// - Throws: ``EngineError`` when the batch's changes are not known any more; what `body` throws.
+    /// - Complexity: O(*n*) in the changes of the batch and of those since.
+    @inlinable
+    public func forEachChange(
+        of version: Int64, _ body: (Key, (value: Value, updatedAt: Int64)?) throws -> Void
+    ) throws {
+        try requireVersion(version)
+        guard let log = logs.first(where: { $0.version == version }) else {
+            throw EngineError(
+                .blockMissing, "what batch \(version) ms changed is not kept any more")
+        }
+        if log.isWhole {
+            return try forEach(at: version) { try body($0, ($1, $2)) }
+        }
+        let later = changesUndone(after: version)
+        let seen = log.mayRepeat ? AggregationTable<Key, Bool>() : nil
+        for undo in log.undos {
+            if let seen {
+                let count = seen.count
+                seen.merge(undo.key, true) { first, _ in first }
+                if seen.count == count { continue }
+            }
+            if let old = later?[undo.key] {
+                try body(undo.key, old.value.map { ($0, old.updatedAt) })
+                continue
+            }
+            let place = find(undo.key)
+            guard place.isFound else {
+                try body(undo.key, nil)
+                continue
+            }
+            let entry = entries[place.number].pointee
+            try body(undo.key, (entry.value, entry.updatedAt))
+        }
+    }
+
+    /// What each key changed after a version was like; nil when nothing was changed.
+    @inlinable
+    func changesUndone(after version: Int64) -> AggregationTable<Key, Undo>? {
+        if version == currentVersion { return nil }
+        let earlier = AggregationTable<Key, Undo>()
+        for log in logs.reversed() where log.version > version {
+            for undo in log.undos.reversed() { earlier.merge(undo.key, undo) { $1 } }
+        }
+        return earlier
+    }
+}

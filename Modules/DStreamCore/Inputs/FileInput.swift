@@ -1,0 +1,158 @@
+internal import BatchEngine
+internal import Synchronization
+
+/// Watches directories for files: what there is to read in each batch.
+///
+/// ## Isolation
+/// Batches ask one after the other; calls block their thread.
+package final class FileInput: Sendable {
+    /// How directories are watched.
+    package struct Configuration: Sendable {
+        /// The directories.
+        package var pattern: DirectoryPattern
+        /// Which paths are read, of those whose names do not begin with `_` or `.`.
+        package var filter: @Sendable (String) -> Bool
+        /// The time between batches.
+        package var batchInterval: Duration
+        /// How old a file may be at least; rounded up to whole batches.
+        package var minimumRemember: Duration
+        /// What was modified then or before is never read.
+        package var start: BatchTime
+        /// Where people are told that a directory is missing or cannot be read.
+        package var warn: @Sendable (String) -> Void
+
+        /// States how directories are watched.
+        package init(
+            pattern: DirectoryPattern, filter: @escaping @Sendable (String) -> Bool,
+            batchInterval: Duration, minimumRemember: Duration, start: BatchTime,
+            warn: @escaping @Sendable (String) -> Void
+        ) {
+            self.pattern = pattern
+            self.filter = filter
+            self.batchInterval = batchInterval
+            self.minimumRemember = minimumRemember
+            self.start = start
+            self.warn = warn
+        }
+    }
+
+    private let configuration: Configuration
+    private let selection: Locked<FileSelection>
+    /// What people were told and what has not changed since.
+    private let told = Locked<Set<String>>([])
+
+    /// Makes an input that has read nothing.
+    package init(_ configuration: Configuration) {
+        self.configuration = configuration
+        // A batch interval that cannot work has been recorded: such a graph does not start.
+        let batches = try? BatchAlignment.numBatchesToRemember(
+            minimum: configuration.minimumRemember, batchInterval: configuration.batchInterval)
+        selection = Locked(
+            FileSelection(
+                slide: configuration.batchInterval,
+                window: configuration.batchInterval * max(1, batches ?? 1),
+                start: configuration.start))
+    }
+
+    /// Which paths the remembered batches have read, oldest first: what a restart must know.
+    package var batches: [FileSelection.Batch] { selection.withLock { $0.batches } }
+
+    /// Goes on from what ``batches`` was before a restart.
+    package func restore(_ batches: [FileSelection.Batch], start: BatchTime) {
+        selection.withLock {
+            $0 = FileSelection(
+                slide: $0.slide, window: $0.window, start: start, batches: batches)
+        }
+    }
+
+    /// What was modified then or before is never read.
+    package var start: BatchTime { selection.withLock { $0.start } }
+
+    /// The files of a batch that was asked for before; none when that is not remembered.
+    func remembered(at batch: BatchTime) -> [FileSlice] {
+        expand(selection.withLock { $0.paths(of: batch) } ?? [])
+    }
+
+    /// The files of a batch, chosen now unless that was done before.
+    func files(at batch: BatchTime, remembering: Duration) -> [FileSlice] {
+        let (known, current) = selection.withLock { selection in
+            selection.prepare(for: batch, remembering: remembering)
+            return (selection.paths(of: batch), selection)
+        }
+        if let known { return expand(known) }
+        let listing = list(current)
+        return expand(
+            selection.withLock { $0.select(from: listing, for: batch, remembering: remembering) })
+    }
+
+    private func list(_ selection: FileSelection) -> [FileSelection.Entry] {
+        var found = configuration.pattern.find()
+        var entries: [FileSelection.Entry] = []
+        for directory in found.directories {
+            do {
+                for name in try FileSystem.list(directory) where FileSelection.isVisible(name) {
+                    let path = directory == "/" ? "/\(name)" : "\(directory)/\(name)"
+                    guard !selection.hasRead(path), configuration.filter(path),
+                        let status = try FileSystem.status(path)
+                    else { continue }
+                    let modified = BatchTime(milliseconds: status.modified.milliseconds)
+                    entries.append(FileSelection.Entry(path: path, modified: modified))
+                }
+            } catch {
+                if !error.isNotFound { found.problems.append("\(error)") }
+            }
+        }
+        tell(found)
+        return entries
+    }
+
+    /// Tells people what is wrong, once for as long as it is.
+    private func tell(_ found: DirectoryPattern.Found) {
+        var problems = found.problems
+        if found.directories.isEmpty, problems.isEmpty {
+            problems.append(
+                "\(configuration.pattern) is no directory yet; its files are read once it is there")
+        }
+        let news = told.withLock { told in
+            defer { told = Set(problems) }
+            return problems.filter { !told.contains($0) }
+        }
+        for problem in news { configuration.warn(problem) }
+    }
+
+    /// The files to read for the chosen paths: for a directory those directly in it.
+    private func expand(_ paths: [String]) -> [FileSlice] {
+        paths.flatMap { path in
+            do {
+                guard let status = try FileSystem.status(path), status.isDirectory else {
+                    return [FileSlice(path: path, byteCount: try byteCount(path))]
+                }
+                return try FileSystem.list(path).filter(FileSelection.isVisible).map { name in
+                    FileSlice(path: "\(path)/\(name)", byteCount: try byteCount("\(path)/\(name)"))
+                }
+            } catch {
+                // Its task fails with the reason, and the batch is run again with all its files.
+                return [FileSlice(path: path, byteCount: 0)]
+            }
+        }
+    }
+
+    private func byteCount(_ path: String) throws -> Int {
+        try FileSystem.status(path)?.byteCount ?? 0
+    }
+}
+
+/// One file to be read by one task.
+final class FileSlice: PartitionValues {
+    let path: String
+    /// How long the file was when it was chosen.
+    let byteCount: Int
+
+    init(path: String, byteCount: Int) {
+        self.path = path
+        self.byteCount = byteCount
+    }
+
+    /// About how many lines there are: enough for an engine to tell small files from large ones.
+    var count: Int { 1 + byteCount / 32 }
+}

@@ -1,0 +1,125 @@
+public import BatchEngine
+internal import Synchronization
+
+/// What a stateful operator's next batch is built on: the newest batch that has not failed.
+///
+/// A batch is usually made before it is known how the one before ends. Its plan then says both
+/// ways: to build on that one or, if it fails, on what that one was built on. So a failed batch
+/// never spoils later ones, and the chain ends at the newest batch known to be good.
+@usableFromInline
+final class StateLineage: Sendable {
+    /// A batch of which it is not known yet how it ends.
+    private struct Link {
+        let time: BatchTime
+        let dataset: Dataset
+    }
+
+    private struct Links {
+        /// The newest batch known to be good, and what follows it.
+        var good: (time: BatchTime, plan: Plan)?
+        /// What comes before all batches, until one is good.
+        var initial: Plan?
+        /// Later ones, oldest first.
+        var open: [Link] = []
+        /// The newest batch that was made.
+        var newest: BatchTime?
+        /// How long earlier versions may be read.
+        var history: Duration = .zero
+        var store: (any StateStore)?
+    }
+
+    /// What a batch builds on.
+    struct Base {
+        /// The version and, where the engine keeps none, its elements.
+        let plan: Plan
+        /// The oldest version that may be asked for; nil: none.
+        let oldest: BatchTime?
+        /// Whether there is an earlier batch.
+        let hasState: Bool
+    }
+
+    /// The operator's state in an engine's store.
+    @usableFromInline let id = StateID.next()
+    /// The codec of keys with their states, once the graph is frozen; nil: there is none.
+    @usableFromInline let codec = Frozen<ErasedCodec?>()
+    private let links = Locked(Links())
+
+    @usableFromInline
+    init() {}
+
+    deinit { release() }
+
+    /// Keeps versions readable for so long.
+    @usableFromInline
+    func keepHistory(_ duration: Duration) {
+        links.withLock { $0.history = max($0.history, duration) }
+    }
+
+    /// Lets go of everything, in the engine's store too.
+    @usableFromInline
+    func release() {
+        let old = links.withLock { links in
+            let old = links
+            links = Links()
+            return old
+        }
+        old.store?.release(id)
+    }
+
+    /// Finds what the batch at `time` is built on, after making all batches before it.
+    ///
+    /// - Parameters:
+    ///   - initial: makes what comes before all batches; called at most once.
+    ///   - follow: what follows a batch.
+    /// - Returns: nil when later batches have been made, as there is no way back, and for slices.
+    func base(
+        of own: StreamNode, at time: BatchTime, _ context: GenerationContext,
+        initial: () -> Plan, follow: (BatchTime, Dataset) -> Plan
+    ) async throws -> Base? {
+        // Whoever only reads gets what is remembered: making a batch early would fix its state.
+        if context.inputInfo is NoInputReporting { return nil }
+        let before = time - own.slideDuration
+        let isLate = links.withLock { ($0.newest ?? time) > time }
+        if isLate { return nil }
+        if !own.hasFailedToMake(before),
+            case .dataset(let dataset)? = try await own.plan(at: before, context)
+        {
+            links.withLock { links in
+                let last = links.open.last?.time ?? links.good?.time
+                if last.map({ $0 < before }) ?? true, links.newest == before {
+                    links.open.append(Link(time: before, dataset: dataset))
+                }
+            }
+        }
+        return links.withLock { links in
+            links.store = context.batch.engine.stateStore
+            settle(&links, follow)
+            let oldest = links.good?.time
+            let hasState = oldest != nil || !links.open.isEmpty
+            let first = links.good?.plan ?? links.initial ?? initial()
+            if links.good == nil { links.initial = first }
+            let plan = links.open.reduce(first) { earlier, link in
+                .following(link.dataset, follow(link.time, link.dataset), otherwise: earlier)
+            }
+            let history = links.history
+            return Base(
+                plan: plan, oldest: oldest.map { min($0, time - history) }, hasState: hasState)
+        }
+    }
+
+    /// Notes that the batch at `time` has been made.
+    func made(_ time: BatchTime) {
+        links.withLock { $0.newest = max($0.newest ?? time, time) }
+    }
+
+    /// Takes note of how batches have ended.
+    private func settle(_ links: inout Links, _ follow: (BatchTime, Dataset) -> Plan) {
+        if let index = links.open.lastIndex(where: { $0.dataset.computed.current != nil }) {
+            let link = links.open[index]
+            links.good = (link.time, follow(link.time, link.dataset))
+            links.initial = nil
+            links.open.removeFirst(index + 1)
+        }
+        links.open.removeAll { $0.dataset.hasFailed }
+    }
+}

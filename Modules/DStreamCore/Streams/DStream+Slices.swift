@@ -1,0 +1,107 @@
+public import BatchEngine
+internal import Synchronization
+
+extension DStream {
+    /// The RDDs of the batches from one time to another, both included, oldest first.
+    ///
+    /// Times between two batches are rounded down; batches without RDD are left out. What the stream
+    /// does not remember any more is computed again from what its parents remember: call
+    /// `remember(_:)` on the context for as long as you look back. Batches that have not come yet are
+    /// made as if they came now; what an input such as a queue gives to them is used up.
+    ///
+    /// Can be called in the body of an output operation and from anywhere else while the context
+    /// runs. It takes turns with the generation of batches.
+    ///
+    /// - Throws: ``StreamError`` `.notStarted` before the context is started, and for a stream that
+    ///   no output depends on; `.alreadyStopped` after its stop; what the operators throw.
+    public func slice(
+        from first: BatchTime, through last: BatchTime, file: String = #fileID,
+        line: UInt = #line
+    ) async throws -> [RDD<Element>] {
+        let site = OperatorSite("slice", file: file, line: line)
+        let pipe = pipe
+        return try await graph.reading(at: site) { context in
+            let input = pipe()
+            return try await node.plans(from: first, through: last, context).map { time, plan in
+                var batch = context.batch
+                batch.batchMilliseconds = time.milliseconds
+                return RDD(context: batch, plan: plan, pipe: input)
+            }
+        }
+    }
+
+    /// The RDDs of the batches within `interval`, both ends included.
+    ///
+    /// - Throws: as ``slice(from:through:file:line:)``.
+    public func slice(
+        _ interval: Interval, file: String = #fileID, line: UInt = #line
+    ) async throws -> [RDD<Element>] {
+        try await slice(from: interval.begin, through: interval.end, file: file, line: line)
+    }
+}
+
+/// Who makes batches now: one at a time, in the order of asking.
+///
+/// Generation and reading from outside both make what is not there yet, and a batch's input must be
+/// taken once. Whoever has the turn can take it again from within.
+final class GenerationTurn: Sendable {
+    private struct State {
+        var isTaken = false
+        var waiting: [CheckedContinuation<Void, Never>] = []
+    }
+
+    @TaskLocal private static var held: ObjectIdentifier?
+    private let state = Locked(State())
+
+    /// Waits for the turn and runs `body`.
+    func run<Result>(_ body: () async throws -> Result) async rethrows -> Result {
+        if Self.held == ObjectIdentifier(self) { return try await body() }
+        await take()
+        defer { pass() }
+        return try await Self.$held.withValue(ObjectIdentifier(self)) { try await body() }
+    }
+
+    private func take() async {
+        await withCheckedContinuation { continuation in
+            let isFree = state.withLock { state in
+                if state.isTaken {
+                    state.waiting.append(continuation)
+                    return false
+                }
+                state.isTaken = true
+                return true
+            }
+            if isFree { continuation.resume() }
+        }
+    }
+
+    private func pass() {
+        let next: CheckedContinuation<Void, Never>? = state.withLock { state in
+            if state.waiting.isEmpty {
+                state.isTaken = false
+                return nil
+            }
+            return state.waiting.removeFirst()
+        }
+        next?.resume()
+    }
+}
+
+/// Reports nothing: what is read from outside a batch is no batch's input.
+struct NoInputReporting: InputReporting {
+    func report(_ info: StreamInputInfo, at time: BatchTime) {}
+}
+
+extension StreamNode {
+    /// Forgets the batches after `time`, which were made before their time.
+    func forget(after time: BatchTime) {
+        let forgotten: [Plan] = settings.withLock { settings in
+            let plans = settings.plans.filter { $0.key > time }
+            for key in plans.keys { settings.plans[key] = nil }
+            settings.failed = settings.failed.filter { $0 <= time }
+            return Array(plans.values)
+        }
+        // The end of a plan can be the end of datasets: not under the lock.
+        withExtendedLifetime(forgotten) {}
+    }
+}

@@ -1,0 +1,145 @@
+public import BatchEngine
+
+/// The steps of a window without inverse, over one partition: each makes a table of tables.
+///
+/// An input is tagged with its place in the plan, tables in the order that ``WindowStacks`` puts
+/// them in. A table's keys are distinct. A pane's keys are looked up in the larger table rather than
+/// the other way round, so that a step inserts as many keys as the panes have.
+@usableFromInline
+struct WindowSteps<Key: StreamKey, Value: Sendable>: Sendable {
+    @usableFromInline typealias Entries = Pipe<(Key, Value)>.Body
+    @usableFromInline let site: OperatorSite
+    @usableFromInline let combine: @Sendable (Value, Value) throws -> Value
+
+    @inlinable
+    init(
+        site: OperatorSite, combine: @escaping @Sendable (Value, Value) throws -> Value
+    ) {
+        self.site = site
+        self.combine = combine
+    }
+
+    /// An older table, then panes: the older values come first.
+    @inlinable var appended: Pipe<(Key, Value)> {
+        added { [site, combine] older, newer in
+            do { return try combine(older, newer) } catch {
+                throw OperatorFailure.wrap(error, at: site)
+            }
+        }
+    }
+
+    /// A newer table, then panes: the panes' values come first.
+    @inlinable var prepended: Pipe<(Key, Value)> {
+        added { [site, combine] newer, older in
+            do { return try combine(older, newer) } catch {
+                throw OperatorFailure.wrap(error, at: site)
+            }
+        }
+    }
+
+    @inlinable
+    func added(
+        _ join: @escaping @Sendable (_ table: Value, _ panes: Value) throws -> Value
+    ) -> Pipe<(Key, Value)> {
+        let entries = Pipe<(Key, Value)>.source(site).run
+        let merge = merge
+        let hint = TableSizeHint()
+        return Pipe { context, inputs, sink in
+            let panes = inputs.tables(from: 1)
+            let before = inputs.tables(from: 0, through: 0)
+            if panes.isEmpty { return try entries(context, before, sink) }
+            if before.isEmpty, panes.count == 1 { return try entries(context, panes, sink) }
+            let table = AggregationTable<Key, Value>(minimumCapacity: hint.capacity)
+            try merge(context, panes, table)
+            hint.record(table.count)
+            try entries(context, before) { key, value in
+                guard let added = table[key] else { return try sink((key, value)) }
+                let joined = try join(value, added)
+                table.update(key, default: joined) { $0 = joined }
+            }
+            try table.drain { try sink(($0, $1)) }
+        }
+    }
+
+    /// A table, then panes put before it: what each of their keys had in the table.
+    @inlinable var overwritten: Pipe<(Key, Value?)> {
+        let entries = Pipe<(Key, Value)>.source(site).run
+        let hint = TableSizeHint()
+        return Pipe { context, inputs, sink in
+            let table = AggregationTable<Key, Value?>(minimumCapacity: hint.capacity)
+            try entries(context, inputs.tables(from: 1)) { key, _ in
+                table.update(key, default: nil) { _ in }
+            }
+            hint.record(table.count)
+            try entries(context, inputs.tables(from: 0, through: 0)) { key, value in
+                if table[key] != nil { table.update(key, default: nil) { $0 = value } }
+            }
+            try table.drain { try sink(($0, $1)) }
+        }
+    }
+
+    /// A table and what some of its keys are to have instead; or panes.
+    @inlinable var stepped: Pipe<(Key, Value)> {
+        let entries = Pipe<(Key, Value)>.source(site).run
+        let changes = Pipe<(Key, Value?)>.source(site).run
+        let merge = merge
+        let hint = TableSizeHint()
+        return Pipe { context, inputs, sink in
+            let panes = inputs.tables(from: 2)
+            if !panes.isEmpty {
+                let table = AggregationTable<Key, Value>()
+                try merge(context, panes, table)
+                return try table.drain { try sink(($0, $1)) }
+            }
+            let table = AggregationTable<Key, Value?>(minimumCapacity: hint.capacity)
+            try changes(context, inputs.tables(from: 1, through: 1)) { key, value in
+                table.update(key, default: nil) { $0 = value }
+            }
+            hint.record(table.count)
+            try entries(context, inputs.tables(from: 0, through: 0)) { key, value in
+                guard let change = table[key] else { return try sink((key, value)) }
+                if let earlier = change { try sink((key, earlier)) }
+            }
+        }
+    }
+
+    /// The three parts of a window, oldest first; the rest is there only to be computed by now.
+    @inlinable var joined: Pipe<(Key, Value)> {
+        let entries = Pipe<(Key, Value)>.source(site).run
+        let merge = merge
+        let hint = TableSizeHint()
+        return Pipe { context, inputs, sink in
+            let parts = inputs.tables(from: 0, through: 0) + inputs.tables(from: 3)
+            if parts.count < 2 { return try entries(context, parts, sink) }
+            let table = AggregationTable<Key, Value>(minimumCapacity: hint.capacity)
+            try merge(context, parts, table)
+            hint.record(table.count)
+            try table.drain { try sink(($0, $1)) }
+        }
+    }
+
+    /// Merges tables into one, in their order.
+    @inlinable
+    var merge: @Sendable (TaskContext, [PartitionData], AggregationTable<Key, Value>) throws -> Void
+    {
+        let entries = Pipe<(Key, Value)>.source(site).run
+        return { [site, combine] context, inputs, table in
+            try entries(context, inputs) { key, value in
+                do { try table.merge(key, value, combine) } catch {
+                    throw OperatorFailure.wrap(error, at: site)
+                }
+            }
+        }
+    }
+}
+
+extension [PartitionData] {
+    /// The inputs at these places, without those that have no elements.
+    @usableFromInline
+    func tables(from first: Int, through last: Int = .max) -> [PartitionData] {
+        filter { piece in
+            guard case .branch(let place, let inner) = piece else { return false }
+            return place >= first && place <= last && inner.contains { $0.count > 0 }
+        }
+    }
+}

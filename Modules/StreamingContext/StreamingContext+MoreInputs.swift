@@ -1,0 +1,86 @@
+public import BatchEngine
+public import DStreamCore
+internal import ReceiverRuntime
+internal import Synchronization
+
+extension StreamingContext {
+    /// A stream that gives the same RDD to every batch.
+    public func constantStream<Element: Sendable>(
+        _ rdd: RDD<Element>, file: String = #fileID, line: UInt = #line
+    ) -> DStream<Element> {
+        graph.inputStream("constantStream", file: file, line: line) { _, _ in rdd }
+    }
+
+    /// The lines of the program's standard input, as UTF-8: `\n`, `\r\n` and `\r` end a line.
+    ///
+    /// After the end of the input the stream goes on without further elements. Streams that read
+    /// the standard input share its lines: each goes to one of them.
+    ///
+    /// - Parameters:
+    ///   - storageLevel: where received blocks are kept.
+    ///   - maxLineBytes: the longest line in bytes, at least 1.
+    ///   - longLines: what happens to longer ones.
+    public func standardInputStream(
+        storageLevel: StorageLevel = .memoryOnly, maxLineBytes: Int = 1 << 20,
+        longLines: LineSplitter.LongLinePolicy = .truncate, file: String = #fileID,
+        line: UInt = #line
+    ) -> DStream<String> {
+        lineStream(
+            descriptor: nil, storageLevel: storageLevel, maxLineBytes: maxLineBytes,
+            longLines: longLines, OperatorSite("standardInputStream", file: file, line: line))
+    }
+
+    /// The lines that come from an open descriptor; nil: the standard input.
+    package func lineStream(
+        descriptor: Int32?, storageLevel: StorageLevel, maxLineBytes: Int,
+        longLines: LineSplitter.LongLinePolicy, _ site: OperatorSite
+    ) -> DStream<String> {
+        if maxLineBytes < 1 {
+            graph.record(
+                StreamError(
+                    .badDeclaration, "maxLineBytes is \(maxLineBytes); it must be at least 1",
+                    site: site))
+        }
+        let (id, stream) = graph.receiverStream(String.self, site)
+        let receiver = StandardInputReceiver(
+            descriptor: descriptor, maxLineBytes: max(1, maxLineBytes), longLines: longLines,
+            storageLevel: storageLevel)
+        if graph.phase == .declaring {
+            registrations.withLock {
+                let registration = ReceiverRegistration(receiver, streamID: id)
+                $0.append(Registration(receiver: registration, site: site))
+            }
+        }
+        return stream
+    }
+}
+
+/// Receives the lines of the standard input.
+struct StandardInputReceiver: Receiver {
+    /// What is read instead of the standard input.
+    let descriptor: Int32?
+    let maxLineBytes: Int
+    let longLines: LineSplitter.LongLinePolicy
+    let storageLevel: StorageLevel
+
+    func run(_ output: ReceiverOutput<String>) async throws {
+        // On the thread that waits for descriptors: the next bytes then cost no change of thread.
+        try await withTaskExecutorPreference(IOThread.shared) {
+            let input = try descriptor.map { try StandardInput($0) } ?? StandardInput()
+            defer { input.close() }
+            var splitter = LineSplitter(maxLineBytes: maxLineBytes, longLines: longLines)
+            var isAtEnd = false
+            while !isAtEnd {
+                try await input.waitReadable()
+                let count = try splitter.append { room throws(SystemError) in
+                    try input.read(into: room)
+                }
+                isAtEnd = count == 0
+                if let lines = isAtEnd ? splitter.finish() : splitter.cut() {
+                    try await output.store(lines: lines)
+                }
+            }
+            try await output.untilStopped()
+        }
+    }
+}

@@ -1,0 +1,277 @@
+import BatchEngine
+import DStreamCore
+import DStreamTestKit
+import Testing
+
+/// One history of random batches, some of which fail.
+private struct History {
+    /// Makes the function throw, always.
+    static let poison = 1000
+    /// Makes the function throw at the first try.
+    static let flaky = 2000
+
+    var random: StateRandom
+    var batches: [[(String, Int)]?] = []
+    let partitions: Int
+    let initial: [(String, Int)]?
+    let seed: Int
+
+    init(seed: Int, fails: Bool = true) {
+        self.seed = seed
+        var random = StateRandom(seed)
+        let keys = random.int(1...12)
+        for _ in 0..<random.int(8...24) {
+            if random.chance(12) {
+                batches.append(nil)
+                continue
+            }
+            var records = (0..<random.int(0...14)).map { _ in
+                ("k\(random.int(1...keys))", random.int(-4...9))
+            }
+            let place = random.int(0...records.count)
+            if fails, random.chance(12) {
+                records.insert(("k\(random.int(1...keys))", Self.poison), at: place)
+            } else if fails, random.chance(15) {
+                records.insert(("k\(random.int(1...keys))", Self.flaky), at: place)
+            }
+            batches.append(records)
+        }
+        partitions = random.int(1...4)
+        initial =
+            random.chance(40)
+            ? (0..<random.int(0...6)).map { ("k\(random.int(1...keys))", $0) } : nil
+        self.random = random
+    }
+
+    static func check(_ value: Int?) throws {
+        if value == poison { throw Refused() }
+        if value == flaky, TaskContext.current?.attempt == 0 { throw Refused() }
+    }
+
+    func isBad(_ second: Int) -> Bool {
+        batches[second - 1]?.contains { $0.1 == Self.poison } ?? false
+    }
+
+    func engine() -> any ExecutionEngine {
+        if seed % 2 == 0 { return InlineEngine() }
+        var configuration = LocalEngine.Configuration(slots: 2)
+        configuration.inlineElementMaximum = 0
+        return LocalEngine(configuration)
+    }
+
+    /// Runs all batches, some made before the ones before have run.
+    ///
+    /// - Returns: the seconds of failed jobs.
+    mutating func run(_ run: StateRun, lagFrom first: Int) async throws -> [Int] {
+        try run.start()
+        var failed: [Int] = []
+        var second = 0
+        while second < batches.count {
+            let ahead = second < first ? 1 : min(random.int(1...3), batches.count - second)
+            var made: [StateRun.Batch] = []
+            for _ in 0..<ahead { made.append(try await run.make()) }
+            for batch in made {
+                second += 1
+                failed += await run.run(batch).map { _ in second }
+            }
+        }
+        run.engine.shutdown()
+        return failed
+    }
+}
+
+/// States are exactly as if only the good batches had happened.
+@Suite struct StateHistoryTests {
+    private struct Timing {
+        let timeout: Int?
+        let interval: Int?
+
+        init(_ random: inout StateRandom) {
+            timeout = random.chance(60) ? random.int(0...4) : nil
+            interval = random.chance(50) ? random.int(1...3) : nil
+        }
+
+        func isDue(_ last: Int, _ second: Int) -> Bool {
+            guard let timeout, interval.map({ second % $0 == 0 }) ?? true else { return false }
+            return second - last > timeout
+        }
+    }
+
+    private typealias Spec = StateSpec<String, Int, Int, String>
+
+    private static let spec = Spec.function { time, key, value, state in
+        try History.check(value)
+        let second = time.milliseconds / 1000
+        guard let value else {
+            return "\(second) \(key) due \(state.getOption() ?? -1) \(state.isTimingOut)"
+        }
+        if value % 5 == 0, value < 1000 { try state.remove() }
+        if value % 5 != 0 || value >= 1000, value != 1 {
+            try state.update((state.getOption() ?? 0) + value)
+        }
+        return value == 2 ? nil : "\(second) \(key) \(value) \(state.getOption() ?? -1)"
+    }
+
+    /// The same, ten lines, from the whole history.
+    private func model(
+        _ history: History, _ timing: Timing
+    ) -> (mapped: [Int: [String]], states: [Int: [String]]) {
+        var states: [String: (value: Int, time: Int)]?
+        var (mapped, snapshots) = ([Int: [String]](), [Int: [String]]())
+        for second in 1...history.batches.count where !history.isBad(second) {
+            var lines: [String] = []
+            var now = states ?? [:]
+            if states == nil {
+                for (key, value) in history.initial ?? [] { now[key] = (value, second) }
+            }
+            for (key, value) in history.batches[second - 1] ?? [] {
+                let old = now[key]
+                if value % 5 == 0, value < 1000 {
+                    now[key] = nil
+                } else if value != 1 {
+                    now[key] = ((old?.value ?? 0) + value, second)
+                } else if old != nil, timing.timeout != nil {
+                    now[key]?.time = second
+                }
+                if value != 2 { lines.append("\(second) \(key) \(value) \(now[key]?.value ?? -1)") }
+            }
+            for (key, state) in now where timing.isDue(state.time, second) {
+                lines.append("\(second) \(key) due \(state.value) true")
+                now[key] = nil
+            }
+            states = now
+            mapped[second] = lines.sorted()
+            snapshots[second] = now.map { "\(($0.key, $0.value.value))" }.sorted()
+        }
+        return (mapped, snapshots)
+    }
+
+    private func specification(
+        _ history: inout History, _ timing: Timing, _ run: StateRun
+    ) -> Spec {
+        var spec = Self.spec.numPartitions(history.partitions)
+        if history.random.chance(30) {
+            spec = spec.partitioner(HashPartitioner<String>(partitionCount: history.partitions))
+        }
+        if let timeout = timing.timeout { spec = spec.timeout(.seconds(timeout)) }
+        if timing.interval != nil { spec = spec.timeoutSweep(.atCheckpoints) }
+        if let initial = history.initial {
+            spec = spec.initialState(run.batch.parallelize(initial, partitions: 1))
+        }
+        return spec
+    }
+
+    @Test(.timeLimit(.minutes(1)))
+    func mapWithStateIsAsIfOnlyGoodBatchesHadHappened() async throws {
+        for seed in 1...600 {
+            var history = History(seed: seed)
+            let timing = Timing(&history.random)
+            let run = StateRun(history.engine(), maxTaskFailures: 2)
+            let stream = run.input(history.batches, partitions: history.random.int(1...3))
+                .mapWithState(specification(&history, timing, run))
+            if let interval = timing.interval { stream.checkpoint(.seconds(interval)) }
+            let mapped = run.record(stream.mapped)
+            let states = run.record(stream.stateSnapshots())
+            let failed = try await history.run(run, lagFrom: 0)
+            let model = model(history, timing)
+            #expect(mapped.sorted == model.mapped, "seed \(seed)")
+            #expect(states.sorted == model.states, "seed \(seed)")
+            #expect(Set(failed) == Set((1...history.batches.count).filter(history.isBad)))
+        }
+        print("mapWithState: 600 histories with failures agree with the model")
+    }
+
+    /// Batches that nobody looked at are applied before the next one that somebody looks at.
+    @Test(.timeLimit(.minutes(1)))
+    func batchesNobodyLooksAtCountAsWell() async throws {
+        for seed in 1...300 {
+            var history = History(seed: seed, fails: false)
+            let timing = Timing(&history.random)
+            let run = StateRun(history.engine())
+            let stream = run.input(history.batches)
+                .mapWithState(specification(&history, timing, run))
+            if let interval = timing.interval { stream.checkpoint(.seconds(interval)) }
+            let (rarely, offset) = (Int64(history.random.int(1...5)), Int64(seed % 3))
+            let looks: @Sendable (BatchTime) -> Bool = {
+                ($0.milliseconds / 1000 + offset) % rarely == 0
+            }
+            let mapped = run.record(stream.mapped, where: looks)
+            let states = run.record(stream.stateSnapshots(), where: looks)
+            #expect(try await history.run(run, lagFrom: 0).isEmpty)
+            let model = model(history, timing)
+            #expect(
+                mapped.sorted == model.mapped.filter { looks(.seconds(Int64($0.key))) },
+                "seed \(seed)")
+            #expect(
+                states.sorted == model.states.filter { looks(.seconds(Int64($0.key))) },
+                "seed \(seed)")
+        }
+    }
+
+    @Test(.timeLimit(.minutes(1)))
+    func updateStateByKeyIsAsIfOnlyGoodBatchesHadHappened() async throws {
+        for seed in 1...600 {
+            var history = History(seed: seed)
+            let run = StateRun(history.engine(), maxTaskFailures: 2)
+            let input = run.input(history.batches, partitions: 1)
+            let initial = history.initial.map { run.batch.parallelize($0, partitions: 1) }
+            let partitioner = HashPartitioner<String>(partitionCount: history.partitions)
+            let states: DStream<(String, Int)>
+            switch seed % 4 {
+            case 0:
+                states = input.updateStateByKey(
+                    partitions: history.partitions, initialRDD: initial, Self.update)
+            case 1:
+                states = input.updateStateByKey(
+                    partitioner: partitioner, initialRDD: initial, Self.update)
+            case 2:
+                states = input.updateStateByKey(
+                    partitioner: partitioner, rememberPartitioner: seed % 8 == 2,
+                    initialRDD: initial
+                ) { _, _, values, state in try Self.update(values, state) }
+            default:
+                states = input.updateStateByKey(
+                    partitioner: partitioner, rememberPartitioner: seed % 8 == 3,
+                    initialRDD: initial
+                ) { entries in
+                    try entries.compactMap { key, values, state in
+                        try Self.update(values, state).map { (key, $0) }
+                    }
+                }
+            }
+            let recorded = run.record(states)
+            let model = updated(history)
+            let failed = try await history.run(run, lagFrom: model.keys.min() ?? .max)
+            #expect(recorded.sorted == model, "seed \(seed)")
+            #expect(failed == (1...history.batches.count).filter(history.isBad))
+        }
+        print("updateStateByKey: 600 histories with failures agree with the model")
+    }
+
+    private static let update: @Sendable ([Int], Int?) throws -> Int? = { values, state in
+        for value in values { try History.check(value) }
+        let next = values.reduce((state ?? 0) &* 3 % 1009) { $0 &* 7 &+ $1 }
+        return next % 4 == 0 ? nil : next
+    }
+
+    private func updated(_ history: History) -> [Int: [String]] {
+        var states: [String: Int]?
+        var all: [Int: [String]] = [:]
+        for second in 1...history.batches.count where !history.isBad(second) {
+            let batch = history.batches[second - 1]
+            if batch == nil, states == nil { continue }
+            var values: [String: [Int]] = [:]
+            for (key, value) in batch ?? [] { values[key, default: []].append(value) }
+            let first = Dictionary(history.initial ?? []) { first, _ in first }
+            let old = states ?? first
+            var now: [String: Int] = [:]
+            for key in Set(old.keys).union(values.keys) {
+                let next = (values[key] ?? []).reduce((old[key] ?? 0) &* 3 % 1009) { $0 &* 7 &+ $1 }
+                if next % 4 != 0 { now[key] = next }
+            }
+            states = now
+            all[second] = now.map { "\(($0.key, $0.value))" }.sorted()
+        }
+        return all
+    }
+}

@@ -1,0 +1,123 @@
+import BatchEngine
+import DStreamCore
+import DStreamTestKit
+import Synchronization
+
+/// A graph driven by hand: batches are made when a test says so, and run when it says so.
+final class StateRun {
+    struct Batch {
+        let time: BatchTime
+        let jobs: [OutputJob]
+    }
+
+    let graph = DStreamGraph(batchInterval: .seconds(1))
+    let engine: any ExecutionEngine
+    private let context: GenerationContext
+    private(set) var now = BatchTime.zero
+
+    init(_ engine: any ExecutionEngine = InlineEngine(), maxTaskFailures: Int = 1) {
+        self.engine = engine
+        context = GenerationContext(
+            batch: BatchContext(engine: engine, maxTaskFailures: maxTaskFailures),
+            allocator: NoBlocks(), inputInfo: Unreported(), standardOutput: { _ in })
+    }
+
+    /// What outputs run on.
+    var batch: BatchContext { context.batch }
+
+    /// An input of given batches, empty ones later; nil: no RDD.
+    func input<Element: Sendable>(
+        _ batches: [[Element]?], partitions: Int = 2
+    ) -> DStream<Element> {
+        graph.inputStream { time, context in
+            let index = Int(time.milliseconds / 1000) - 1
+            let elements = index < batches.count ? batches[index] : []
+            return elements.map { context.batch.parallelize($0, partitions: partitions) }
+        }
+    }
+
+    /// Makes a stream an output whose elements are kept by batch.
+    func record<Element: Sendable>(
+        _ stream: DStream<Element>,
+        where isLookedAt: @escaping @Sendable (BatchTime) -> Bool = {
+            _ in true
+        }
+    ) -> Recorded<Element> {
+        let recorded = Recorded<Element>()
+        stream.foreachRDD { rdd, time in
+            guard isLookedAt(time) else { return }
+            recorded.set(try await rdd.collect(), at: time)
+        }
+        return recorded
+    }
+
+    func start() throws {
+        graph.setCheckpointDirectory(true)
+        try graph.start(zeroTime: .zero)
+    }
+
+    /// Makes the next batch.
+    func make() async throws -> Batch {
+        now = now + .seconds(1)
+        return Batch(time: now, jobs: try await graph.generateJobs(at: now, context))
+    }
+
+    /// Runs a batch's jobs and clears up.
+    ///
+    /// - Returns: what failed.
+    func run(_ batch: Batch) async -> [any Error] {
+        var errors: [any Error] = []
+        for job in batch.jobs {
+            do { try await job.run() } catch { errors.append(error) }
+        }
+        graph.clearMetadata(batch.time)
+        return errors
+    }
+
+    /// Makes and runs batches.
+    func run(batches: Int) async throws -> [any Error] {
+        var errors: [any Error] = []
+        for _ in 0..<batches { errors += await run(try await make()) }
+        return errors
+    }
+}
+
+private struct Unreported: InputReporting {
+    func report(_ info: StreamInputInfo, at time: BatchTime) {}
+}
+
+/// What an output was called with, by second.
+final class Recorded<Element: Sendable>: Sendable {
+    private let batches = Locked<[Int: [Element]]>([:])
+
+    func set(_ elements: [Element], at time: BatchTime) {
+        batches.withLock { $0[Int(time.milliseconds / 1000)] = elements }
+    }
+
+    var all: [Int: [Element]] { batches.withLock { $0 } }
+
+    /// As sorted text, to be compared without regard to order.
+    var sorted: [Int: [String]] { all.mapValues { $0.map { "\($0)" }.sorted() } }
+}
+
+/// What a closure of a test throws.
+struct Refused: Error {}
+
+/// Numbers that are the same for the same seed, everywhere.
+struct StateRandom: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(_ seed: Int) { state = UInt64(seed) }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
+        return mixed ^ (mixed >> 31)
+    }
+
+    mutating func int(_ range: ClosedRange<Int>) -> Int { .random(in: range, using: &self) }
+
+    mutating func chance(_ percent: Int) -> Bool { int(1...100) <= percent }
+}

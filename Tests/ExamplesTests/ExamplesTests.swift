@@ -1,0 +1,172 @@
+import BatchEngine
+import Foundation
+import Testing
+
+/// Every example does what its header says.
+///
+/// The built programs run against a server that follows a script, and tests wait for what they
+/// print. What is sent at once is one batch's, so each batch is known.
+@Suite("Examples", .serialized, .timeLimit(.minutes(2)))
+struct ExamplesTests {
+    /// A run of a program that reads lines from a server, and the server's end of the connection.
+    private func served(
+        _ name: String, _ first: [String] = [], _ last: [String] = [],
+        _ body: (ExampleRun, TCPConnection) async throws -> Void
+    ) async throws {
+        try await withTemporaryFolder { folder in
+            let listener = try await TCPListener.bind(host: "127.0.0.1", port: 0)
+            defer { listener.close() }
+            let run = try ExampleRun(
+                name, in: folder, first + ["127.0.0.1", "\(listener.port)"] + last)
+            let connection = try await listener.accept()
+            defer { connection.close() }
+            try await body(run, connection)
+            #expect(try await run.interrupt() == 0)
+        }
+    }
+
+    @Test func networkWordCount() async throws {
+        try await served("NetworkWordCount", [], ["--batch", "100"]) { run, server in
+            try await server.writeAll(Array("to be or not to be\n".utf8))
+            let counts = try await run.nextElements()
+            #expect(counts.sorted() == ["(be,2)", "(not,1)", "(or,1)", "(to,2)"])
+        }
+    }
+
+    @Test func statefulNetworkWordCount() async throws {
+        try await served("StatefulNetworkWordCount", [], ["100"]) { run, server in
+            try await server.writeAll(Array("hello swift hello\n".utf8))
+            let first = try await run.nextElements()
+            #expect(first.sorted() == ["(hello,2)", "(hello,3)", "(swift,1)"])
+            try await server.writeAll(Array("swift world\n".utf8))
+            #expect(try await run.nextElements().sorted() == ["(swift,2)", "(world,2)"])
+        }
+    }
+
+    @Test func windowedNetworkWordCount() async throws {
+        try await served("WindowedNetworkWordCount", [], ["20"]) { run, server in
+            try await server.writeAll(Array("a rose is a rose\n".utf8))
+            let counts = try await run.nextElements()
+            #expect(counts.sorted() == ["(a,2)", "(is,1)", "(rose,2)"])
+            // The line leaves the window again.
+            try await run.batch(of: [])
+        }
+    }
+
+    @Test func recoverableNetworkWordCount() async throws {
+        try await served(
+            "RecoverableNetworkWordCount", [], ["checkpoint", "counts", "100"]
+        ) { run, server in
+            try await server.writeAll(Array("a word and a word\n".utf8))
+            #expect(try await run.nextElements().sorted() == ["(and,1)", "(word,2)"])
+            // The batch is saved before the next one is printed.
+            _ = try await run.nextBatch()
+            var saved: [String] = []
+            for name in try FileSystem.list(run.folder) where name.hasPrefix("counts-") {
+                for part in try FileSystem.list("\(run.folder)/\(name)") where part != "_SUCCESS" {
+                    let bytes = try FileSystem.readAll("\(run.folder)/\(name)/\(part)")
+                    saved += String(decoding: bytes, as: UTF8.self).split(separator: "\n")
+                        .map(String.init)
+                }
+            }
+            #expect(saved.sorted() == ["(and,1)", "(word,2)"])
+        }
+    }
+
+    @Test func queueStream() async throws {
+        try await withTemporaryFolder { folder in
+            let run = try ExampleRun("QueueStream", in: folder, ["50", "2"])
+            let expected = (0...9).map { "(\($0),100)" }
+            #expect(try await run.nextElements().sorted() == expected)
+            #expect(try await run.nextElements().sorted() == expected)
+            #expect(try await run.interrupt() == 0)
+        }
+    }
+
+    @Test func rawNetworkGrep() async throws {
+        try await served("RawNetworkGrep", ["1"], ["100"]) { run, server in
+            try await server.writeAll(frame(["the end", "no more", "in the middle", "other"]))
+            while true {
+                let counts = try await run.nextElements()
+                if counts == ["Grep count: 0"] { continue }
+                #expect(counts == ["Grep count: 3"])
+                break
+            }
+        }
+    }
+
+    @Test func hdfsWordCount() async throws {
+        try await withTemporaryFolder { folder in
+            let run = try ExampleRun("HdfsWordCount", in: folder, [folder + "/in", "100"])
+            // The directory may come later; files count from the start on.
+            _ = try await run.nextBatch()
+            try FileSystem.createDirectory(folder + "/in")
+            try FileSystem.writeAtomically(
+                folder + "/in/words", Array("hello world\nhello\n".utf8), durability: .handedOver)
+            #expect(try await run.nextElements().sorted() == ["(hello,2)", "(world,1)"])
+            #expect(try await run.interrupt() == 0)
+        }
+    }
+
+    @Test func customReceiver() async throws {
+        try await withTemporaryFolder { folder in
+            let log = folder + "/log"
+            try FileSystem.append(
+                log, Array("one two\ntwo\nhalf a".utf8), durability: .handedOver)
+            let run = try ExampleRun("CustomReceiver", in: folder, [log, "100"])
+            #expect(try await run.nextElements().sorted() == ["(one,1)", "(two,2)"])
+            try FileSystem.append(log, Array(" line\n".utf8), durability: .handedOver)
+            #expect(try await run.nextElements().sorted() == ["(a,1)", "(half,1)", "(line,1)"])
+            #expect(try await run.interrupt() == 0)
+        }
+    }
+
+    /// Five views, as frames of one write; a line that is no view is passed over.
+    private static let views = [
+        "http://foo.com/ 200 94117 5", "http://bar.com/ 404 94117 6", "no view",
+        "http://foo.com/ 200 10001 5", "http://foo.com/ 500 94117 7", "http://foo.com/ 200 94117 8",
+    ]
+
+    @Test(arguments: [
+        ("pageCounts", ["(http://bar.com/,1)", "(http://foo.com/,4)"]),
+        ("slidingPageCounts", ["(http://bar.com/,1)", "(http://foo.com/,4)"]),
+        ("errorRatePerZip", ["(10001,0)", "(94117,50)"]),
+        ("activeUserCount", ["Unique active users: 4"]),
+    ])
+    func pageViewStream(metric: String, expected: [String]) async throws {
+        try await served("PageViewStream", [metric], ["100"]) { run, server in
+            let lines = Self.views.map { $0 + "\n" }.joined()
+            try await server.writeAll(Array(lines.utf8))
+            try await run.batch(of: expected)
+        }
+    }
+
+    @Test func hashtagTopK() async throws {
+        try await served("HashtagTopK", [], ["2", "200"]) { run, server in
+            let line = "#Swift is # not #rust but #swift see #data #data #data2\n"
+            try await server.writeAll(Array(line.utf8))
+            #expect(try await run.nextElements() == ["(#data,2)", "(#swift,2)"])
+        }
+    }
+
+    @Test func unknownArgumentsGiveTheUsage() async throws {
+        try await withTemporaryFolder { folder in
+            for name in [
+                "StatefulNetworkWordCount", "WindowedNetworkWordCount", "RawNetworkGrep",
+                "RecoverableNetworkWordCount", "HdfsWordCount", "CustomReceiver", "PageViewStream",
+                "HashtagTopK",
+            ] {
+                let run = try ExampleRun(name, in: folder, [])
+                #expect(try await run.nextLine().hasPrefix("usage: \(name) "))
+            }
+        }
+    }
+
+    /// A frame of the raw protocol.
+    private func frame(_ lines: [String]) -> [UInt8] {
+        var writer = ByteWriter()
+        for line in lines { line.encode(to: &writer) }
+        let count = UInt32(writer.count)
+        return [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: count >> $0) } + writer.bytes
+    }
+}

@@ -1,0 +1,53 @@
+import BatchEngine
+import DStreamCore
+import DStreamTestKit
+import StreamingContext
+import Testing
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// Lines from a descriptor that other programs write to.
+@Suite("Standard input")
+struct StandardInputTests {
+    @Test("lines of a pipe, and the last one without an end", .timeLimit(.minutes(1)))
+    func pipeLines() async throws {
+        var ends: [Int32] = [-1, -1]
+        try #require(pipe(&ends) == 0)
+        let harness = StreamHarness()
+        let site = OperatorSite("standardInputStream", file: #fileID, line: #line)
+        let stream = harness.ssc.lineStream(
+            descriptor: ends[0], storageLevel: .memoryOnly, maxLineBytes: 1 << 20,
+            longLines: .truncate, site)
+        let lines = harness.record(stream)
+        try await harness.ssc.start()
+        #expect(write(ends[1], "a b\r\nc", 6) == 6)
+        close(ends[1])
+        await harness.advance { StreamHarness.recordCount($0) >= 2 }
+        await harness.ssc.stop()
+        close(ends[0])
+        #expect(lines.batches.flatMap(\.elements) == ["a b", "c"])
+        #expect(harness.errors.isEmpty)
+    }
+
+    @Test("stopping does not wait for input", .timeLimit(.minutes(1)))
+    func stopping() async throws {
+        var ends: [Int32] = [-1, -1]
+        try #require(pipe(&ends) == 0)
+        let harness = StreamHarness()
+        let site = OperatorSite("standardInputStream", file: #fileID, line: #line)
+        let stream = harness.ssc.lineStream(
+            descriptor: ends[0], storageLevel: .memoryOnly, maxLineBytes: 1 << 20,
+            longLines: .truncate, site)
+        _ = harness.record(stream)
+        try await harness.ssc.start()
+        await harness.listener.first { $0.isReceiverStarted }
+        let report = await harness.ssc.stop()
+        #expect(report.abandoned.isEmpty)
+        close(ends[0])
+        close(ends[1])
+    }
+}

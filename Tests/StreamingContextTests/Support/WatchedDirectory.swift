@@ -1,0 +1,79 @@
+import BatchEngine
+import DStreamCore
+import DStreamTestKit
+import StreamingContext
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// A directory of files with chosen modification times; it goes when nobody needs it any more.
+final class WatchedDirectory: Sendable {
+    let path: String
+
+    init() throws { path = try FileSystem.createTemporaryDirectory(prefix: "watched") }
+
+    deinit { try? FileSystem.removeTree(path) }
+
+    /// Writes a file elsewhere and renames it into its place, as a careful program does.
+    func write(_ name: String, _ bytes: [UInt8], at milliseconds: Int64) throws {
+        let target = "\(path)/\(name)"
+        if let slash = target.lastIndex(of: "/") {
+            try FileSystem.createDirectory(String(target[..<slash]))
+        }
+        let aside = "\(path)/_aside"
+        do {
+            let file = try OpenFile(aside, .replace)
+            try file.write(bytes)
+        }
+        try FileSystem.rename(aside, to: target, durability: .handedOver)
+        try touch(name, at: milliseconds)
+    }
+
+    func write(_ name: String, _ text: String, at milliseconds: Int64) throws {
+        try write(name, Array(text.utf8), at: milliseconds)
+    }
+
+    func touch(_ name: String, at milliseconds: Int64) throws {
+        let spec = timespec(
+            tv_sec: Int(milliseconds / 1000), tv_nsec: Int(milliseconds % 1000) * 1_000_000)
+        guard utimensat(AT_FDCWD, "\(path)/\(name)", [spec, spec], 0) == 0 else {
+            throw SystemError.last("utimensat", name)
+        }
+    }
+
+    func remove(_ name: String) throws { try FileSystem.removeTree("\(path)/\(name)") }
+
+    func text(_ name: String) throws -> String {
+        String(decoding: try FileSystem.readAll("\(path)/\(name)"), as: UTF8.self)
+    }
+}
+
+extension StreamHarness {
+    /// A harness whose clock stands at 100 seconds and whose batches go on after failures.
+    static func forFiles(
+        remember: Duration = .seconds(60), _ warnings: Notes<String> = Notes()
+    ) -> StreamHarness {
+        var configuration = StreamingContext.Configuration()
+        configuration.failurePolicy = .continue
+        configuration.maxTaskFailures = 1
+        configuration.fileStreamMinimumRemember = remember
+        var components = StreamHarness.quietComponents
+        components.logger = NotingLogger(notes: warnings)
+        return StreamHarness(
+            startTime: .seconds(100), configuration: configuration, components: components)
+    }
+}
+
+/// Keeps what people would read.
+struct NotingLogger: DiagnosticLogger {
+    let notes: Notes<String>
+
+    func log(
+        level: DiagnosticLevel, _ message: @autoclosure () -> String, metadata: [String: String]
+    ) {
+        if level >= .warning { notes.add(message()) }
+    }
+}

@@ -1,0 +1,72 @@
+import BatchEngine
+import StreamingContext
+
+/// window-max: what one slide of a window without inverse costs, slide by slide.
+///
+/// The graph is driven by hand, one batch after the other, so that a figure is a slide's own cost:
+/// combining the batch's records into a pane, sliding, and counting what comes out.
+enum WindowMax {
+    private struct NoReports: InputReporting {
+        func report(_ info: StreamInputInfo, at time: BatchTime) {}
+    }
+
+    static func run(_ arguments: Arguments) async throws {
+        let panes = try arguments.number("panes")
+        let keys = try arguments.number("keys", default: 10_000)
+        let records = try arguments.number("records", default: 10_000)
+        let slides = try arguments.number("slides", default: max(1000, 3 * panes))
+        let context = GenerationContext(
+            batch: BatchContext(
+                engine: LocalEngine(slots: try arguments.number("slots", default: 2))),
+            allocator: NoBlocks(), inputInfo: NoReports(), standardOutput: { _ in })
+        let inputs = batches(keys, records).map { context.batch.parallelize($0) }
+        let graph = DStreamGraph(batchInterval: .milliseconds(1))
+        let input = graph.inputStream { time, _ in
+            inputs[Int(time.milliseconds) % inputs.count]
+        }
+        let window = Duration.milliseconds(panes)
+        let maxima =
+            arguments.has("recompute")
+            ? input.reduceByKey { max($0, $1) }.window(window).reduceByKey { max($0, $1) }
+            : input.reduceByKeyAndWindow(window: window) { max($0, $1) }
+        maxima.foreachRDD { rdd in
+            let count = try await rdd.count()
+            guard count <= keys else { throw BenchError("\(count) of \(keys) keys came out") }
+        }
+        try graph.start(zeroTime: .zero)
+        var walls: [Double] = []
+        var cpus: [Double] = []
+        let warm = try arguments.number("warm", default: 2 * panes)
+        for slide in 1...warm + slides {
+            let time = BatchTime(milliseconds: Int64(slide))
+            let watch = Stopwatch()
+            for job in try await graph.generateJobs(at: time, context) { try await job.run() }
+            graph.clearMetadata(time)
+            guard slide > warm else { continue }
+            walls.append((SystemTime.wall() - watch.startWall) / .milliseconds(1))
+            cpus.append(watch.cpuSeconds * 1000)
+        }
+        walls.sort()
+        cpus.sort()
+        func percentile(_ values: [Double], _ fraction: Double) -> Double {
+            values[min(values.count - 1, Int(Double(values.count) * fraction))]
+        }
+        printResult([
+            "panes": panes, "keys": keys, "records": records, "slides": slides,
+            "p50_ms": percentile(walls, 0.5), "p99_ms": percentile(walls, 0.99),
+            "max_ms": percentile(walls, 1), "cpu_p50_ms": percentile(cpus, 0.5),
+            "cpu_p99_ms": percentile(cpus, 0.99), "cpu_max_ms": percentile(cpus, 1),
+            "rss_mb": Double(ResourceUsage.residentBytes() ?? 0) / 1_048_576,
+        ])
+    }
+
+    /// Batches of random keys and numbers, the same in every run.
+    private static func batches(_ keys: Int, _ records: Int) -> [[(Int, Int)]] {
+        var state: UInt64 = 1
+        func next(_ limit: Int) -> Int {
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return Int(state >> 33) % limit
+        }
+        return (0..<50).map { _ in (0..<records).map { _ in (next(keys), next(1 << 30)) } }
+    }
+}
