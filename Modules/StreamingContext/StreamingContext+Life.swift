@@ -237,7 +237,8 @@ extension StreamingContext {
         let now = components.clock.now
         let interval = max(1, batchInterval.milliseconds)
         // Rounded down also before 1970.
-        let offset = ((now.milliseconds % interval) + interval) % interval
+        let remainder = now.milliseconds % interval
+        let offset = remainder < 0 ? remainder + interval : remainder
         let zeroTime = BatchTime(milliseconds: now.milliseconds - offset)
         try graph.start(zeroTime: zeroTime)
         let runtime = try Runtime(self, registrations.map(\.receiver), zeroTime: zeroTime)

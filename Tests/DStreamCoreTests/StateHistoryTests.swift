@@ -161,9 +161,9 @@ private struct History {
         return spec
     }
 
-    @Test(.timeLimit(.minutes(1)))
-    func mapWithStateIsAsIfOnlyGoodBatchesHadHappened() async throws {
-        for seed in 1...600 {
+    @Test(.timeLimit(.minutes(1)), arguments: 0..<6)
+    func mapWithStateIsAsIfOnlyGoodBatchesHadHappened(hundred: Int) async throws {
+        for seed in hundred * 100 + 1...hundred * 100 + 100 {
             var history = History(seed: seed)
             let timing = Timing(&history.random)
             let run = StateRun(history.engine(), maxTaskFailures: 2)
@@ -178,13 +178,13 @@ private struct History {
             #expect(states.sorted == model.states, "seed \(seed)")
             #expect(Set(failed) == Set((1...history.batches.count).filter(history.isBad)))
         }
-        print("mapWithState: 600 histories with failures agree with the model")
+        print("mapWithState: 100 histories with failures agree with the model")
     }
 
     /// Batches that nobody looked at are applied before the next one that somebody looks at.
-    @Test(.timeLimit(.minutes(1)))
-    func batchesNobodyLooksAtCountAsWell() async throws {
-        for seed in 1...300 {
+    @Test(.timeLimit(.minutes(1)), arguments: 0..<3)
+    func batchesNobodyLooksAtCountAsWell(hundred: Int) async throws {
+        for seed in hundred * 100 + 1...hundred * 100 + 100 {
             var history = History(seed: seed, fails: false)
             let timing = Timing(&history.random)
             let run = StateRun(history.engine())
@@ -208,9 +208,9 @@ private struct History {
         }
     }
 
-    @Test(.timeLimit(.minutes(1)))
-    func updateStateByKeyIsAsIfOnlyGoodBatchesHadHappened() async throws {
-        for seed in 1...600 {
+    @Test(.timeLimit(.minutes(1)), arguments: 0..<6)
+    func updateStateByKeyIsAsIfOnlyGoodBatchesHadHappened(hundred: Int) async throws {
+        for seed in hundred * 100 + 1...hundred * 100 + 100 {
             var history = History(seed: seed)
             let run = StateRun(history.engine(), maxTaskFailures: 2)
             let input = run.input(history.batches, partitions: 1)
@@ -245,7 +245,7 @@ private struct History {
             #expect(recorded.sorted == model, "seed \(seed)")
             #expect(failed == (1...history.batches.count).filter(history.isBad))
         }
-        print("updateStateByKey: 600 histories with failures agree with the model")
+        print("updateStateByKey: 100 histories with failures agree with the model")
     }
 
     private static let update: @Sendable ([Int], Int?) throws -> Int? = { values, state in

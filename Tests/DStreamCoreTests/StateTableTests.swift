@@ -47,7 +47,9 @@ private struct Meeting: StreamKey, Codable {
             for _ in 0..<random.int(0...(2 * keys)) {
                 let name = random.int(0...keys)
                 let place = table.find(key(name))
-                #expect(table.value(at: place) == entries[name]?.value)
+                if table.value(at: place) != entries[name]?.value {
+                    Issue.record("key \(name) in batch \(batch) of seed \(seed)")
+                }
                 switch random.int(0...9) {
                 case 0...5:
                     let value = random.int(0...1000)
@@ -104,11 +106,11 @@ private struct Meeting: StreamKey, Codable {
 
     @Test(arguments: [false, true])
     func versionsAgreeWithDictionaries(hasTimers: Bool) throws {
-        for seed in 1...150 {
+        for seed in 1...60 {
             try agrees(
                 seed: seed, hasTimers: hasTimers, { "key \($0)" }, { Int($0.dropFirst(4)) ?? 0 })
         }
-        print("state table: 150 histories of 40 batches, timers \(hasTimers)")
+        print("state table: 60 histories of 40 batches, timers \(hasTimers)")
     }
 
     @Test func keysWithOneHashAreToldApart() throws {

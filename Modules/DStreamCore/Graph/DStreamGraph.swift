@@ -46,6 +46,9 @@ public final class DStreamGraph: Sendable {
         var generation: (context: GenerationContext, newest: BatchTime?)?
     }
 
+    /// The longest batch interval or window: 100 years.
+    static let longestDuration = Duration.seconds(36525 * 86400)
+
     /// The time between batches.
     public let batchInterval: Duration
     private let state = Locked(State())
@@ -57,11 +60,14 @@ public final class DStreamGraph: Sendable {
     ///   the graph is started.
     public init(batchInterval: Duration) {
         self.batchInterval = batchInterval
-        if batchInterval <= .zero || batchInterval.wholeMilliseconds == nil {
+        if batchInterval <= .zero || batchInterval.wholeMilliseconds == nil
+            || batchInterval > Self.longestDuration
+        {
             record(
                 StreamError(
                     .badInterval,
-                    "the batch interval \(batchInterval) must be whole milliseconds, more than 0"))
+                    "the batch interval \(batchInterval) must be whole milliseconds, more than 0 "
+                        + "and at most 100 years"))
         }
     }
 

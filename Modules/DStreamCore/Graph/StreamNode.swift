@@ -237,7 +237,8 @@ extension StreamNode {
         let slide = max(1, slideDuration.milliseconds)
         let zero = zeroTime.milliseconds
         // Division truncates towards zero, as Spark's Time.floor does.
-        var time = (start.milliseconds - zero) / slide * slide + zero
+        // There is nothing before zero time, however long the window.
+        var time = max(start.milliseconds - zero, 0) / slide * slide + zero
         let last = (end.milliseconds - zero) / slide * slide + zero
         var plans: [(time: BatchTime, plan: Plan)] = []
         while time <= last {

@@ -13,6 +13,7 @@ package struct BatchLedger: Sendable, Hashable {
     package private(set) var newest: BatchTime
     /// Failed batches in the order of their failing.
     private var failed: [BatchTime] = []
+    private var failedSet: Set<BatchTime> = []
     private let failedMaximum: Int
 
     /// Makes a ledger.
@@ -26,6 +27,12 @@ package struct BatchLedger: Sendable, Hashable {
         self.newest = max(newest, pending.max() ?? newest)
         self.failedMaximum = max(1, failedMaximum)
     }
+
+    /// The oldest batch that this process still has to run: its input must stay.
+    ///
+    /// Failed batches do not count. This process does not run them again, and keeping what they
+    /// received would in the end leave no room for anything else.
+    package var oldestToRun: BatchTime? { pending.first { !failedSet.contains($0) } }
 
     /// Whether the newest batch has completed.
     package var isNewestCompleted: Bool { pending.last != newest }
@@ -52,8 +59,10 @@ package struct BatchLedger: Sendable, Hashable {
     package mutating func fail(_ batch: BatchTime) -> BatchTime? {
         unfinished.remove(batch)
         failed.append(batch)
+        failedSet.insert(batch)
         guard failed.count > failedMaximum else { return nil }
         let oldest = failed.removeFirst()
+        failedSet.remove(oldest)
         remove(oldest)
         return oldest
     }

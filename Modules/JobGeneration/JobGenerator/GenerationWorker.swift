@@ -45,8 +45,8 @@ final class GenerationWorker: Sendable {
         while let piece = await work.next() {
             switch piece {
             case .generate(let batch): await doGenerate(batch)
-            case .cleanUp(let batch, let oldestPending):
-                await doCleanUp(batch, keeping: oldestPending)
+            case .cleanUp(let batch, let oldestToRun):
+                await doCleanUp(batch, keeping: oldestToRun)
             case .probe:
                 let hasBlocks = await context.allocator.hasUnallocatedBlocks
                 mailbox.post(.probed(hasUnallocatedBlocks: hasBlocks))
@@ -80,10 +80,10 @@ final class GenerationWorker: Sendable {
         mailbox.post(.generated(batch))
     }
 
-    private func doCleanUp(_ batch: BatchTime, keeping oldestPending: BatchTime?) async {
+    private func doCleanUp(_ batch: BatchTime, keeping oldestToRun: BatchTime?) async {
         source.clearMetadata(batch)
-        // A pending batch runs again with exactly its input, however old it is.
-        let threshold = min(batch - source.inputRememberDuration, oldestPending ?? batch)
+        // A batch that waits for its jobs keeps exactly its input, however old it is.
+        let threshold = min(batch - source.inputRememberDuration, oldestToRun ?? batch)
         inputInfo.clear(before: threshold)
         do {
             try await context.allocator.releaseBatches(before: threshold)

@@ -235,7 +235,7 @@ extension JobGeneratorMachine {
             return []
         }
         isCleaningUp = true
-        return [.cleanUp(batch, keeping: ledger.pending.first)]
+        return [.cleanUp(batch, keeping: ledger.oldestToRun)]
     }
 }
 
