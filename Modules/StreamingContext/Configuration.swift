@@ -28,7 +28,7 @@ extension StreamingContext {
         public var blockInterval: Duration?
         /// How receiving adapts to processing.
         public var backpressure = Backpressure()
-        /// How long a graceful stop may take; nil: ten batch intervals.
+        /// How long a graceful stop may take; nil: ten batch intervals, at least 10 s.
         public var gracefulStopTimeout: Duration?
         /// Whether ``StreamingContext/run()`` drains when it is cancelled; otherwise it ends at
         /// once.

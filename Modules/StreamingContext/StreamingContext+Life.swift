@@ -214,7 +214,7 @@ extension StreamingContext {
     }
 
     private func stopRequest(graceful: Bool, deadline: Duration?) -> Runtime.StopRequest {
-        let usual = configuration.gracefulStopTimeout ?? batchInterval * 10
+        let usual = configuration.gracefulStopTimeout ?? max(batchInterval * 10, .seconds(10))
         let limit = deadline ?? usual
         let grace =
             graceful ? min(limit, .seconds(1)) : deadline ?? max(usual, .seconds(1))

@@ -134,6 +134,7 @@ public final class StreamingContext: Sendable {
         batchContext = BatchContext(
             engine: chosen, maxTaskFailures: configuration.maxTaskFailures,
             defaultParallelism: configuration.defaultParallelism)
+        listeners.add(TroubleLog(components.logger, appName: appName))
         graph.onLateProblem { [termination, errors] problem in
             Self.note(problem, errors, termination)
         }
@@ -156,7 +157,7 @@ public final class StreamingContext: Sendable {
         }
     }
 
-    /// The errors of batches, receivers and late declarations so far, in order; of more than a
+    /// The errors of batches and late declarations so far, in order; of more than a
     /// thousand the last ones.
     public var reportedErrors: [StreamError] { errors.value }
 

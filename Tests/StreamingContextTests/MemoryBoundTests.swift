@@ -57,6 +57,29 @@ struct MemoryBoundTests {
         engine.shutdown()
     }
 
+    @Test("a failed batch does not keep the room of later ones", .timeLimit(.minutes(1)))
+    func failedBatchesMakeRoom() async throws {
+        var configuration = StreamingContext.Configuration()
+        configuration.receiver.receivedBytesLimit = 4000
+        configuration.failurePolicy = .continue
+        let engine = LocalEngine(slots: 2)
+        let harness = StreamHarness(engine: .custom(engine), configuration: configuration)
+        let feed = Feed<Int>()
+        harness.ssc.receiverStream(feed).foreachRDD { _, time in
+            if time == .seconds(2) { throw Boom() }
+        }
+        try await harness.ssc.start()
+        // Blocks of 800 bytes, one a batch: they only fit as long as earlier ones are removed.
+        for number in 0..<10 {
+            try await feed.store(block: [Int](repeating: number, count: 100))
+            await harness.advance()
+        }
+        #expect(engine.blockStore.usage.memoryBytes <= 1600)
+        #expect(harness.errors.map(\.batchTime) == [.seconds(2)])
+        await harness.ssc.stop()
+        engine.shutdown()
+    }
+
     @Test("a stopped context leaves nothing in its engine's store", .timeLimit(.minutes(1)))
     func leavesNothing() async throws {
         for isGraceful in [false, true] {

@@ -1,12 +1,29 @@
 import StreamingContext
 
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Darwin
+#endif
+
 // Counts words from a text server, batch by batch:
 //   NetworkWordCount HOST PORT [--batch MILLISECONDS] [--status]
-// Try it with `nc -lk 9999` in another terminal. Ctrl-C drains what was received, then ends.
+// Try it with `nc -lk 9999` in another terminal. Ctrl-C drains what was received, then ends:
+// with 0, with 2 when not everything could be drained, with 1 after an error.
 
 @main
 struct NetworkWordCount {
-    static func main() async throws {
+    static func main() async {
+        do {
+            exit(try await run() ? 0 : 2)
+        } catch {
+            print("NetworkWordCount: \(error)")
+            exit(1)
+        }
+    }
+
+    /// Runs until interrupted; tells whether everything received was processed.
+    static func run() async throws -> Bool {
         let options = try Options(CommandLine.arguments)
         let ssc = StreamingContext(
             appName: "NetworkWordCount", batchInterval: .milliseconds(options.batchMilliseconds))
@@ -20,6 +37,7 @@ struct NetworkWordCount {
         ssc.addStreamingListener(status)
         let report = try await ssc.runUntilInterrupted()
         status.printSummary(report)
+        return report.isDrained
     }
 }
 

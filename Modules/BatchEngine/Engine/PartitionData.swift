@@ -59,14 +59,8 @@ public final class Values<Element: Sendable>: PartitionValues {
     /// The number of elements.
     public var count: Int { elements.count }
 
-    /// The array's storage, plus the UTF-8 bytes when the elements are strings.
-    public var byteCount: Int {
-        var bytes = elements.count * MemoryLayout<Element>.stride
-        if let strings = elements as? [String] {
-            for string in strings where string.utf8.count > 15 { bytes += string.utf8.count + 32 }
-        }
-        return bytes
-    }
+    /// What ``ElementSize`` estimates.
+    public var byteCount: Int { ElementSize<Element>().byteCount(of: elements) }
 }
 
 /// Elements written by a codec, back to back.

@@ -57,7 +57,7 @@ extension DStream {
     @inlinable
     public func print(_ count: Int = 10, file: String = #fileID, line: UInt = #line) {
         output(OperatorSite("print", file: file, line: line)) { rdd, time, context in
-            let taken = try await rdd.take(count + 1)
+            let taken = try await rdd.take(count == .max ? count : count + 1)
             context.standardOutput(printedBatch(taken.map { elementText($0) }, count, time))
         }
     }

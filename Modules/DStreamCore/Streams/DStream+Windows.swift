@@ -127,7 +127,8 @@ extension DStream {
         let unit = slideDuration
         // One call, one problem, as many of its arguments as are wrong.
         let wrong = [("window", window), ("slide", slide)].filter { _, value in
-            value <= .zero || (try? value.isMultiple(of: unit)) != true
+            value <= .zero || value > DStreamGraph.longestDuration
+                || (try? value.isMultiple(of: unit)) != true
         }
         if !wrong.isEmpty {
             let values = wrong.map { "the \($0.0) duration \($0.1.milliseconds) ms" }
@@ -135,7 +136,8 @@ extension DStream {
                 StreamError(
                     .badWindow,
                     "\(values.joined(separator: " and ")) must be a positive multiple of the slide "
-                        + "duration of the parent stream, \(unit.milliseconds) ms", site: site))
+                        + "duration of the parent stream, \(unit.milliseconds) ms, and at most "
+                        + "100 years", site: site))
         }
         return WindowSpan(window: window, slide: slide, unit: unit)
     }

@@ -56,9 +56,7 @@ public struct BackPressure: Sendable {
         for stream in estimators.keys.sorted() {
             guard let input = batch.streamIDToInputInfo[stream] else { continue }
             let rate = estimators[stream]?.compute(
-                time: end, elements: input.recordCount,
-                // Times are whole milliseconds: work too quick to be seen took less than one.
-                processingDelay: max(processing, .milliseconds(1)),
+                time: end, elements: input.recordCount, processingDelay: processing,
                 schedulingDelay: scheduling)
             if let rate, rate > 0 { rates.append(Rate(stream: stream, elementsPerSecond: rate)) }
         }

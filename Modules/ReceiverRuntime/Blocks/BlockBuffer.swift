@@ -25,6 +25,8 @@ final class BlockBuffer<Element: Sendable>: Sendable {
         @usableFromInline var pieces: [PartitionData] = []
         @usableFromInline var recordCount = 0
         @usableFromInline var byteCount = 0
+        /// The estimate of the element added last.
+        @usableFromInline var elementBytes = MemoryLayout<Element>.stride
         /// Whether single elements may be added without asking the rate limiter.
         @usableFromInline var isOpen = false
         @usableFromInline var isActive = false
@@ -41,6 +43,7 @@ final class BlockBuffer<Element: Sendable>: Sendable {
         }
     }
 
+    @usableFromInline let size = ElementSize<Element>()
     @usableFromInline let maxRecords: Int
     @usableFromInline let maxBytes: Int
     @usableFromInline let contents: Locked<Contents>
@@ -49,17 +52,6 @@ final class BlockBuffer<Element: Sendable>: Sendable {
         self.maxRecords = maxRecords
         self.maxBytes = maxBytes
         contents = Locked(Contents(limiter: limiter))
-    }
-
-    /// The estimated bytes of an element in memory.
-    @inlinable
-    static func byteCount(of element: Element) -> Int {
-        if let string = element as? String {
-            let count = string.utf8.count
-            return count > 15 ? count + 48 : 16
-        }
-        if let bytes = element as? [UInt8] { return bytes.count + 40 }
-        return MemoryLayout<Element>.stride
     }
 
     /// Adds an element if nothing stands against it.
@@ -72,7 +64,9 @@ final class BlockBuffer<Element: Sendable>: Sendable {
                 contents.byteCount < maxBytes
             else { return (false, false) }
             contents.elements.append(element)
-            contents.byteCount &+= Self.byteCount(of: element)
+            contents.elementBytes = size.byteCount(
+                of: element, index: contents.recordCount, last: contents.elementBytes)
+            contents.byteCount &+= contents.elementBytes
             contents.recordCount &+= 1
             return (true, contents.recordCount == 1)
         }
@@ -90,7 +84,7 @@ final class BlockBuffer<Element: Sendable>: Sendable {
             if end - start == elements.count, elements.count >= 1024,
                 elements.count <= maxRecords - contents.recordCount
             {
-                let bytes = elements.reduce(0) { $0 &+ Self.byteCount(of: $1) }
+                let bytes = size.byteCount(of: elements)
                 if bytes <= maxBytes - contents.byteCount {
                     // Large arrays are taken as they are.
                     contents.sealElements()
@@ -104,7 +98,10 @@ final class BlockBuffer<Element: Sendable>: Sendable {
             let stop = min(end, start + (maxRecords - contents.recordCount))
             while index < stop, contents.byteCount < maxBytes {
                 contents.elements.append(elements[index])
-                contents.byteCount &+= Self.byteCount(of: elements[index])
+                contents.elementBytes = size.byteCount(
+                    of: elements[index], index: contents.recordCount + index - start,
+                    last: contents.elementBytes)
+                contents.byteCount &+= contents.elementBytes
                 index += 1
             }
             contents.recordCount += index - start
@@ -114,7 +111,7 @@ final class BlockBuffer<Element: Sendable>: Sendable {
 
     /// Adds all elements to one block, which may grow over its bounds by them.
     func appendTogether(_ elements: [Element]) -> Addition {
-        let bytes = elements.reduce(0) { $0 + Self.byteCount(of: $1) }
+        let bytes = size.byteCount(of: elements)
         return append(records: elements.count, bytes: bytes) { contents in
             contents.elements += elements
         }

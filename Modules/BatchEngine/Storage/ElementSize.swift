@@ -1,0 +1,75 @@
+/// Estimates how much memory elements take, for limits in bytes.
+///
+/// Strings and byte arrays are counted exactly. Of other types with a codec some elements are
+/// encoded and the rest taken to be like them; types without a codec count their stride only.
+public struct ElementSize<Element: Sendable>: Sendable {
+    @usableFromInline
+    enum Kind: Sendable {
+        case stride
+        case string
+        case bytes
+        case sampled(Codec<Element>)
+    }
+
+    /// One in so many elements is encoded, once a few have been.
+    @usableFromInline static var sampleInterval: Int { 16 }
+
+    @usableFromInline let kind: Kind
+
+    /// Finds out how elements of the type are measured.
+    public init() {
+        if Element.self == String.self {
+            kind = .string
+        } else if Element.self == [UInt8].self {
+            kind = .bytes
+        } else if Element.self is any FixedWidthInteger.Type
+            || Element.self is any BinaryFloatingPoint.Type || Element.self == Bool.self
+        {
+            kind = .stride
+        } else {
+            kind = Codec<Element>.resolve().map { .sampled($0) } ?? .stride
+        }
+    }
+
+    /// The estimated bytes of one element, which is the `index`-th of those measured together.
+    ///
+    /// - Parameter last: the estimate before, taken again where nothing is measured.
+    @inlinable
+    public func byteCount(of element: Element, index: Int, last: Int) -> Int {
+        switch kind {
+        case .stride: return MemoryLayout<Element>.stride
+        case .string:
+            guard let count = (element as? String)?.utf8.count else { return last }
+            return count > 15 ? count + 48 : 16
+        case .bytes: return ((element as? [UInt8])?.count ?? 0) + 40
+        case .sampled(let codec):
+            guard index < 4 || index % Self.sampleInterval == 0 else { return last }
+            return Self.encodedSize(element, codec)
+        }
+    }
+
+    /// The estimated bytes of an array's elements.
+    ///
+    /// - Complexity: O(elements) for strings and byte arrays; others are judged by 64 of them.
+    public func byteCount(of elements: [Element]) -> Int {
+        switch kind {
+        case .stride: return elements.count * MemoryLayout<Element>.stride
+        case .string, .bytes:
+            return elements.reduce(0) { $0 + byteCount(of: $1, index: 0, last: 0) }
+        case .sampled(let codec):
+            let count = min(elements.count, 64)
+            guard count > 0 else { return 0 }
+            let sum = (0..<count).reduce(0) { sum, number in
+                sum + Self.encodedSize(elements[number * elements.count / count], codec)
+            }
+            return sum * elements.count / count
+        }
+    }
+
+    @usableFromInline
+    static func encodedSize(_ element: Element, _ codec: Codec<Element>) -> Int {
+        var writer = ByteWriter()
+        codec.encode(element, &writer)
+        return MemoryLayout<Element>.stride + writer.count
+    }
+}

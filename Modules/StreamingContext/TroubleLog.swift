@@ -1,0 +1,39 @@
+internal import DStreamCore
+
+/// Writes to the logger what an operator must know even if no listener was added.
+final class TroubleLog: StreamingListener {
+    private let logger: any DiagnosticLogger
+    private let appName: String
+
+    init(_ logger: any DiagnosticLogger, appName: String) {
+        self.logger = logger
+        self.appName = appName
+    }
+
+    func onEvent(_ event: StreamEvent) {
+        guard let text = Self.text(event) else { return }
+        logger.log(level: .warning, "\(appName): \(text)")
+    }
+
+    /// What is worth a line; nil: nothing.
+    private static func text(_ event: StreamEvent) -> String? {
+        switch event {
+        case .receiverStopped(let info), .receiverError(let info):
+            guard let error = info.lastError, !error.isEmpty else { return nil }
+            return "receiver \(info.name) of stream \(info.streamID): "
+                + "\(info.lastErrorMessage ?? "failed"): \(error)"
+        case .linesTruncated(let stream, let count):
+            return "stream \(stream): \(count) lines were over the limit"
+        case .invalidUTF8Replaced(let stream, let count):
+            return "stream \(stream): invalid UTF-8 was replaced in \(count) lines"
+        case .checkpointFailed(let time, let message):
+            return "batch \(time): \(message)"
+        case .batchDeadLettered(let time, let message):
+            return "batch \(time) was set aside: \(message)"
+        case .eventsDropped(let count):
+            return "\(count) events were dropped: a listener is too slow"
+        default:
+            return nil
+        }
+    }
+}
