@@ -51,6 +51,42 @@ struct Differences {
         }
     }
 
+    @Test("4: a state times out in the first batch after it is due", .timeLimit(.minutes(1)))
+    func timeouts() async throws {
+        let directory = try FileSystem.createTemporaryDirectory(prefix: "dstreams")
+        defer { try? FileSystem.removeTree(directory) }
+        let harness = StreamHarness()
+        harness.ssc.checkpoint(directory)
+        let spec = StateSpec.function { (key: String, value: Int?, state: State<Int>) in
+            if state.isTimingOut { return "\(key) timed out" }
+            try state.update(value ?? 0)
+            return "\(key) updated"
+        }
+        let seen = harness.record(
+            harness.input([[("a", 1)]]).mapWithState(spec.timeout(.seconds(2))).mapped)
+        try await harness.run(batches: 6)
+        // Updated at 1 s, due when more than 2 s have passed; Spark would look at 10 s.
+        #expect(
+            seen.batches.map(\.elements) == [["a updated"], [], [], ["a timed out"], [], []])
+    }
+
+    @Test("5: files that begin with _ or . are never read", .timeLimit(.minutes(1)))
+    func hiddenFiles() async throws {
+        let directory = try FileSystem.createTemporaryDirectory(prefix: "dstreams")
+        defer { try? FileSystem.removeTree(directory) }
+        let harness = StreamHarness(startTime: SystemStreamClock().now - .seconds(5))
+        let seen = harness.record(harness.ssc.textFileStream(directory))
+        try await harness.ssc.start()
+        for name in ["_hidden", ".hidden", "seen"] {
+            try FileSystem.writeAtomically(
+                "\(directory)/\(name)", Array("\(name)\n".utf8), durability: .handedOver)
+        }
+        for _ in 0..<40 { await harness.advance() }
+        await harness.ssc.stop()
+        #expect(seen.batches.flatMap(\.elements) == ["seen"])
+        #expect(harness.errors.isEmpty)
+    }
+
     @Test(
         "6: intervals are compared by value, rates are kept, zeros refused", .timeLimit(.minutes(1))
     )

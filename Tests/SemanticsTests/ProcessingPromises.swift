@@ -37,12 +37,18 @@ struct ProcessingPromises {
         for _ in 0..<3 { await harness.advance() }
         let one = "1000 ms"
         let lines = journal.all
+        let submitted = "submitted \(one) with 3"
+        let steps = lines.filter { $0.contains(one) || $0.hasPrefix("stored") }
         #expect(
-            lines.filter { $0.contains(one) || $0.hasPrefix("stored") } == [
-                "stored 3", "generated \(one) of 3", "submitted \(one) with 3",
-                "checkpoint \(one) pending [\(one)]", "ran \(one)", "ended \(one)",
-                "checkpoint \(one) pending []",
+            steps.filter { $0 != submitted } == [
+                "stored 3", "generated \(one) of 3", "checkpoint \(one) pending [\(one)]",
+                "ran \(one)", "ended \(one)", "checkpoint \(one) pending []",
             ])
+        // Submitting comes before the checkpoint; listeners hear of it while that is written.
+        let heard = try #require(steps.firstIndex(of: submitted))
+        let generated = try #require(steps.firstIndex(of: "generated \(one) of 3"))
+        let ran = try #require(steps.firstIndex(of: "ran \(one)"))
+        #expect(generated < heard && heard < ran)
         // The first batch is remembered for another one, and forgotten when that is durable.
         let removed = try #require(lines.firstIndex(of: "removed 3"))
         let durable = try #require(lines.firstIndex(of: "checkpoint 3000 ms pending []"))
