@@ -26,7 +26,7 @@ final class ExampleRun {
         let (exit, exitEnd) = AsyncStream.makeStream(of: Int32.self)
         self.lines = lines.makeAsyncIterator()
         self.exit = exit.makeAsyncIterator()
-        let rest = Mutex([UInt8]())
+        let rest = Locked([UInt8]())
         output.fileHandleForReading.readabilityHandler = { handle in
             let data = handle.availableData
             if data.isEmpty {

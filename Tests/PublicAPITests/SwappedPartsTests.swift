@@ -1,3 +1,4 @@
+import BatchEngine
 import DStreamTestKit
 import StreamingContext
 import Synchronization
@@ -20,8 +21,8 @@ private struct AheadClock: StreamClock {
 /// An engine of a user's own: it counts what the real one does.
 private final class CountingEngine: ExecutionEngine {
     let base: LocalEngine
-    let requests = Mutex(0)
-    let bodies = Mutex<[String]>([])
+    let requests = Locked(0)
+    let bodies = Locked<[String]>([])
 
     init(blockStore: any BlockStore = MemoryBlockStore()) {
         base = LocalEngine(LocalEngine.Configuration(slots: 2), blockStore: blockStore)
@@ -53,7 +54,7 @@ private final class CountingEngine: ExecutionEngine {
 /// A store of a user's own: it notes what is put into the real one.
 private final class NotingStore: BlockStore {
     let base = MemoryBlockStore()
-    let noted = Mutex<[BlockID]>([])
+    let noted = Locked<[BlockID]>([])
 
     var usage: BlockStoreUsage { base.usage }
 
@@ -84,7 +85,7 @@ private struct StrictHandler: ReceivedBlockHandler {
 
 /// A logger of a user's own.
 private final class KeepingLogger: DiagnosticLogger {
-    let lines = Mutex<[String]>([])
+    let lines = Locked<[String]>([])
 
     func log(
         level: DiagnosticLevel, _ message: @autoclosure () -> String, metadata: [String: String]
@@ -96,7 +97,7 @@ private final class KeepingLogger: DiagnosticLogger {
 
 /// A listener of a user's own.
 private final class Counter: StreamingListener {
-    let counts = Mutex<(batches: Int, records: Int, others: Int)>((0, 0, 0))
+    let counts = Locked<(batches: Int, records: Int, others: Int)>((0, 0, 0))
 
     func onEvent(_ event: StreamEvent) {
         switch event {
@@ -124,7 +125,7 @@ struct SwappedPartsTests {
             appName: "swapped", batchInterval: .seconds(1), components: components)
         let listener = RecordingListener()
         ssc.addStreamingListener(listener)
-        let times = Mutex<[BatchTime]>([])
+        let times = Locked<[BatchTime]>([])
         ssc.inputStream { _, context in context.batch.parallelize([1]) }.foreachRDD { _, time in
             times.withLock { $0.append(time) }
         }

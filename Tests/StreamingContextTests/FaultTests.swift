@@ -133,7 +133,7 @@ struct FaultTests {
     @Test("a task that succeeds in the end is no fault", .timeLimit(.minutes(1)))
     func retried() async throws {
         let harness = StreamHarness()
-        let left = Mutex(3)
+        let left = Locked(3)
         let seen = harness.record(
             harness.input([[1, 2]], partitions: 1).map { element in
                 let isBad = left.withLock { left in

@@ -1,3 +1,4 @@
+import BatchEngine
 import DStreamTestKit
 import StreamingContext
 import Synchronization
@@ -135,12 +136,12 @@ final class InMemoryBroker: Broker {
         }
     }
 
-    private let state: Mutex<State>
+    private let state: Locked<State>
     private let hasMoved: Bool
 
     init(_ texts: [String], refusesFirst: Bool = false, hasMoved: Bool = false) {
         let messages = texts.enumerated().map { Message(offset: $0.offset + 1, text: $0.element) }
-        state = Mutex(State(messages: messages, refusals: refusesFirst ? 1 : 0))
+        state = Locked(State(messages: messages, refusals: refusesFirst ? 1 : 0))
         self.hasMoved = hasMoved
     }
 
@@ -177,7 +178,7 @@ final class InMemoryBroker: Broker {
 final class ManualFeed: Feed {
     let isSubscribed = TestGate()
     let isOver = TestGate()
-    private let hear = Mutex<(@Sendable (String) -> Void)?>(nil)
+    private let hear = Locked<(@Sendable (String) -> Void)?>(nil)
 
     func subscribe(_ hear: @escaping @Sendable (String) -> Void) {
         self.hear.withLock { $0 = hear }
