@@ -57,9 +57,9 @@ public final class ManualClock: StreamClock {
         try await sleep { deadline - $0.start }
     }
 
-    /// Suspends until the clock has been moved on by a duration.
-    public func sleep(for duration: Duration) async throws {
-        try await sleep { $0.elapsed + duration }
+    /// Suspends until the clock has been moved on so far since its creation.
+    public func sleep(untilMonotonic deadline: Duration) async throws {
+        try await sleep { _ in deadline }
     }
 
     /// Waits until at least one sleep is under way.

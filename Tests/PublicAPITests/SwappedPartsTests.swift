@@ -15,7 +15,9 @@ private struct AheadClock: StreamClock {
     func sleep(until deadline: BatchTime) async throws {
         try await base.sleep(until: deadline - lead)
     }
-    func sleep(for duration: Duration) async throws { try await base.sleep(for: duration) }
+    func sleep(untilMonotonic deadline: Duration) async throws {
+        try await base.sleep(untilMonotonic: deadline)
+    }
 }
 
 /// An engine of a user's own: it counts what the real one does.

@@ -27,9 +27,19 @@ public protocol StreamClock: Sendable {
     /// - Throws: `CancellationError` if the task is cancelled.
     func sleep(until deadline: BatchTime) async throws
 
+    /// Suspends until `monotonicNow` is no longer before a deadline.
+    ///
+    /// - Parameter deadline: the time to wake; one that has come returns without suspending.
+    /// - Throws: `CancellationError` if the task is cancelled.
+    func sleep(untilMonotonic deadline: Duration) async throws
+}
+
+extension StreamClock {
     /// Suspends until a duration has passed.
     ///
     /// - Parameter duration: how long to sleep; zero or less returns without suspending.
     /// - Throws: `CancellationError` if the task is cancelled.
-    func sleep(for duration: Duration) async throws
+    public func sleep(for duration: Duration) async throws {
+        try await sleep(untilMonotonic: monotonicNow + min(duration, .seconds(Int64.max)))
+    }
 }

@@ -38,18 +38,14 @@ public struct SystemStreamClock: StreamClock {
     /// Suspends until `now` is no longer before a deadline.
     public func sleep(until deadline: BatchTime) async throws {
         let sinceOrigin = Duration.milliseconds(deadline.milliseconds) - wallAtOrigin
-        try await sleep(untilSinceOrigin: sinceOrigin)
+        try await sleep(untilMonotonic: sinceOrigin)
     }
 
-    /// Suspends until a duration has passed.
-    public func sleep(for duration: Duration) async throws {
-        try await sleep(untilSinceOrigin: monotonicNow + min(duration, .seconds(Int64.max)))
-    }
-
-    private func sleep(untilSinceOrigin wakeTime: Duration) async throws {
+    /// Suspends until `monotonicNow` is no longer before a deadline.
+    public func sleep(untilMonotonic deadline: Duration) async throws {
         try Task.checkCancellation()
         while true {
-            let remaining = wakeTime - monotonicNow
+            let remaining = deadline - monotonicNow
             if remaining <= .zero { return }
             // In bounded pieces, so that no deadline leaves the range of the system's timers.
             let piece = min(remaining, Self.sleepMaximum)

@@ -113,13 +113,17 @@ extension BlockGenerator {
 
     /// Suspends until the rate limit allows so many elements.
     nonisolated func admit(_ count: Int) async throws {
-        guard buffer.rateLimit != nil, var (wait, limit) = buffer.admit(count, now: now) else {
-            return
-        }
-        while wait > .zero {
-            let (start, version) = (now, rateVersion.read { $0 })
-            try await sleep(for: wait, unlessRateChangesFrom: version)
-            wait -= now - start
+        guard buffer.rateLimit != nil else { return }
+        var (since, version) = (clock.monotonicNow, rateVersion.read { $0 })
+        guard var (wait, limit) = buffer.admit(count, now: since) else { return }
+        while true {
+            // Until a time, not for a duration: the clock may have moved since it was read.
+            try await sleep(untilMonotonic: since + wait, unlessRateChangesFrom: version)
+            let now = clock.monotonicNow
+            wait -= now - since
+            guard wait > .zero else { return }
+            since = now
+            version = rateVersion.read { $0 }
             guard let newLimit = buffer.rateLimit else { return }
             // What is still owed is paid at the new rate.
             if newLimit != limit { wait = wait * (Double(limit) / Double(newLimit)) }
@@ -138,14 +142,12 @@ extension BlockGenerator {
         return end
     }
 
-    private nonisolated var now: Duration { clock.monotonicNow }
-
     private nonisolated func sleep(
-        for duration: Duration, unlessRateChangesFrom version: Int
+        untilMonotonic deadline: Duration, unlessRateChangesFrom version: Int
     ) async throws {
         let (clock, rateVersion) = (clock, rateVersion)
         try await firstOf {
-            try await clock.sleep(for: duration)
+            try await clock.sleep(untilMonotonic: deadline)
         } or: {
             try await rateVersion.wait(for: { $0 != version })
         }
