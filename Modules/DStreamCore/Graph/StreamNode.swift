@@ -42,6 +42,8 @@ public final class StreamNode: Sendable {
         var isFrozen = false
         var boundary: Boundary?
         var plans: [BatchTime: Plan] = [:]
+        /// No plan is older; nil: there is none.
+        var oldestPlan: BatchTime?
         /// Batches that could not be made.
         var failed: Set<BatchTime> = []
         var prepare: [@Sendable (inout KernelNumbers) -> Void] = []
@@ -188,6 +190,7 @@ extension StreamNode {
                         codec: boundary.codec, cutsLineage: true))
             }
             settings.plans[time] = plan
+            settings.oldestPlan = min(settings.oldestPlan ?? time, time)
         }
         return plan
     }
@@ -294,11 +297,15 @@ extension StreamNode {
     func clearMetadata(_ time: BatchTime) {
         settings.withLock { settings in
             guard let remember = settings.remember else { return }
-            let threshold = time.milliseconds - remember.milliseconds
-            for old in settings.plans.keys where old.milliseconds <= threshold {
-                settings.plans[old] = nil
+            let threshold = time - remember
+            // Along the grid, not through the table: a long window remembers thousands of plans.
+            while let oldest = settings.oldestPlan, oldest <= threshold {
+                settings.plans[oldest] = nil
+                settings.oldestPlan = settings.plans.isEmpty ? nil : oldest + slideDuration
             }
-            settings.failed = settings.failed.filter { $0.milliseconds > threshold }
+            if !settings.failed.isEmpty {
+                settings.failed = settings.failed.filter { $0 > threshold }
+            }
         }
     }
 
