@@ -295,18 +295,22 @@ extension StreamNode {
 
     /// Forgets RDDs that no batch after `time` needs.
     func clearMetadata(_ time: BatchTime) {
-        settings.withLock { settings in
-            guard let remember = settings.remember else { return }
+        // The end of a plan can be the end of datasets: not under the lock.
+        let dropped: [Plan] = settings.withLock { settings in
+            var dropped: [Plan] = []
+            guard let remember = settings.remember else { return dropped }
             let threshold = time - remember
             // Along the grid, not through the table: a long window remembers thousands of plans.
             while let oldest = settings.oldestPlan, oldest <= threshold {
-                settings.plans[oldest] = nil
+                if let plan = settings.plans.removeValue(forKey: oldest) { dropped.append(plan) }
                 settings.oldestPlan = settings.plans.isEmpty ? nil : oldest + slideDuration
             }
             if !settings.failed.isEmpty {
                 settings.failed = settings.failed.filter { $0 > threshold }
             }
+            return dropped
         }
+        withExtendedLifetime(dropped) {}
     }
 
     /// What is wrong with the stream's checkpoint settings.
