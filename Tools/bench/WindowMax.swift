@@ -28,7 +28,7 @@ enum WindowMax {
         let maxima =
             arguments.has("recompute")
             ? input.reduceByKey { max($0, $1) }.window(window).reduceByKey { max($0, $1) }
-            : input.reduceByKeyAndWindow(window: window) { max($0, $1) }
+            : input.reduceByKeyAndWindow(max, window: window)
         maxima.foreachRDD { rdd in
             let count = try await rdd.count()
             guard count <= keys else { throw BenchError("\(count) of \(keys) keys came out") }
