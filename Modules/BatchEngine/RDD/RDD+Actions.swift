@@ -20,6 +20,31 @@ extension RDD {
         return results.withLock { table in table.sorted { $0.key < $1.key }.map(\.value) }
     }
 
+    /// Makes one value of each partition, and one of those: all on the engine's threads.
+    ///
+    /// - Parameters:
+    ///   - partial: runs over each partition.
+    ///   - conclude: runs once, over the partial values in partition order.
+    @inlinable
+    func concluded<Partial: Sendable, Result: Sendable>(
+        _ site: OperatorSite,
+        _ partial: @escaping @Sendable (TaskContext, [PartitionData]) throws -> Partial,
+        _ conclude: @escaping @Sendable ([Partial]) throws -> Result
+    ) async throws -> Result {
+        let kernel = Kernel(id: .nextDynamic(), site: site) { context, inputs, _ in
+            [.values(Values([try partial(context, inputs)]))]
+        }
+        let partials = exchanged(kernel, 1, Pipe<Partial>.source(site))
+        let gather = partials.pipe.gathered
+        let results = try await partials.runTasks(site) { context, inputs in
+            try conclude(try gather(context, inputs))
+        }
+        guard let result = results.first else {
+            throw EngineError(.invalidPlan, "there is no result", site: site)
+        }
+        return result
+    }
+
     @usableFromInline
     func run(
         _ kernel: Kernel, partitions: Range<Int>? = nil,

@@ -36,8 +36,8 @@ extension RDD {
         return RDD<(Element, Other)>(
             context: context,
             plan: .zip([
-                .exchange(Exchange(kernel: left, input: plan, partitionCount: count)),
-                .exchange(Exchange(kernel: right, input: other.plan, partitionCount: count)),
+                plan.exchanged(by: left, into: count),
+                other.plan.exchanged(by: right, into: count),
             ]), pipe: pairs)
     }
 

@@ -62,8 +62,8 @@ extension RDD {
         _ precedes: @escaping @Sendable (Key, Key) throws -> Bool
     ) async throws -> RDD {
         let ranges = try await keyRanges(
-            site, pipe.map(site, key), Swift.max(1, partitions ?? partitionCount),
-            isAscending: isAscending, precedes)
+            site, pipe.map(site, key), partitions ?? partitionCount, isAscending: isAscending,
+            precedes)
         let keyed: Pipe<(Key, Element)> = pipe.map(site) { (try key($0), $0) }
         let kernel = keyed.bucketKernel(id: .nextDynamic(), site) {
             try ranges.partition(of: $0.0)

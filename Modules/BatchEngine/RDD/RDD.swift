@@ -37,6 +37,37 @@ extension RDD {
         RDD<Output>(context: context, plan: plan, pipe: pipe)
     }
 
+    /// An RDD whose actions throw: operators that make RDDs do not throw themselves.
+    @inlinable
+    func failing<Output: Sendable>(_ error: EngineError) -> RDD<Output> {
+        RDD<Output>(context: context, plan: .source([[]]), pipe: .failing(error))
+    }
+
+    /// The partitions to make, by default the context's number.
+    @inlinable
+    func outputCount(_ partitions: Int?) -> Int { partitions ?? context.defaultParallelism }
+
+    /// The elements that `pipe` makes of what `kernel` shuffles.
+    @inlinable
+    package func exchanged<Output: Sendable>(
+        _ kernel: Kernel, _ partitions: Int, _ pipe: Pipe<Output>
+    ) -> RDD<Output> {
+        RDD<Output>(
+            context: context, plan: plan.exchanged(by: kernel, into: partitions), pipe: pipe)
+    }
+
+    /// The elements shuffled so that equal keys of several RDDs meet in one partition.
+    @inlinable
+    func shuffled<Key: StreamKey, Value: Sendable>(
+        _ site: OperatorSite, _ partitions: Int, _ placement: KeyPlacement<Key>
+    ) -> Plan where Element == (Key, Value) {
+        let kernel = pipe.partitionKernel(id: .nextDynamic(), site, placement: placement)
+        return plan.exchanged(by: kernel, into: partitions)
+    }
+}
+
+extension RDD {
+
     /// Applies `transform` to each element.
     @inlinable
     public func map<Output: Sendable>(
@@ -140,7 +171,7 @@ extension RDD {
     ) -> RDD {
         let site = OperatorSite("repartition", file: file, line: line)
         let kernel = pipe.roundRobinKernel(id: .nextDynamic(), site)
-        return exchanged(kernel, Swift.max(1, partitions), .source(site))
+        return exchanged(kernel, partitions, .source(site))
     }
 
     /// At most `partitions` partitions, joining neighbours without a shuffle.
@@ -151,17 +182,6 @@ extension RDD {
         RDD(
             bounding: .coalesce(plan, Swift.max(1, partitions)), context: context,
             pipe: pipe.joined(OperatorSite("coalesce", file: file, line: line)))
-    }
-
-    /// The elements that `pipe` makes of what `kernel` shuffles.
-    @inlinable
-    package func exchanged<Output: Sendable>(
-        _ kernel: Kernel, _ partitions: Int, _ pipe: Pipe<Output>
-    ) -> RDD<Output> {
-        RDD<Output>(
-            context: context,
-            plan: .exchange(Exchange(kernel: kernel, input: plan, partitionCount: partitions)),
-            pipe: pipe)
     }
 }
 
