@@ -3,20 +3,24 @@ extension Plan {
     ///
     /// The index travels with the partition: the number of the task that runs it is another one in
     /// a union.
-    public var indexed: Plan {
-        .zip([self, .source((0..<partitionCount).map { [.values(Values([$0]))] })])
+    public var indexed: Plan { numbered(Array(0..<partitionCount)) }
+
+    /// The same partitions, each beside a number of its own.
+    @usableFromInline
+    func numbered(_ numbers: [Int]) -> Plan {
+        .zip([self, .source(numbers.map { [.values(Values([$0]))] })])
     }
 }
 
 extension [PartitionData] {
-    /// Takes a partition of ``Plan/indexed`` apart.
+    /// Takes a partition that has a number beside it apart.
     @inlinable
-    func splitIndex(_ site: OperatorSite) throws -> (index: Int, inner: [PartitionData]) {
+    func splitNumber(_ site: OperatorSite) throws -> (number: Int, inner: [PartitionData]) {
         guard count == 2, case .branch(_, let inner) = self[0], case .branch(_, let tag) = self[1],
             case .values(let values)? = tag.first,
-            let index = (values as? Values<Int>)?.elements.first
-        else { throw EngineError(.invalidPlan, "a partition has no index", site: site) }
-        return (index, inner)
+            let number = (values as? Values<Int>)?.elements.first
+        else { throw EngineError(.invalidPlan, "a partition has no number", site: site) }
+        return (number, inner)
     }
 }
 
@@ -28,7 +32,7 @@ extension Pipe {
     ) -> Pipe<Outputs.Element> where Outputs.Element: Sendable, Outputs.Iterator: SendableMetatype {
         let gather = gathered
         return Pipe<Outputs.Element>(around: depth, site) { context, inputs, sink in
-            let (index, inner) = try inputs.splitIndex(site)
+            let (index, inner) = try inputs.splitNumber(site)
             let elements = try gather(context, inner)
             var look = LookOut(context)
             for output in try OperatorFailure.attempt(site, transform, index, elements) {

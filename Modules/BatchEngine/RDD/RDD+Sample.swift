@@ -25,7 +25,7 @@ extension RDD {
         let seed = seed ?? UInt64.random(in: .min ... .max)
         let times = PoissonTimes(mean: fraction)
         let sampled = Pipe(around: pipe.depth, site) { context, inputs, sink in
-            let (index, inner) = try inputs.splitIndex(site)
+            let (index, inner) = try inputs.splitNumber(site)
             var numbers = SeededNumbers(seed: seed, partition: index)
             var look = LookOut(context)
             try run(context, inner) { element in
@@ -74,31 +74,18 @@ extension RDD {
         _ site: OperatorSite, _ count: Int, _ seed: UInt64
     ) async throws -> [Element] {
         let run = pipe.run
-        let precedes: @Sendable ((UInt64, Element), (UInt64, Element)) -> Bool = { $0.0 < $1.0 }
-        return try await concluded(site) { context, inputs in
+        let numbered = Pipe<(UInt64, Element)>(around: pipe.depth, site) { context, inputs, sink in
             var numbers = SeededNumbers(seed: seed, partition: context.partition)
-            var first = FirstElements<(UInt64, Element)>(count)
-            try run(context, inputs) { first.add((numbers.next(), $0), precedes) }
-            first.settle(precedes)
-            return first.elements
-        } _: { partials in
-            var first = FirstElements<(UInt64, Element)>(count)
-            for element in partials.joined() { first.add(element, precedes) }
-            first.settle(precedes)
-            return first.elements.map { $0.1 }
+            try run(context, inputs) { try sink((numbers.next(), $0)) }
         }
+        return try await narrow(numbered).ordered(site, count) { $0.0 < $1.0 }.map { $0.1 }
     }
 
     /// Elements at places drawn one by one.
     @inlinable
     func drawn(_ site: OperatorSite, _ count: Int, _ seed: UInt64) async throws -> [Element] {
         let run = pipe.run
-        let counts = try await runTasks(site) { context, inputs in
-            var count = 0
-            try run(context, inputs) { _ in count += 1 }
-            return count
-        }
-        let draws = PlaceDraws(count, among: counts, seed)
+        let draws = PlaceDraws(count, among: try await partitionCounts(site), seed)
         let found = try await runTasks(site) { context, inputs in
             let wanted = draws.wanted[context.partition]
             var elements: [(draw: Int, element: Element)] = []
@@ -190,5 +177,27 @@ struct PoissonTimes: Sendable {
             sum += term
         }
         return sum
+    }
+}
+
+/// Random numbers that are the same for the same seed, everywhere (SplitMix64, Sebastiano Vigna,
+/// public domain).
+@usableFromInline
+struct SeededNumbers: RandomNumberGenerator {
+    @usableFromInline var state: UInt64
+
+    /// The numbers of one partition.
+    @inlinable
+    init(seed: UInt64, partition: Int) {
+        state = seed ^ StableHasher.hash(number: UInt64(truncatingIfNeeded: partition))
+    }
+
+    @inlinable
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ (mixed &>> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed &>> 27)) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ (mixed &>> 31)
     }
 }

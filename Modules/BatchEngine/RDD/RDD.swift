@@ -135,31 +135,22 @@ extension RDD {
     ) async throws -> RDD<(Element, Int)> {
         let site = OperatorSite("zipWithIndex", file: file, line: line)
         let run = pipe.run
-        var starts: [Int] = [0]
+        var starts = [Int](repeating: 0, count: partitionCount)
         if partitionCount > 1 {
-            let counts = try await runTasks(site) { context, inputs in
-                var count = 0
-                try run(context, inputs) { _ in count += 1 }
-                return count
+            let counts = try await partitionCounts(site)
+            for index in starts.indices.dropFirst() {
+                starts[index] = starts[index - 1] + counts[index - 1]
             }
-            for count in counts.dropLast() { starts.append(starts[starts.count - 1] + count) }
-        }
-        // The start travels with the partition: the task's number is another one in a union.
-        let offsets: [[PartitionData]] = starts.prefix(partitionCount).map {
-            [.values(Values([$0]))]
         }
         let indexed = Pipe<(Element, Int)>(around: pipe.depth, site) { context, inputs, sink in
-            guard inputs.count == 2, case .branch(_, let inner) = inputs[0],
-                case .branch(_, let start) = inputs[1], case .values(let values)? = start.first,
-                var index = (values as? Values<Int>)?.elements.first
-            else { throw EngineError(.invalidPlan, "a partition has no first index", site: site) }
+            var (index, inner) = try inputs.splitNumber(site)
             try run(context, inner) { element in
                 try sink((element, index))
                 index += 1
             }
         }
         return RDD<(Element, Int)>(
-            context: context, plan: .zip([plan, .source(offsets)]), pipe: indexed)
+            bounding: plan.numbered(starts), context: context, pipe: indexed)
     }
 
     /// Deals the elements out evenly over `partitions` partitions, by a shuffle.
