@@ -18,7 +18,8 @@ extension DStream {
         let (records, initial) = (Frozen<Kernel>(), Frozen<Kernel>())
         let lineage = StateLineage()
         let timing = StateTiming(timeout: spec.idleTimeout, sweep: spec.sweep)
-        graph.checkState(site, partitions: spec.partitionCount, timeout: spec.idleTimeout)
+        graph.checkPartitions(spec.partitionCount, site)
+        graph.checkTimeout(spec.idleTimeout, site)
         var traits = StreamNode.Traits()
         traits.mustCheckpoint = true
         traits.persistLevel = .memoryOnly
@@ -93,21 +94,14 @@ extension StreamNode {
 }
 
 extension DStreamGraph {
-    /// Records what cannot work about an operator that keeps state.
+    /// Records a time-out that cannot be.
     @usableFromInline
-    func checkState(_ site: OperatorSite, partitions: Int?, timeout: Duration? = nil) {
-        if let partitions, partitions < 1 {
-            record(
-                StreamError(
-                    .badDeclaration, "the number of partitions (\(partitions)) must be at least 1",
-                    site: site))
-        }
-        if let timeout, timeout < .zero {
-            record(
-                StreamError(
-                    .badDeclaration,
-                    "the time-out (\(timeout.milliseconds) ms) must not be negative", site: site))
-        }
+    func checkTimeout(_ timeout: Duration?, _ site: OperatorSite) {
+        guard let timeout, timeout < .zero else { return }
+        record(
+            StreamError(
+                .badDeclaration, "the time-out (\(timeout.milliseconds) ms) must not be negative",
+                site: site))
     }
 }
 

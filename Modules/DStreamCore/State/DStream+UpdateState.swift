@@ -95,7 +95,7 @@ extension DStream {
         let (records, initial) = (Frozen<Kernel>(), Frozen<Kernel>())
         let moving = Frozen<Kernel?>()
         let lineage = StateLineage()
-        graph.checkState(site, partitions: keeping.partitions)
+        graph.checkPartitions(keeping.partitions, site)
         var traits = StreamNode.Traits()
         traits.mustCheckpoint = true
         traits.persistLevel = .memoryOnly

@@ -74,10 +74,7 @@ extension DStream {
     func reducedPanes(
         _ site: OperatorSite, _ combine: @escaping @Sendable (Element, Element) throws -> Element
     ) -> DStream<(Bool, Element)> {
-        let panes = exchanged(
-            site, partitions: 1,
-            kernel: { [pipe] id in pipe().foldKernel(id: id, site, combine) },
-            pipe: { .folded(site, combine) })
+        let panes = reduce(site, combine)
         return panes.derived(site) { [pipe = panes.pipe] in pipe().map(site) { (true, $0) } }
     }
 

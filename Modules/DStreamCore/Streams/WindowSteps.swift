@@ -7,7 +7,6 @@ public import BatchEngine
 /// the other way round, so that a step inserts as many keys as the panes have.
 @usableFromInline
 struct WindowSteps<Key: StreamKey, Value: Sendable>: Sendable {
-    @usableFromInline typealias Entries = Pipe<(Key, Value)>.Body
     @usableFromInline let site: OperatorSite
     @usableFromInline let combine: @Sendable (Value, Value) throws -> Value
 
