@@ -237,9 +237,7 @@ extension Pipe {
 
     /// The chains of several inputs, chosen by the branch each partition is tagged with.
     @inlinable
-    public static func union(
-        _ pipes: [Pipe], _ site: OperatorSite = OperatorSite("union", file: "", line: 0)
-    ) -> Pipe {
+    public static func union(_ pipes: [Pipe], _ site: OperatorSite) -> Pipe {
         Pipe(around: pipes.reduce(0) { max($0, $1.depth) }, site) { context, inputs, sink in
             for input in inputs {
                 guard case .branch(let index, let inner) = input, pipes.indices.contains(index)

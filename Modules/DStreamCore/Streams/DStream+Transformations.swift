@@ -97,7 +97,7 @@ extension DStream {
         let pipes = streams.map(\.pipe)
         return DStream(
             first.graph, site, parents: nodes, slide: first.slideDuration,
-            pipe: { .union(pipes.map { $0() }) },
+            pipe: { .union(pipes.map { $0() }, site) },
             compute: { _, time, context in
                 .union(try await parentPlans(nodes, site, time, context))
             })
