@@ -161,16 +161,18 @@ extension Pipe {
     static func common(_ site: OperatorSite) -> Pipe where Element: StreamKey {
         let source = Pipe<(Element, Bool)>.source(site).run
         return Pipe { context, inputs, sink in
-            let table = AggregationTable<Element, (first: Bool, second: Bool)>()
+            let table = AggregationTable<Element, Bool>()
             for case .branch(let side, let inner) in inputs {
                 try source(context, inner) { element, _ in
-                    table.update(element, default: (false, false)) { found in
-                        if side == 0 { found.first = true } else { found.second = true }
+                    if side == 0 {
+                        table.update(element, default: false) { _ in }
+                    } else {
+                        table.updateExisting(element) { $0 = true }
                     }
                 }
             }
-            try table.drain { element, found in
-                if found.first, found.second { try sink(element) }
+            try table.drain { element, isCommon in
+                if isCommon { try sink(element) }
             }
         }
     }
