@@ -34,9 +34,9 @@ extension Pipe {
         return Pipe<Outputs.Element>(around: depth, site) { context, inputs, sink in
             let (index, inner) = try inputs.splitNumber(site)
             let elements = try gather(context, inner)
-            var look = LookOut(context)
+            var check = CancellationCheck(context)
             for output in try OperatorFailure.attempt(site, transform, index, elements) {
-                try look.next()
+                try check.next()
                 try sink(output)
             }
         }

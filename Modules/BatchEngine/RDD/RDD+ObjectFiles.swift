@@ -51,14 +51,14 @@ extension BatchContext {
         let files = try await ObjectFormat.files(at: path, engine, site)
         let paths = Pipe<String>.source(site).run
         let pipe = Pipe<Element> { context, inputs, sink in
-            var look = LookOut(context)
+            var check = CancellationCheck(context)
             try paths(context, inputs) { path in
                 let bytes = try ObjectFormat.read(path, site)
                 try bytes.withUnsafeBytes { bytes in
                     var reader = ByteReader(bytes)
                     var rest = try ObjectFormat.begin(&reader, codec.shape, path, site)
                     while rest > 0 {
-                        try look.next()
+                        try check.next()
                         let element: Element
                         do { element = try codec.decode(&reader) } catch {
                             throw ObjectFormat.damaged(path, site, error)

@@ -24,10 +24,10 @@ extension RDD {
                 throw EngineError(.invalidPlan, "a product has two sides", site: site)
             }
             let others = try gather(context, [inputs[1]])
-            var look = LookOut(context)
+            var check = CancellationCheck(context)
             try first(context, [inputs[0]]) { element in
                 for other in others {
-                    try look.next()
+                    try check.next()
                     try sink((element, other))
                 }
             }

@@ -26,13 +26,13 @@ extension RDD {
         let times = PoissonTimes(mean: fraction)
         let sampled = Pipe(around: pipe.depth, site) { context, inputs, sink in
             let (index, inner) = try inputs.splitNumber(site)
-            var numbers = SeededNumbers(seed: seed, partition: index)
-            var look = LookOut(context)
+            var numbers = SplitMix64(seed: seed, partition: index)
+            var check = CancellationCheck(context)
             try run(context, inner) { element in
                 if withReplacement {
                     var rest = times.next(&numbers)
                     while rest > 0 {
-                        try look.next()
+                        try check.next()
                         try sink(element)
                         rest -= 1
                     }
@@ -75,7 +75,7 @@ extension RDD {
     ) async throws -> [Element] {
         let run = pipe.run
         let numbered = Pipe<(UInt64, Element)>(around: pipe.depth, site) { context, inputs, sink in
-            var numbers = SeededNumbers(seed: seed, partition: context.partition)
+            var numbers = SplitMix64(seed: seed, partition: context.partition)
             try run(context, inputs) { try sink((numbers.next(), $0)) }
         }
         return try await narrow(numbered).ordered(site, count) { $0.0 < $1.0 }.map { $0.1 }
@@ -119,7 +119,7 @@ struct PlaceDraws: Sendable {
         wanted = counts.map { _ in [] }
         let total = counts.reduce(0, +)
         guard total > 0 else { return }
-        var numbers = SeededNumbers(seed: seed, partition: 0)
+        var numbers = SplitMix64(seed: seed, partition: 0)
         let places = (0..<count).map { (Int.random(in: 0..<total, using: &numbers), $0) }
             .sorted { $0 < $1 }
         var partition = 0
@@ -151,14 +151,14 @@ struct PoissonTimes: Sendable {
 
     /// The next count.
     @usableFromInline
-    func next(_ numbers: inout SeededNumbers) -> Int {
+    func next(_ numbers: inout SplitMix64) -> Int {
         var count = Self.count(below: restLimit, &numbers)
         for _ in 0..<ones { count += Self.count(below: 0.367_879_441_171_442_33, &numbers) }
         return count
     }
 
     /// Multiplies random numbers until the product is small enough (Knuth).
-    private static func count(below limit: Double, _ numbers: inout SeededNumbers) -> Int {
+    private static func count(below limit: Double, _ numbers: inout SplitMix64) -> Int {
         var product = Double.random(in: 0..<1, using: &numbers)
         var count = 0
         while product > limit {
@@ -183,7 +183,7 @@ struct PoissonTimes: Sendable {
 /// Random numbers that are the same for the same seed, everywhere (SplitMix64, Sebastiano Vigna,
 /// public domain).
 @usableFromInline
-struct SeededNumbers: RandomNumberGenerator {
+struct SplitMix64: RandomNumberGenerator {
     @usableFromInline var state: UInt64
 
     /// The numbers of one partition.

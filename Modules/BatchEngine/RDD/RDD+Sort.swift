@@ -74,9 +74,9 @@ extension RDD {
             do { try pairs.sort { try ranges.isBefore($0.0, $1.0) } } catch {
                 throw OperatorFailure.wrap(error, at: site)
             }
-            var look = LookOut(context)
+            var check = CancellationCheck(context)
             for pair in pairs {
-                try look.next()
+                try check.next()
                 try sink(pair.1)
             }
         }
