@@ -23,10 +23,15 @@ extension RDD {
             try part.commit()
             return []
         }
-        let body = self
+        try await write(kernel, to: directory, site)
+    }
+
+    /// Runs a kernel that writes a file per partition into a directory, and completes that.
+    @usableFromInline
+    func write(_ kernel: Kernel, to directory: String, _ site: OperatorSite) async throws {
         try await context.engine.perform("\(site) to \(directory)") {
             try TextPart.begin(directory, site)
-            try await body.run(kernel) { _, _ in }
+            try await run(kernel) { _, _ in }
             try TextPart.finish(directory, site)
         }
     }

@@ -124,21 +124,20 @@ package final class FileInput: Sendable {
     private func expand(_ paths: [String]) -> [FileSlice] {
         paths.flatMap { path in
             do {
-                guard let status = try FileSystem.status(path), status.isDirectory else {
-                    return [FileSlice(path: path, byteCount: try byteCount(path))]
+                let status = try FileSystem.status(path)
+                guard let status, status.isDirectory else {
+                    return [FileSlice(path: path, byteCount: status?.byteCount ?? 0)]
                 }
                 return try FileSystem.list(path).filter(FileSelection.isVisible).map { name in
-                    FileSlice(path: "\(path)/\(name)", byteCount: try byteCount("\(path)/\(name)"))
+                    let path = "\(path)/\(name)"
+                    return FileSlice(
+                        path: path, byteCount: try FileSystem.status(path)?.byteCount ?? 0)
                 }
             } catch {
                 // Its task fails with the reason, and the batch is run again with all its files.
                 return [FileSlice(path: path, byteCount: 0)]
             }
         }
-    }
-
-    private func byteCount(_ path: String) throws -> Int {
-        try FileSystem.status(path)?.byteCount ?? 0
     }
 }
 
