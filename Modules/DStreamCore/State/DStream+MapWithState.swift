@@ -96,11 +96,13 @@ extension DStreamGraph {
     /// Records what cannot work about an operator that keeps state.
     @usableFromInline
     func checkState(_ site: OperatorSite, partitions: Int?, timeout: Duration? = nil) {
-        if let partitions, partitions < 1 {
+        let most = BatchContext.partitionMaximum
+        if let partitions, partitions < 1 || partitions > most {
             record(
                 StreamError(
-                    .badDeclaration, "the number of partitions (\(partitions)) must be at least 1",
-                    site: site))
+                    .badDeclaration,
+                    "the number of partitions (\(partitions)) must be at least 1 and at most "
+                        + "\(most)", site: site))
         }
         if let timeout, timeout < .zero {
             record(

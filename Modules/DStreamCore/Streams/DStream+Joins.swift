@@ -55,11 +55,7 @@ extension DStream {
     /// Records a number of partitions that cannot be.
     @usableFromInline
     func checkPartitions(_ partitions: Int?, _ site: OperatorSite) {
-        guard let partitions, partitions < 1 else { return }
-        graph.record(
-            StreamError(
-                .badDeclaration, "the number of partitions (\(partitions)) must be at least 1",
-                site: site))
+        graph.checkState(site, partitions: partitions)
     }
 
     @inlinable

@@ -83,12 +83,7 @@ extension DStream {
         kernel: @escaping @Sendable (KernelID) -> Kernel,
         pipe: @escaping @Sendable () -> Pipe<Output>
     ) -> DStream<Output> {
-        if let partitions, partitions < 1 {
-            graph.record(
-                StreamError(
-                    .badDeclaration, "the number of partitions (\(partitions)) must be at least 1",
-                    site: site))
-        }
+        checkPartitions(partitions, site)
         let cell = Frozen<Kernel>()
         let stream = DStream<Output>(
             graph, site, parents: [node], slide: slideDuration, pipe: pipe
