@@ -1,3 +1,4 @@
+internal import BatchEngine
 public import DStreamCore
 internal import JobGeneration
 public import ReceiverRuntime
@@ -115,6 +116,10 @@ extension StreamingContext {
                 ("defaultParallelism", defaultParallelism ?? 1),
             ] where value < 1 {
                 add("\(name) is \(value); it must be at least 1")
+            }
+            let most = BatchContext.partitionMaximum
+            if let count = defaultParallelism, count > most {
+                add("defaultParallelism is \(count); it must be at most \(most)")
             }
             for (name, value) in [
                 ("gracefulStopTimeout", gracefulStopTimeout),

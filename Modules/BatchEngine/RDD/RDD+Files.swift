@@ -4,7 +4,7 @@ extension RDD {
     /// Files are named `part-00000`, `part-00001` …, also those of empty partitions; each element
     /// is a line of the text that ``elementText(_:)`` makes. A file appears when it is complete and
     /// on disk, and `_SUCCESS` after all of them. The directory and those above it are created; when it
-    /// exists, files of the same names are replaced and others stay.
+    /// exists, `_SUCCESS` is removed, files of the same names are replaced and others stay.
     ///
     /// ## Durability
     /// When the call returns, files and directory have reached the disk.
@@ -105,10 +105,13 @@ final class TextPart {
         file = nil
     }
 
-    /// Makes the directory.
+    /// Makes the directory; one that was complete before is so no longer.
     @usableFromInline
     static func begin(_ directory: String, _ site: OperatorSite) throws {
-        do { try FileSystem.createDirectory(directory) } catch {
+        do {
+            try FileSystem.createDirectory(directory)
+            try FileSystem.remove("\(directory)/_SUCCESS")
+        } catch {
             throw EngineError(
                 .taskFailed, "the directory could not be created", site: site, underlying: error)
         }

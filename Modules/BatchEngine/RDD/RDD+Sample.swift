@@ -30,7 +30,7 @@ extension RDD {
             var check = CancellationCheck(context)
             try run(context, inner) { element in
                 if withReplacement {
-                    var rest = times.next(&numbers)
+                    var rest = try times.next(&numbers, &check)
                     while rest > 0 {
                         try check.next()
                         try sink(element)
@@ -149,11 +149,14 @@ struct PoissonTimes: Sendable {
         restLimit = Self.exponential(of: mean - whole)
     }
 
-    /// The next count.
+    /// The next count; throws when the task is cancelled.
     @usableFromInline
-    func next(_ numbers: inout SplitMix64) -> Int {
+    func next(_ numbers: inout SplitMix64, _ check: inout CancellationCheck) throws -> Int {
         var count = Self.count(below: restLimit, &numbers)
-        for _ in 0..<ones { count += Self.count(below: 0.367_879_441_171_442_33, &numbers) }
+        for _ in 0..<ones {
+            try check.next()
+            count += Self.count(below: 0.367_879_441_171_442_33, &numbers)
+        }
         return count
     }
 

@@ -232,7 +232,8 @@ extension StreamNode {
     /// RDD are skipped, times off the slide are rounded down.
     @usableFromInline
     package func plans(
-        from start: BatchTime, through end: BatchTime, _ context: GenerationContext
+        from start: BatchTime, through end: BatchTime, _ context: GenerationContext,
+        beforeEach check: () async throws -> Void = {}
     ) async throws -> [(time: BatchTime, plan: Plan)] {
         guard let zeroTime = settings.withLock({ $0.zeroTime }) else {
             throw StreamError(.notStarted, "the stream has not been started", site: site)
@@ -241,10 +242,12 @@ extension StreamNode {
         let zero = zeroTime.milliseconds
         // Division truncates towards zero, as Spark's Time.floor does.
         // There is nothing before zero time, however long the window.
-        var time = max(start.milliseconds - zero, 0) / slide * slide + zero
-        let last = (end.milliseconds - zero) / slide * slide + zero
+        let offset = max(start.milliseconds.saturatingSubtract(zero), 0)
+        var time = (offset / slide * slide).saturatingAdd(zero)
+        let last = (end.milliseconds.saturatingSubtract(zero) / slide * slide).saturatingAdd(zero)
         var plans: [(time: BatchTime, plan: Plan)] = []
         while time <= last {
+            try await check()
             let batch = BatchTime(milliseconds: time)
             if time >= zero, let plan = try await plan(at: batch, context) {
                 plans.append((batch, plan))

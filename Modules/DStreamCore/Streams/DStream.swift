@@ -104,10 +104,12 @@ extension DStreamGraph {
     /// Records a number of partitions that cannot be.
     @usableFromInline
     func checkPartitions(_ partitions: Int?, _ site: OperatorSite) {
-        guard let partitions, partitions < 1 else { return }
+        let most = BatchContext.partitionMaximum
+        guard let partitions, partitions < 1 || partitions > most else { return }
         record(
             StreamError(
-                .badDeclaration, "the number of partitions (\(partitions)) must be at least 1",
+                .badDeclaration,
+                "the number of partitions (\(partitions)) must be at least 1 and at most \(most)",
                 site: site))
     }
 }
