@@ -39,7 +39,14 @@ struct Property {
     }
 }
 
-/// Where two sequences of lines differ, in words; nothing when they do not.
+/// In which seconds batches differ, in words; nothing when they do not.
+func differences(_ what: String, _ ours: [Int: [String]], _ model: [Int: [String]]) -> [String] {
+    Set(ours.keys).union(model.keys).sorted().flatMap {
+        difference("\(what), second \($0)", ours[$0], model[$0])
+    }
+}
+
+/// How two values differ, in words; nothing when they do not.
 func difference<Value: Equatable>(_ what: String, _ ours: Value, _ model: Value) -> [String] {
     ours == model ? [] : ["\(what): \(ours) instead of \(model)"]
 }

@@ -206,7 +206,10 @@ import Testing
             }
             try run.start()
             var found = difference("failed", try await run.run(batches: count).count, 0)
-            let text = { (pairs: [(String, String)]) in lines(pairs).sorted() }
+            let hasOrder = !isWindowed || operation.isOrdered
+            let text = { (pairs: [(String, String)]) in
+                hasOrder ? lines(pairs) : lines(pairs).sorted()
+            }
             for second in 1...count {
                 found += difference(
                     "\(operation), second \(second)", recorded.all[second].map(text),
