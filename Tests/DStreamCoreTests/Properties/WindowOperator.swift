@@ -68,7 +68,7 @@ enum WindowOperator: CaseIterable {
                 .mapValues { $0.joined(separator: "|") }
         case .reduceByKey:
             return stream.reduceByKeyAndWindow(
-                window: window, slide: slide, partitioner: partitioner, Self.append)
+                Self.append, window: window, slide: slide, partitioner: partitioner)
         default:
             return stream.reduceByKeyAndWindow(
                 Self.append, inverse: Self.takeAway, window: window, slide: slide,
