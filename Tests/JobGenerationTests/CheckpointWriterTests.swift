@@ -18,7 +18,7 @@ import Testing
         let writer = CheckpointWriter(store: store)
         await withTaskGroup(of: Void.self) { group in
             group.addTask {
-                await writer.run { answer in
+                await writer.run(capture: { record, _ in (record, []) }) { answer in
                     trace.note("answer \(answer.ticket) \(answer.error == nil)")
                 }
             }

@@ -33,12 +33,12 @@ struct Boom: Error, CustomStringConvertible {
 struct JournalCheckpoints: CheckpointStore {
     let journal: Journal
 
-    func write(_ record: CheckpointRecord) async throws {
+    func write(_ record: CheckpointRecord, state: [OperatorState]) async throws {
         let pending = record.pendingBatches.map { "\($0)" }.joined(separator: ",")
         journal.note("checkpoint \(record.time) pending [\(pending)]")
     }
 
-    func latest() async throws -> CheckpointRecord? { nil }
+    func recover() async throws -> RecoveredCheckpoint? { nil }
 }
 
 /// Stores blocks as usual, and notes when they come and go.

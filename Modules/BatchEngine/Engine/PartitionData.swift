@@ -64,7 +64,7 @@ public final class Values<Element: Sendable>: PartitionValues {
 }
 
 /// Elements written by a codec, back to back.
-public struct EncodedValues: Sendable {
+public struct EncodedValues: Sendable, Hashable {
     /// The encoded elements.
     public let bytes: [UInt8]
     /// How many elements `bytes` holds.

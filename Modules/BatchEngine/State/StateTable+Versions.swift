@@ -88,6 +88,31 @@ extension StateTable {
 }
 
 extension StateTable {
+    /// The newest version that is not after another; nil: there is none.
+    @inlinable
+    public func version(through last: Int64) -> Int64? {
+        var current = currentVersion
+        for log in logs.reversed() {
+            guard let version = current, version > last else { break }
+            current = log.isWhole ? nil : log.base
+        }
+        return current.flatMap { $0 <= last ? $0 : nil }
+    }
+
+    /// The versions after one and not after another, oldest first; nil: not all are kept.
+    @inlinable
+    public func versions(after first: Int64, through last: Int64) -> [Int64]? {
+        var versions: [Int64] = []
+        var current = currentVersion
+        for log in logs.reversed() {
+            if log.version <= first { return versions.reversed() }
+            if log.version <= last { versions.append(log.version) }
+            if log.isWhole { return versions.reversed() }
+            current = log.base
+        }
+        return (current ?? .min) <= first ? versions.reversed() : nil
+    }
+
     /// Fires each key whose last update was before a time, and removes it.
     ///
     /// - Parameter body: called with each key and value before the key is removed.

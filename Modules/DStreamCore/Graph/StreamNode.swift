@@ -41,6 +41,8 @@ public final class StreamNode: Sendable {
         var zeroTime: BatchTime?
         var isFrozen = false
         var boundary: Boundary?
+        /// How what the operator keeps gets into checkpoints; nil: there is no need.
+        var capture: StateCapture?
         var plans: [BatchTime: Plan] = [:]
         /// No plan is older; nil: there is none.
         var oldestPlan: BatchTime?
@@ -149,10 +151,19 @@ extension StreamNode {
         for step in steps { step(&numbers) }
         guard isBoundary, let level = settings.withLock({ $0.persistLevel }) else { return }
         let (kernel, codec) = materialize(numbers.take())
-        settings.withLock {
-            $0.boundary = Boundary(kernel: kernel, codec: codec, level: level)
+        settings.withLock { settings in
+            settings.boundary = Boundary(kernel: kernel, codec: codec, level: level)
+            // Operators with state say themselves what they keep; of others, batches ask for what
+            // earlier ones were.
+            if traits.stateShape == nil, settings.remember.map({ $0 > slideDuration }) ?? false {
+                settings.capture = elementCapture()
+            }
         }
     }
+
+    /// Sets how the operator's state gets into checkpoints.
+    @usableFromInline
+    func setCapture(_ capture: StateCapture?) { settings.withLock { $0.capture = capture } }
 
     /// What is wrong with keeping this stream, once frozen.
     var codecProblem: StreamError? {

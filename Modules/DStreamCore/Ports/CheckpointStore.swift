@@ -1,6 +1,8 @@
+public import BatchEngine
+
 /// What a restart needs to know besides state: written after generation and after completion.
 public struct CheckpointRecord: Sendable, Hashable {
-    /// The batch after which this was written.
+    /// The newest batch that had been begun when this was written.
     public var time: BatchTime
     /// The application's name.
     public var appName: String
@@ -14,6 +16,12 @@ public struct CheckpointRecord: Sendable, Hashable {
     public var pendingBatches: [BatchTime]
     /// Whether `time` has completed: only then may older metadata be forgotten.
     public var isCompleted: Bool
+    /// The newest batch that has completed; nil: none has.
+    public var newestCompleted: BatchTime?
+    /// Into how many partitions a shuffle deals by default.
+    public var parallelism = 0
+    /// No state of a batch before this one is needed any more.
+    public var oldestState = BatchTime.zero
 
     /// Makes a record.
     public init(
@@ -30,17 +38,80 @@ public struct CheckpointRecord: Sendable, Hashable {
     }
 }
 
+/// A piece of what one operator keeps between batches.
+public struct OperatorState: Sendable, Hashable {
+    /// What a piece says.
+    public enum Kind: UInt8, Sendable, Hashable, CaseIterable {
+        /// The stream's elements of one batch, or part of them.
+        case elements = 1
+        /// All states after a batch, or part of them; what was said of earlier batches is void.
+        case whole = 2
+        /// The states that one batch changed.
+        case changes = 3
+    }
+
+    /// The operator, as ``StreamNode/stateID`` names it.
+    public var operatorID: String
+    /// The batch that left it.
+    public var time: BatchTime
+    /// What it says.
+    public var kind: Kind
+    /// The partition it is of, and of how many.
+    public var partition: Int
+    /// How many partitions the operator had.
+    public var partitionCount: Int
+    /// Elements, or keys with states, written by the operator's codec.
+    public var values: EncodedValues
+    /// Keys that have no state any more, written by the codec of keys.
+    public var removed: EncodedValues
+
+    /// Makes a piece.
+    public init(
+        operatorID: String, time: BatchTime, kind: Kind, partition: Int, partitionCount: Int,
+        values: EncodedValues, removed: EncodedValues = EncodedValues(bytes: [], count: 0)
+    ) {
+        self.operatorID = operatorID
+        self.time = time
+        self.kind = kind
+        self.partition = partition
+        self.partitionCount = partitionCount
+        self.values = values
+        self.removed = removed
+    }
+}
+
+/// What a store found of an earlier run.
+public struct RecoveredCheckpoint: Sendable, Hashable {
+    /// The newest readable record.
+    public var record: CheckpointRecord
+    /// The state that belongs to it, in the order in which it was written.
+    public var state: [OperatorState]
+    /// What was found damaged and passed over, in words; empty when all was well.
+    public var problems: [String]
+
+    /// Makes it.
+    public init(record: CheckpointRecord, state: [OperatorState], problems: [String] = []) {
+        self.record = record
+        self.state = state
+        self.problems = problems
+    }
+}
+
 /// Keeps checkpoints.
 ///
 /// ## Durability
-/// ``write(_:)`` returns only when the record would survive whatever the implementation promises
-/// to survive; an in-memory store survives nothing and says so.
+/// ``write(_:state:)`` returns only when record and state would survive whatever the implementation
+/// promises to survive; an in-memory store survives nothing and says so.
 public protocol CheckpointStore: Sendable {
-    /// Keeps `record` as the newest.
+    /// Keeps `record` as the newest, together with the state that was left since the last one kept.
+    ///
+    /// State of batches before the record's `oldestState` may be forgotten.
     ///
     /// - Throws: when it was not kept; the one before is still the newest then.
-    func write(_ record: CheckpointRecord) async throws
+    func write(_ record: CheckpointRecord, state: [OperatorState]) async throws
 
-    /// The newest readable record, or nil when there is none.
-    func latest() async throws -> CheckpointRecord?
+    /// What is left of an earlier run; nil when there is nothing.
+    ///
+    /// - Throws: when there is something and none of it can be used.
+    func recover() async throws -> RecoveredCheckpoint?
 }

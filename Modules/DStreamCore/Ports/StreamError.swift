@@ -9,7 +9,7 @@ public struct StreamError: Error, CustomStringConvertible {
             case noOutput, noInput, checkpointDirectoryMissing, checkpointInterval
             case alreadyStarted, alreadyStopped, rememberAlreadySet
             case noParentRDD, generationFailed, outputFailed, notStarted, declarations
-            case codecMissing, badConfiguration, checkpointUnwritable
+            case codecMissing, badConfiguration, checkpointUnwritable, checkpointMismatch
             case drainIncomplete, receiverFailed, notSupported
             case stateNotSet, stateRemoved, stateTimingOut
             case fileUnreadable
@@ -61,6 +61,8 @@ public struct StreamError: Error, CustomStringConvertible {
         public static let badConfiguration = Code(.badConfiguration)
         /// The checkpoint directory cannot be written.
         public static let checkpointUnwritable = Code(.checkpointUnwritable)
+        /// The checkpoint does not fit this program.
+        public static let checkpointMismatch = Code(.checkpointMismatch)
         /// The deadline of a graceful stop passed; the message says what was not drained.
         public static let drainIncomplete = Code(.drainIncomplete)
         /// A receiver could not be started.

@@ -17,10 +17,21 @@ extension DStream {
         let site = OperatorSite("mapWithState", file: file, line: line)
         let timing = StateTiming(timeout: spec.idleTimeout, sweep: spec.sweep)
         let step = MapWithStateStep(site: site, function: spec.function, timing: timing)
-        let keeping = StateKeeping(site, spec.partitionCount, spec.placement, spec.initial)
-        let (mapped, lineage) = stateful(keeping, checkpointSlides: 10, pipe: { step.pipe }) {
-            plans, time, context in try await plans.tablePlan(time, timing, context)
-        }
+        // States come with the time of their last update; that of initial ones is the first batch.
+        let keeping = StateKeeping(
+            site, spec.partitionCount, spec.placement,
+            spec.initial.map { $0.map { ($0.0, ($0.1, Int64.min)) } })
+        let (mapped, lineage) = stateful(
+            keeping, checkpointSlides: 10, pipe: { step.pipe },
+            capture: { _, lineage in
+                Codec<(Key, (StateValue, Int64))>.resolve().map { states in
+                    TableCapture(
+                        lineage: lineage, site: site, hasTimers: timing.isOn, states: states,
+                        keys: .of()
+                    ).capture
+                }
+            },
+            plan: { plans, time, context in try await plans.tablePlan(time, timing, context) })
         graph.checkTimeout(spec.idleTimeout, site)
         return MapWithStateDStream(mapped, lineage, timing, site)
     }
@@ -104,7 +115,7 @@ struct MapWithStateStep<Key: StreamKey, Value: Sendable, StateValue: Sendable, M
     @inlinable
     var pipe: Pipe<Mapped> {
         let records = Pipe<(Key, Value)>.source(site).run
-        let initial = Pipe<(Key, StateValue)>.source(site).run
+        let earlier = Pipe<(Key, (StateValue, Int64))>.source(site).run
         let (site, function, hasTimers) = (site, function, timing.isOn)
         return Pipe { context, inputs, sink in
             let inputs = try StateInputs(inputs, site)
@@ -117,8 +128,9 @@ struct MapWithStateStep<Key: StreamKey, Value: Sendable, StateValue: Sendable, M
                     step.time, on: inputs.origin.version, keepingFrom: step.oldest)
                 let state = State<StateValue>()
                 do {
-                    try initial(context, inputs.earlier) { key, value in
-                        table.load(key, value, updatedAt: step.time)
+                    try earlier(context, inputs.earlier) { key, state in
+                        let time = state.1 == .min ? step.time : state.1
+                        table.load(key, state.0, updatedAt: time)
                     }
                     try records(context, inputs.records) { key, value in
                         let place = table.find(key)

@@ -28,16 +28,18 @@ extension DStream {
     ///
     /// - Parameters:
     ///   - checkpointSlides: slides between checkpoints; nil: as many as other streams have.
+    ///   - capture: how the state gets into checkpoints; nil: its elements have no codec.
     ///   - plan: arranges one batch.
     @inlinable
     func stateful<Key: StreamKey, Value: Sendable, StateValue: Sendable, Output: Sendable>(
         _ keeping: StateKeeping<Key, StateValue>, checkpointSlides: Int? = nil,
         pipe: @escaping @Sendable () -> Pipe<Output>,
+        capture: @escaping @Sendable (StreamNode, StateLineage) -> StateCapture?,
         plan:
             @escaping @Sendable (StatePlans, BatchTime, GenerationContext) async throws -> Plan?
     ) -> (stream: DStream<Output>, lineage: StateLineage) where Element == (Key, Value) {
         let (site, placement) = (keeping.site, keeping.placement)
-        let (records, initial) = (Frozen<Kernel>(), Frozen<Kernel>())
+        let (records, initial, restored) = (Frozen<Kernel>(), Frozen<Kernel>(), Frozen<Kernel>())
         let lineage = StateLineage()
         graph.checkPartitions(keeping.partitions, site)
         var traits = StreamNode.Traits()
@@ -51,17 +53,21 @@ extension DStream {
                 let plans = StatePlans(
                     own: own, parent: node, lineage: lineage, records: records.value,
                     initial: keeping.initial.map { ($0.plan, initial.value) },
+                    restored: restored.value,
                     partitions: keeping.partitions ?? context.batch.defaultParallelism)
                 return try await plan(plans, time, context)
             })
-        stream.node.onFreeze { [upstream = self.pipe] numbers in
+        stream.node.onFreeze { [upstream = self.pipe, weak own = stream.node] numbers in
             records.set(
                 upstream().partitionKernel(id: numbers.take(), site, placement: placement))
             if let rdd = keeping.initial {
                 initial.set(
                     rdd.pipe.partitionKernel(id: numbers.take(), site, placement: placement))
             }
-            lineage.codec.set(Codec<(Key, StateValue)>.resolve().map { ErasedCodec($0) })
+            restored.set(
+                Pipe<(Key, StateValue)>.source(site).partitionKernel(
+                    id: numbers.take(), site, placement: placement))
+            if let own { own.setCapture(capture(own, lineage)) }
         }
         stream.node.onClear { lineage.release() }
         return (stream, lineage)

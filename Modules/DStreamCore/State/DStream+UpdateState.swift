@@ -92,9 +92,12 @@ extension DStream {
         pipe: @escaping @Sendable () -> Pipe<(Key, StateValue)>
     ) -> DStream<(Key, StateValue)> where Element == (Key, Value) {
         let moving = Frozen<Kernel?>()
-        let stream = stateful(keeping, pipe: pipe) { plans, time, context in
-            try await plans.datasetPlan(time, moving: moving.value, context)
-        }.stream
+        let stream = stateful(
+            keeping, pipe: pipe, capture: { own, lineage in own.stateCapture(lineage) },
+            plan: { plans, time, context in
+                try await plans.datasetPlan(time, moving: moving.value, context)
+            }
+        ).stream
         stream.node.onFreeze { numbers in
             let states = Pipe<(Key, StateValue)>.source(keeping.site)
             moving.set(

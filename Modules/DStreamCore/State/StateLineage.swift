@@ -19,6 +19,8 @@ final class StateLineage: Sendable {
         var good: (time: BatchTime, plan: Plan)?
         /// What comes before all batches, until one is good.
         var initial: Plan?
+        /// What an earlier run left, until a batch of this one is good.
+        var restored: (time: BatchTime, elements: Plan)?
         /// Later ones, oldest first.
         var open: [Link] = []
         /// The newest batch that was made.
@@ -26,6 +28,20 @@ final class StateLineage: Sendable {
         /// How long earlier versions may be read.
         var history: Duration = .zero
         var store: (any StateStore)?
+        var partitions = 0
+        var capture = Capture()
+    }
+
+    /// What checkpoints hold of the operator.
+    private struct Capture {
+        /// The batch after which the state was last kept; what changed since must stay readable.
+        var kept: BatchTime?
+        /// The batch at which all of it was last taken, and whether that is known to be kept.
+        var whole: BatchTime?
+        var keptWhole: BatchTime?
+        /// States in the last whole, and changes taken since.
+        var wholeCount = 0
+        var changeCount = 0
     }
 
     /// What a batch builds on.
@@ -40,8 +56,6 @@ final class StateLineage: Sendable {
 
     /// The operator's state in an engine's store.
     @usableFromInline let id = StateID.next()
-    /// The codec of keys with their states, once the graph is frozen; nil: there is none.
-    @usableFromInline let codec = Frozen<ErasedCodec?>()
     private let links = Locked(Links())
 
     @usableFromInline
@@ -69,12 +83,13 @@ final class StateLineage: Sendable {
     /// Finds what the batch at `time` is built on, after making all batches before it.
     ///
     /// - Parameters:
-    ///   - initial: makes what comes before all batches; called at most once.
+    ///   - initial: makes what comes before all batches, of what an earlier run left if there is
+    ///     any; called at most once.
     ///   - follow: what follows a batch.
     /// - Returns: nil when later batches have been made, as there is no way back, and for slices.
     func base(
         of own: StreamNode, at time: BatchTime, _ context: GenerationContext,
-        initial: () -> Plan, follow: (BatchTime, Dataset) -> Plan
+        initial: (_ restored: Plan?) -> Plan, follow: (BatchTime, Dataset) -> Plan
     ) async throws -> Base? {
         // Whoever only reads gets what is remembered: making a batch early would fix its state.
         if context.inputInfo is NoInputReporting { return nil }
@@ -95,17 +110,70 @@ final class StateLineage: Sendable {
             links.store = context.batch.engine.stateStore
             settle(&links, follow)
             let oldest = links.good?.time
-            let hasState = oldest != nil || !links.open.isEmpty
-            let first = links.good?.plan ?? links.initial ?? initial()
+            let hasState = oldest != nil || links.restored != nil || !links.open.isEmpty
+            let first = links.good?.plan ?? links.initial ?? initial(links.restored?.elements)
             if links.good == nil { links.initial = first }
             let plan = links.open.reduce(first) { earlier, link in
                 .following(link.dataset, follow(link.time, link.dataset), otherwise: earlier)
             }
-            let history = links.history
+            let needed = min(time - links.history, links.capture.kept ?? time)
             return Base(
-                plan: plan, oldest: oldest.map { min($0, time - history) }, hasState: hasState)
+                plan: plan, oldest: oldest.map { min($0, needed) }, hasState: hasState)
         }
     }
+
+    /// Begins a capture.
+    ///
+    /// - Returns: the number of partitions, and since when changes are due; nil: all is due, as it
+    ///   was never taken or costs no more than what was changed since.
+    @usableFromInline
+    func capturing(
+        _ time: BatchTime, since: BatchTime?
+    ) -> (partitions: Int, since: BatchTime?) {
+        links.withLock { links in
+            links.capture.kept = since
+            if let since, let whole = links.capture.whole, whole <= since {
+                links.capture.keptWhole = whole
+            }
+            let isLong = links.capture.changeCount > max(links.capture.wholeCount, 10_000)
+            let isKept = links.capture.keptWhole != nil
+            return (links.partitions, isKept && !isLong ? since : nil)
+        }
+    }
+
+    /// Ends a capture.
+    ///
+    /// - Returns: the oldest batch of which a piece is needed.
+    @usableFromInline
+    func captured(_ time: BatchTime, _ pieces: [OperatorState]) -> BatchTime {
+        let count = pieces.reduce(0) { $0 + $1.values.count + $1.removed.count }
+        let whole = pieces.first { $0.kind == .whole }?.time
+        return links.withLock { links in
+            if let whole {
+                links.capture.whole = whole
+                links.capture.wholeCount = count
+                links.capture.changeCount = 0
+                return whole
+            }
+            links.capture.changeCount += count
+            // What an earlier run left is needed until all of it is kept anew.
+            return links.capture.keptWhole ?? .zero
+        }
+    }
+
+    /// Begins with what an earlier run left after a batch.
+    ///
+    /// - Parameter elements: the plan of the elements that the first batch starts from.
+    @usableFromInline
+    func restore(_ elements: Plan, asOf time: BatchTime) {
+        links.withLock { links in
+            links.restored = (time, elements)
+            links.newest = time
+        }
+    }
+
+    /// Notes into how many partitions the state is dealt.
+    func setPartitions(_ count: Int) { links.withLock { $0.partitions = count } }
 
     /// Notes that the batch at `time` has been made.
     func made(_ time: BatchTime) {
@@ -118,6 +186,7 @@ final class StateLineage: Sendable {
             let link = links.open[index]
             links.good = (link.time, follow(link.time, link.dataset))
             links.initial = nil
+            links.restored = nil
             links.open.removeFirst(index + 1)
         }
         links.open.removeAll { $0.dataset.hasFailed }

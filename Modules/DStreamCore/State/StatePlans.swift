@@ -8,18 +8,21 @@ struct StatePlans {
     let lineage: StateLineage
     let records: Kernel
     let initial: (plan: Plan, kernel: Kernel)?
+    /// Deals out what an earlier run left.
+    let restored: Kernel
     let partitions: Int
 
     @usableFromInline
     init(
         own: StreamNode, parent: StreamNode, lineage: StateLineage, records: Kernel,
-        initial: (plan: Plan, kernel: Kernel)?, partitions: Int
+        initial: (plan: Plan, kernel: Kernel)?, restored: Kernel, partitions: Int
     ) {
         self.own = own
         self.parent = parent
         self.lineage = lineage
         self.records = records
         self.initial = initial
+        self.restored = restored
         self.partitions = max(1, partitions)
     }
 
@@ -29,7 +32,7 @@ struct StatePlans {
         _ time: BatchTime, _ timing: StateTiming, _ context: GenerationContext
     ) async throws -> Plan? {
         let base = try await lineage.base(
-            of: own, at: time, context, initial: { beforeAll() },
+            of: own, at: time, context, initial: { beforeAll($0) },
             follow: { time, _ in
                 StateInputs.before(time.milliseconds, elements: nil, partitions: partitions)
             })
@@ -55,7 +58,7 @@ struct StatePlans {
         _ time: BatchTime, moving: Kernel?, _ context: GenerationContext
     ) async throws -> Plan? {
         let base = try await lineage.base(
-            of: own, at: time, context, initial: { beforeAll() },
+            of: own, at: time, context, initial: { beforeAll($0) },
             follow: { time, dataset in
                 var elements = Plan.dataset(dataset)
                 if let moving { elements = elements.exchanged(by: moving, into: partitions) }
@@ -80,9 +83,13 @@ struct StatePlans {
         records?.exchanged(by: self.records, into: partitions) ?? alignedPanes([], partitions)
     }
 
-    /// The initial state, which no batch has left.
-    private func beforeAll() -> Plan {
-        let elements = initial.map { plan, kernel in
+    /// The initial state, which no batch of this run has left.
+    private func beforeAll(_ left: Plan?) -> Plan {
+        // Nothing moves when there are as many partitions as before.
+        if let left, left.partitionCount == partitions {
+            return StateInputs.before(nil, elements: left, partitions: partitions)
+        }
+        let elements = (left.map { ($0, restored) } ?? initial).map { plan, kernel in
             plan.exchanged(by: kernel, into: partitions)
         }
         return StateInputs.before(nil, elements: elements, partitions: partitions)

@@ -4,9 +4,14 @@ internal import Synchronization
 
 /// Keeps checkpoints in memory: they survive neither a crash nor the process.
 public final class InMemoryCheckpointStore: CheckpointStore {
+    private struct State {
+        var records: [CheckpointRecord] = []
+        var pieces: [OperatorState] = []
+    }
+
     /// How many records are kept.
     public let retainedCount: Int
-    private let state = Locked<[CheckpointRecord]>([])
+    private let state = Locked(State())
 
     /// Makes an empty store.
     ///
@@ -15,19 +20,25 @@ public final class InMemoryCheckpointStore: CheckpointStore {
         self.retainedCount = max(1, retainedCount)
     }
 
-    /// Keeps `record` as the newest.
-    public func write(_ record: CheckpointRecord) async throws {
-        state.withLock { records in
-            records.append(record)
-            if records.count > retainedCount {
-                records.removeFirst(records.count - retainedCount)
+    /// Keeps `record` as the newest, and what of the state is still needed.
+    public func write(_ record: CheckpointRecord, state pieces: [OperatorState]) async throws {
+        state.withLock { state in
+            state.records.append(record)
+            if state.records.count > retainedCount {
+                state.records.removeFirst(state.records.count - retainedCount)
             }
+            state.pieces.removeAll { $0.time < record.oldestState }
+            state.pieces += pieces
         }
     }
 
-    /// The newest record.
-    public func latest() async throws -> CheckpointRecord? { state.withLock { $0.last } }
+    /// The newest record with its state.
+    public func recover() async throws -> RecoveredCheckpoint? {
+        state.withLock { state in
+            state.records.last.map { RecoveredCheckpoint(record: $0, state: state.pieces) }
+        }
+    }
 
     /// The records kept, oldest first.
-    public var records: [CheckpointRecord] { state.withLock { $0 } }
+    public var records: [CheckpointRecord] { state.withLock { $0.records } }
 }

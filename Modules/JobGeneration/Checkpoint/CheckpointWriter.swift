@@ -43,11 +43,19 @@ public final class CheckpointWriter: Sendable {
 
     /// Writes what is submitted until the writer is finished or the task cancelled.
     ///
-    /// - Parameter onAnswer: called after each write; a write cut short by cancellation gets none.
-    public func run(onAnswer: @Sendable (Answer) -> Void) async {
+    /// - Parameters:
+    ///   - capture: adds the state of operators since the batch whose state was kept last.
+    ///   - onAnswer: called after each write; a write cut short by cancellation gets none.
+    public func run(
+        capture: (CheckpointRecord, BatchTime?) async throws -> (CheckpointRecord, [OperatorState]),
+        onAnswer: @Sendable (Answer) -> Void
+    ) async {
+        var kept: BatchTime?
         while let request = await requests.next() {
             do {
-                try await store.write(request.record)
+                let (record, state) = try await capture(request.record, kept)
+                try await store.write(record, state: state)
+                kept = record.newestCompleted
                 onAnswer(Answer(ticket: request.ticket, time: request.record.time, error: nil))
             } catch {
                 if error is CancellationError, Task.isCancelled { return }

@@ -11,6 +11,8 @@ package struct BatchLedger: Sendable, Hashable {
     package private(set) var unfinished: Set<BatchTime> = []
     /// The latest batch begun so far, here or before the restart.
     package private(set) var newest: BatchTime
+    /// The latest batch that has completed, here or before the restart; nil: none has.
+    package private(set) var newestCompleted: BatchTime?
     /// Failed batches in the order of their failing.
     private var failed: [BatchTime] = []
     private var failedSet: Set<BatchTime> = []
@@ -21,8 +23,13 @@ package struct BatchLedger: Sendable, Hashable {
     /// - Parameters:
     ///   - pending: batches that a checkpoint lists as pending.
     ///   - newest: the latest batch begun before.
+    ///   - newestCompleted: the latest batch that completed before.
     ///   - failedMaximum: how many failed batches are kept, 1 or more.
-    package init(pending: [BatchTime], newest: BatchTime, failedMaximum: Int) {
+    package init(
+        pending: [BatchTime], newest: BatchTime, newestCompleted: BatchTime? = nil,
+        failedMaximum: Int
+    ) {
+        self.newestCompleted = newestCompleted
         self.pending = Set(pending).sorted()
         self.newest = max(newest, pending.max() ?? newest)
         self.failedMaximum = max(1, failedMaximum)
@@ -50,6 +57,7 @@ package struct BatchLedger: Sendable, Hashable {
     /// Notes that a batch is done.
     package mutating func complete(_ batch: BatchTime) {
         unfinished.remove(batch)
+        newestCompleted = max(newestCompleted ?? batch, batch)
         remove(batch)
     }
 

@@ -38,6 +38,18 @@ final class GenerationWorker: Sendable {
 
     func probe() { work.post(.probe) }
 
+    /// Adds to a record the state that belongs to it, away from the work on batches.
+    func capture(
+        _ record: CheckpointRecord, since: BatchTime?
+    ) async throws -> (CheckpointRecord, [OperatorState]) {
+        guard let completed = record.newestCompleted else { return (record, []) }
+        let (pieces, oldest) = try await source.captureState(
+            through: completed, since: since, context)
+        var record = record
+        record.oldestState = oldest
+        return (record, pieces)
+    }
+
     func setAside(_ batch: BatchTime) { work.post(.setAside(batch)) }
 
     /// Works until the task is cancelled.

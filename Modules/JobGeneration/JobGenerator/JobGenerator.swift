@@ -14,11 +14,11 @@ public import DStreamCore
 /// unless ``LateBatches/skip`` says so.
 ///
 /// ## Isolation
-/// ``run(on:from:rerun:)`` owns everything that is going on; leaving it means all has ended. The
+/// ``run(on:from:rerun:newestCompleted:)`` owns everything that is going on; leaving it means all has ended. The
 /// other methods may be called from any task.
 ///
 /// ## Cancellation
-/// Cancelling the task of ``run(on:from:rerun:)`` ends it at once; what is pending in the last durable
+/// Cancelling the task of ``run(on:from:rerun:newestCompleted:)`` ends it at once; what is pending in the last durable
 /// checkpoint runs again after a restart.
 ///
 /// ## Back-pressure
@@ -53,7 +53,7 @@ public actor JobGenerator {
     /// The frozen graph's, so that it is described once.
     private var fingerprint = ""
 
-    /// Makes a generator; nothing happens before ``run(on:from:rerun:)``.
+    /// Makes a generator; nothing happens before ``run(on:from:rerun:newestCompleted:)``.
     ///
     /// - Parameters:
     ///   - source: the graph.
@@ -89,22 +89,26 @@ public actor JobGenerator {
     ///   - firstBatch: the first batch to generate; when it is past, it and those after it are
     ///     generated late.
     ///   - rerun: batches to generate before, in ascending order: those a checkpoint lists as pending.
+    ///   - newestCompleted: the latest batch that completed before a restart.
     /// - Precondition: it was not called before, and the graph is started.
     public func run(
-        on grid: BatchAlignment, from firstBatch: BatchTime, rerun: [BatchTime] = []
+        on grid: BatchAlignment, from firstBatch: BatchTime, rerun: [BatchTime] = [],
+        newestCompleted: BatchTime? = nil
     ) async {
         precondition(machine == nil, "a JobGenerator runs once")
         self.grid = grid
         fingerprint = worker.source.fingerprint
         machine = JobGeneratorMachine(
             configuration, interval: grid.period, firstBatch: firstBatch, rerun: rerun,
-            hasCheckpoints: checkpoints != nil)
+            newestCompleted: newestCompleted, hasCheckpoints: checkpoints != nil)
         await withTaskGroup(of: Void.self) { group in
             group.addTask { [self] in await keepTime(on: grid, from: firstBatch) }
             group.addTask { [worker] in await worker.run() }
             if let checkpoints {
-                group.addTask { [mailbox] in
-                    await checkpoints.run { mailbox.post(.checkpointAnswered($0)) }
+                group.addTask { [mailbox, worker] in
+                    await checkpoints.run(
+                        capture: { try await worker.capture($0, since: $1) },
+                        onAnswer: { mailbox.post(.checkpointAnswered($0)) })
                 }
             }
             if handle(.ticked) {
@@ -121,11 +125,11 @@ public actor JobGenerator {
         drainReplies = []
     }
 
-    /// Processes everything received and ends ``run(on:from:rerun:)``: generates batches until no
+    /// Processes everything received and ends ``run(on:from:rerun:newestCompleted:)``: generates batches until no
     /// block is left, waits for all jobs, and for the checkpoint that says so.
     ///
     /// Receivers are expected to have stopped. Calling it again joins the first call; after a failure
-    /// under `.stop` no further batch is generated. When ``run(on:from:rerun:)`` has ended before, this
+    /// under `.stop` no further batch is generated. When ``run(on:from:rerun:newestCompleted:)`` has ended before, this
     /// returns at once; when it was not called yet, this waits for it.
     ///
     /// - Parameter mode: when the blocks that are left become a batch.
@@ -137,7 +141,7 @@ public actor JobGenerator {
         guard await reply.next() == true else { throw CancellationError() }
     }
 
-    /// Ends ``run(on:from:rerun:)``.
+    /// Ends ``run(on:from:rerun:newestCompleted:)``.
     ///
     /// - Parameter graceful: true: as ``drain(_:)`` at due times, and returns when all is done; false:
     ///   at once, what is in flight is cancelled, and returns without waiting.
@@ -239,12 +243,13 @@ extension JobGenerator {
 
     private func write(_ checkpoint: JobGeneratorMachine.Checkpoint) {
         guard let grid else { return }
-        checkpoints?.submit(
-            CheckpointRecord(
-                time: checkpoint.time, appName: configuration.appName, zeroTime: grid.zeroTime,
-                batchInterval: grid.period, fingerprint: fingerprint,
-                pendingBatches: checkpoint.pending, isCompleted: checkpoint.isCompleted),
-            ticket: checkpoint.ticket)
+        var record = CheckpointRecord(
+            time: checkpoint.time, appName: configuration.appName, zeroTime: grid.zeroTime,
+            batchInterval: grid.period, fingerprint: fingerprint,
+            pendingBatches: checkpoint.pending, isCompleted: checkpoint.isCompleted)
+        record.newestCompleted = checkpoint.newestCompleted
+        record.parallelism = generationContext.batch.defaultParallelism
+        checkpoints?.submit(record, ticket: checkpoint.ticket)
     }
 
     private func setAside(_ batch: BatchTime) {

@@ -87,5 +87,7 @@ extension JobGeneratorMachine {
         package var pending: [BatchTime]
         /// Whether `time` has completed.
         package var isCompleted: Bool
+        /// The latest batch that has completed.
+        package var newestCompleted: BatchTime?
     }
 }

@@ -46,16 +46,17 @@ package struct JobGeneratorMachine: Sendable {
     ///   - interval: the time between batches, more than 0.
     ///   - firstBatch: the first batch to generate when due.
     ///   - rerun: batches to generate before it, whatever the time.
+    ///   - newestCompleted: the latest batch that completed before a restart.
     ///   - hasCheckpoints: whether checkpoints are written.
     package init(
         _ configuration: JobGenerator.Configuration, interval: Duration, firstBatch: BatchTime,
-        rerun: [BatchTime], hasCheckpoints: Bool
+        rerun: [BatchTime], newestCompleted: BatchTime? = nil, hasCheckpoints: Bool
     ) {
         self.configuration = configuration
         self.interval = interval
         self.hasCheckpoints = hasCheckpoints
         ledger = BatchLedger(
-            pending: rerun, newest: firstBatch - interval,
+            pending: rerun, newest: firstBatch - interval, newestCompleted: newestCompleted,
             failedMaximum: configuration.maxFailedBatches)
         reruns = ledger.pending[...]
         // A batch to be re-run is not generated once more when it is due.
@@ -215,7 +216,8 @@ extension JobGeneratorMachine {
             .writeCheckpoint(
                 Checkpoint(
                     ticket: lastRequestedTicket, time: ledger.newest, pending: ledger.pending,
-                    isCompleted: ledger.isNewestCompleted))
+                    isCompleted: ledger.isNewestCompleted,
+                    newestCompleted: ledger.newestCompleted))
         ]
     }
 

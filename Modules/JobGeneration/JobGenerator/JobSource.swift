@@ -20,6 +20,23 @@ public protocol JobSource: Sendable {
 
     /// Forgets what no later batch needs once the batch at `time` is done.
     func clearMetadata(_ time: BatchTime)
+
+    /// What operators keep between batches, as far as it changed.
+    ///
+    /// - Parameters:
+    ///   - time: the batch after which it is taken.
+    ///   - since: the batch after which it was last kept; nil: all is new.
+    /// - Returns: the pieces, and the oldest batch of which any piece is needed.
+    func captureState(
+        through time: BatchTime, since: BatchTime?, _ context: GenerationContext
+    ) async throws -> (pieces: [OperatorState], oldest: BatchTime)
+}
+
+extension JobSource {
+    /// Nothing is kept.
+    public func captureState(
+        through time: BatchTime, since: BatchTime?, _ context: GenerationContext
+    ) async throws -> (pieces: [OperatorState], oldest: BatchTime) { ([], time) }
 }
 
 extension DStreamGraph: JobSource {}

@@ -77,7 +77,7 @@ final class RecordingStore: CheckpointStore {
         self.gate = gate
     }
 
-    func write(_ record: CheckpointRecord) async throws {
+    func write(_ record: CheckpointRecord, state: [OperatorState]) async throws {
         let pending = record.pendingBatches.map(\.text)
         trace.note(
             "checkpoint \(record.time.text) pending \(pending)"
@@ -87,7 +87,9 @@ final class RecordingStore: CheckpointStore {
         records.withLock { $0.append(record) }
     }
 
-    func latest() async throws -> CheckpointRecord? { records.withLock { $0.last } }
+    func recover() async throws -> RecoveredCheckpoint? {
+        records.withLock { $0.last }.map { RecoveredCheckpoint(record: $0, state: []) }
+    }
 }
 
 /// A scheduler whose batches end when the test says so.

@@ -1,0 +1,138 @@
+public import BatchEngine
+internal import Synchronization
+
+/// How what an operator keeps between batches gets into checkpoints and back.
+@usableFromInline
+struct StateCapture: Sendable {
+    /// What to take, and in whose name.
+    @usableFromInline
+    struct Request: Sendable {
+        let operatorID: String
+        /// The batch after which it is taken.
+        @usableFromInline let time: BatchTime
+        /// The batch after which it was last kept; nil: everything is taken.
+        @usableFromInline let since: BatchTime?
+        @usableFromInline let engine: any ExecutionEngine
+    }
+
+    /// Takes what changed; called on an engine thread.
+    ///
+    /// The second part is the oldest batch of which a piece is still needed.
+    @usableFromInline
+    let take: @Sendable (Request) throws -> (pieces: [OperatorState], oldest: BatchTime)
+    /// Puts back what was taken, as of a batch; called before the first batch.
+    @usableFromInline let restore: @Sendable ([OperatorState], BatchTime) throws -> Void
+
+    @usableFromInline
+    init(
+        take: @escaping @Sendable (Request) throws -> (pieces: [OperatorState], oldest: BatchTime),
+        restore: @escaping @Sendable ([OperatorState], BatchTime) throws -> Void
+    ) {
+        self.take = take
+        self.restore = restore
+    }
+}
+
+extension StreamNode {
+    /// The capture of what the stream was at the batches it remembers.
+    func elementCapture() -> StateCapture {
+        StateCapture(
+            take: { [weak self] request in
+                guard let self else { return ([], .zero) }
+                let (batches, remember) = settings.withLock { settings in
+                    (Array(settings.plans), settings.remember ?? slideDuration)
+                }
+                let pieces = try elements(of: batches, request)
+                return (pieces, request.time - remember)
+            },
+            restore: { [weak self] pieces, time in self?.putBack(pieces, asOf: time) })
+    }
+
+    /// The capture of a state that is the stream's own RDD of the newest batch.
+    @usableFromInline
+    func stateCapture(_ lineage: StateLineage) -> StateCapture {
+        StateCapture(
+            take: { [weak self] request in
+                guard let self else { return ([], .zero) }
+                let batches = settings.withLock { $0.plans.sorted { $0.key > $1.key } }
+                for batch in batches where batch.key <= request.time {
+                    let pieces = try elements(of: [batch], request)
+                    if !pieces.isEmpty { return (pieces, batch.key) }
+                }
+                return ([], .zero)
+            },
+            restore: { pieces, time in
+                let known = pieces.filter { $0.time <= time }
+                guard let newest = known.map(\.time).max(),
+                    let plan = known.filter({ $0.time == newest }).source
+                else { return }
+                lineage.restore(plan, asOf: time)
+            })
+    }
+
+    private func elements(
+        of batches: [(key: BatchTime, value: Plan)], _ request: StateCapture.Request
+    ) throws -> [OperatorState] {
+        guard let codec = settings.withLock({ $0.boundary?.codec }) else {
+            throw StreamError(
+                .codecMissing,
+                "a checkpoint turns elements into bytes and \(shape) has no codec; declare the "
+                    + "type StreamCodable", site: site)
+        }
+        let due = batches.filter { time, _ in
+            time <= request.time && request.since.map { time > $0 } ?? true
+        }
+        return try due.sorted { $0.key < $1.key }.flatMap { time, plan in
+            let partitions = try contents(of: plan, request.engine) ?? []
+            return try partitions.enumerated().map { partition, contents in
+                OperatorState(
+                    operatorID: request.operatorID, time: time, kind: .elements,
+                    partition: partition, partitionCount: partitions.count,
+                    values: try codec.encode(contents))
+            }
+        }
+    }
+
+    /// The partitions of what was kept of a batch; nil when it failed or nobody needed it.
+    private func contents(
+        of plan: Plan, _ engine: any ExecutionEngine
+    ) throws -> [[PartitionData]]? {
+        switch plan {
+        case .source(let partitions): return partitions
+        case .dataset(let dataset):
+            guard !dataset.hasFailed, let id = dataset.computed.current else { return nil }
+            return try (0..<dataset.partitionCount).map { partition in
+                let block = BlockID.dataset(id, partition: partition)
+                guard let contents = try engine.blockStore.get(block) else {
+                    throw EngineError(.blockMissing, "\(block) is not kept any more", site: site)
+                }
+                return contents
+            }
+        default: return nil
+        }
+    }
+
+    private func putBack(_ pieces: [OperatorState], asOf time: BatchTime) {
+        let batches = Dictionary(grouping: pieces.filter { $0.time <= time }, by: \.time)
+        for (time, pieces) in batches {
+            guard let plan = pieces.source else { continue }
+            settings.withLock { settings in
+                settings.plans[time] = plan
+                settings.oldestPlan = min(settings.oldestPlan ?? time, time)
+            }
+        }
+    }
+}
+
+extension [OperatorState] {
+    /// The plan of what a batch left, each partition as it was; nil when one is missing.
+    var source: Plan? {
+        guard let count = first?.partitionCount, count > 0 else { return nil }
+        var partitions = [[PartitionData]?](repeating: nil, count: count)
+        for piece in self where piece.partition < count {
+            partitions[piece.partition] = [.encoded(piece.values)]
+        }
+        let whole = partitions.compactMap { $0 }
+        return whole.count == count ? .source(whole) : nil
+    }
+}
