@@ -74,6 +74,9 @@ public final class SimulatedStorageMedium: StorageMedium {
         return SimulatedStorageMedium(state.withLock { $0.afterRestart() })
     }
 
+    /// Gives all locks back, as the end of the program that holds them does.
+    public func releaseLocks() { state.withLock { $0.locks = [:] } }
+
     /// All operations so far, also those that failed.
     public var operations: [StorageOperation] { state.withLock { $0.operations } }
 
@@ -91,6 +94,9 @@ public final class SimulatedStorageMedium: StorageMedium {
     public func setContents(of path: String, to bytes: [UInt8]) {
         state.withLock { $0.setContents(of: path, to: bytes) }
     }
+
+    /// Puts a directory there, durably; not an operation.
+    public func setDirectory(_ path: String) { state.withLock { $0.setDirectory(path) } }
 
     // MARK: StorageMedium
 

@@ -15,6 +15,13 @@ struct SimulatedStorageState: Sendable {
         /// A failed flush has lost track of it; later ones do not reach it.
         var isLost = false
 
+        /// Whether it has a name in common with another change.
+        func overlaps(_ other: EntryChange) -> Bool {
+            [unlinked, linked].contains { path in
+                path != nil && (path == other.unlinked || path == other.linked)
+            }
+        }
+
         func concerns(_ directory: String) -> Bool {
             [unlinked, linked].contains { $0.map(parent(of:)) == directory }
         }
@@ -82,6 +89,8 @@ struct SimulatedStorageState: Sendable {
         try requireDirectory(path, "syncDirectory")
         for change in changes where change.concerns(path) && !change.isLost {
             Self.apply(change, to: &durable)
+            // What became of a name before does not come back.
+            changes.removeAll { $0.isLost && $0.overlaps(change) }
         }
         changes.removeAll { $0.concerns(path) && !$0.isLost }
     }
@@ -141,6 +150,11 @@ struct SimulatedStorageState: Sendable {
         files[lastInode] = SimulatedBytes(durable: bytes)
         entries[path] = .file(lastInode)
         durable[path] = .file(lastInode)
+    }
+
+    mutating func setDirectory(_ path: String) {
+        entries[path] = .directory
+        durable[path] = .directory
     }
 
     private func requireDirectory(_ path: String, _ operation: String) throws {

@@ -144,18 +144,17 @@ extension StorageMedium {
 
     /// Creates a directory and those above it, durably: each new name is flushed.
     ///
-    /// The directory above the last one is flushed even if nothing was new: the program that made it
-    /// may have ended before it came to that.
+    /// Names that are not new are flushed as well: the program that made them may have ended before
+    /// it came to that. Where that is not allowed, they are taken to be durable.
     public func createDirectories(_ path: String) throws {
         var made = ""
         var parent = path.hasPrefix("/") ? "/" : "."
-        let parts = path.split(separator: "/", omittingEmptySubsequences: true)
-        for (number, part) in parts.enumerated() {
+        for part in path.split(separator: "/") {
             made += (made.isEmpty && !path.hasPrefix("/") ? "" : "/") + part
             let isNew = try createDirectory(made)
             do {
-                if isNew || number == parts.count - 1 { try syncDirectory(parent) }
-            } catch let error as StorageError where error.code == .denied && !isNew {
+                try syncDirectory(parent)
+            } catch let error as StorageError where !isNew && error.code != .crashed {
                 // One who may use a directory need not be allowed to read the one above it.
             }
             parent = made
