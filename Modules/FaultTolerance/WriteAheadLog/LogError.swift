@@ -12,7 +12,9 @@ public struct LogError: Error, Hashable, CustomStringConvertible {
         public static let closed = Code(kind: .closed)
         /// There is no such record; it was cleaned or is another log's.
         public static let missing = Code(kind: .missing)
-        /// Bytes that were durable are not what was written; nothing was changed. Restore the file.
+        /// Bytes that were durable are not what was written.
+        ///
+        /// Nothing was changed; restore the file.
         public static let damaged = Code(kind: .damaged)
         /// A file that this version of the program does not know; nothing was changed.
         public static let unsupported = Code(kind: .unsupported)
@@ -20,7 +22,9 @@ public struct LogError: Error, Hashable, CustomStringConvertible {
         public static let locked = Code(kind: .locked)
         /// The record is longer than the log's options allow; it was not written.
         public static let recordTooLarge = Code(kind: .recordTooLarge)
-        /// The medium failed; the record may or may not be found after a restart. Write it again.
+        /// The medium failed.
+        ///
+        /// The record may or may not be found after a restart; write it again.
         public static let writeFailed = Code(kind: .writeFailed)
         /// The code's name.
         public var description: String { kind.rawValue }
