@@ -102,6 +102,9 @@ let package = Package(
         tests(
             "ReceiverRuntimeTests",
             ["ReceiverRuntime", "DStreamCore", "BatchEngine", "DStreamTestKit"]),
+        tests(
+            "FaultToleranceTests",
+            ["FaultTolerance", "DStreamCore", "BatchEngine", "DStreamTestKit"]),
         tests("TidyTests", []),
         // It runs the examples as programs, and so does not depend on them.
         tests("ExamplesTests", ["BatchEngine"]),

@@ -25,10 +25,14 @@ package final class BlockingThreads: Sendable {
     package func run<Value: Sendable>(
         _ body: @escaping @Sendable () throws -> Value
     ) async throws -> Value {
-        try await withUnsafeThrowingContinuation { continuation in
+        let handOver = HandOver()
+        defer { handOver.pass() }
+        return try await withUnsafeThrowingContinuation { continuation in
             do {
                 try submit {
-                    continuation.resume(with: Result { try body() })
+                    let result = Result { try body() }
+                    handOver.pass()
+                    continuation.resume(with: result)
                 }
             } catch {
                 continuation.resume(throwing: error)

@@ -106,6 +106,14 @@ package enum FileSystem {
         throw SystemError(call: "mkdir", errno: code, subject: path)
     }
 
+    /// Creates a directory in one that exists; returns `false` when it was there already.
+    package static func createOneDirectory(_ path: String) throws(SystemError) -> Bool {
+        if mkdir(path, 0o777) == 0 { return true }
+        let code = currentErrno()
+        if code == EEXIST, try status(path)?.isDirectory == true { return false }
+        throw SystemError(call: "mkdir", errno: code, subject: path)
+    }
+
     /// Replaces or creates a file so that readers see the old or the new contents, nothing between.
     ///
     /// - Throws: `SystemError`; the file is as before, and the temporary file is removed.

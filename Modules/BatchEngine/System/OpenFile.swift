@@ -22,6 +22,8 @@ package final class OpenFile: Sendable {
         case replace
         /// Reading, and writing at the end, creating the file when missing.
         case readAndAppend
+        /// Reading, and writing at the end of a file that must not exist yet.
+        case createNewAndAppend
     }
 
     /// The path it was opened with.
@@ -39,6 +41,7 @@ package final class OpenFile: Sendable {
             case .createNew: O_WRONLY | O_CREAT | O_EXCL
             case .replace: O_WRONLY | O_CREAT | O_TRUNC
             case .readAndAppend: O_RDWR | O_CREAT | O_APPEND
+            case .createNewAndAppend: O_RDWR | O_CREAT | O_EXCL | O_APPEND
             }
         let number = retryingInterrupted { open(path, flags | O_CLOEXEC, 0o666) }
         guard number >= 0 else { throw SystemError.last("open", path) }
@@ -111,6 +114,16 @@ package final class OpenFile: Sendable {
         guard retryingInterrupted({ ftruncate(number, off_t(byteCount)) }) == 0 else {
             throw SystemError.last("ftruncate", path)
         }
+    }
+
+    /// Locks the file against other openings, in this program and in others, until it is closed.
+    ///
+    /// - Returns: `false` when another opening holds the lock.
+    package func tryLock() throws(SystemError) -> Bool {
+        if retryingInterrupted({ flock(number, LOCK_EX | LOCK_NB) }) == 0 { return true }
+        let code = currentErrno()
+        if code == EWOULDBLOCK { return false }
+        throw SystemError(call: "flock", errno: code, subject: path)
     }
 
     /// Returns when everything written is on the disk.

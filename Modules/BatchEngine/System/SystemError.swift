@@ -37,6 +37,9 @@ package struct SystemError: Error, Equatable, Sendable, CustomStringConvertible 
         return SystemError(call: call, errno: number, subject: subject())
     }
 
+    /// The system's text for the error number, with the number.
+    package var reason: String { explanation ?? "\(SystemError.text(of: errno)), errno \(errno)" }
+
     /// Says what happened, with the subject, the call and the error number.
     package var description: String {
         if let explanation { return explanation }
@@ -59,6 +62,13 @@ package struct SystemError: Error, Equatable, Sendable, CustomStringConvertible 
     package var isNotFound: Bool { errno == ENOENT }
     /// Whether the file or directory exists already.
     package var isAlreadyThere: Bool { errno == EEXIST }
+
+    /// Whether the disk, or the writer's share of it, is full.
+    package var isDiskFull: Bool { errno == ENOSPC || errno == EDQUOT }
+    /// Whether the file system can only be read.
+    package var isReadOnly: Bool { errno == EROFS }
+    /// Whether this program may not do that.
+    package var isDenied: Bool { errno == EACCES || errno == EPERM }
 
     static func closed(_ call: String, _ subject: String) -> SystemError {
         let what = subject.isEmpty ? "the descriptor" : subject

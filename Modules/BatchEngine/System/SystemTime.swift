@@ -27,6 +27,9 @@ package enum SystemTime {
 
 /// What this program uses of the machine.
 package enum ResourceUsage {
+    /// The number under which the system knows this program.
+    package static var processNumber: Int { Int(getpid()) }
+
     /// CPU time of all threads so far, user and system together.
     package static func cpuTime() -> Duration {
         var time = timespec()

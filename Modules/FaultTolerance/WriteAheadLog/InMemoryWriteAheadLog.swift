@@ -54,31 +54,3 @@ public final class InMemoryWriteAheadLog: WriteAheadLog {
     /// Ends the log.
     public func close() async { state.withLock { $0.isClosed = true } }
 }
-
-/// Why a log could not do what it was asked.
-public struct LogError: Error, Hashable, CustomStringConvertible {
-    /// What went wrong.
-    public struct Code: Sendable, Hashable, CustomStringConvertible {
-        private enum Kind: String { case closed, missing }
-        private let kind: Kind
-        /// The log was closed; open it again.
-        public static let closed = Code(kind: .closed)
-        /// There is no such record; it was cleaned or is another log's.
-        public static let missing = Code(kind: .missing)
-        /// The code's name.
-        public var description: String { kind.rawValue }
-    }
-
-    /// What went wrong.
-    public let code: Code
-    /// The same in words.
-    public let message: String
-
-    init(_ code: Code, _ message: String) {
-        self.code = code
-        self.message = message
-    }
-
-    /// Code and message.
-    public var description: String { "\(code): \(message)" }
-}

@@ -1,0 +1,186 @@
+import DStreamCore
+import DStreamTestKit
+import FaultTolerance
+import Testing
+
+/// Bytes that are missing or wrong.
+@Suite struct LogDamageTests {
+    /// A log of two segments, its files and its records.
+    private struct Sample {
+        var files: [String: [UInt8]] = [:]
+        var records: [[UInt8]] = []
+        let first = "/log/log-0-1000"
+        let last = "/log/log-5000-6000"
+        /// Where each record of the last segment ends, and the number of those before it.
+        var ends: [Int] = []
+        var earlier = 0
+
+        init(isClosed: Bool) async throws {
+            let medium = SimulatedStorageMedium()
+            let log = try await FileWriteAheadLog.open(
+                "/log", on: medium, options: .init(rollingInterval: .milliseconds(1000)))
+            var end = 72
+            for (number, time) in [0, 10, 5000, 5001, 5002, 5003].enumerated() {
+                let record = [UInt8](repeating: UInt8(number + 1), count: number * 3)
+                _ = try await log.write(record, time: .milliseconds(Int64(time)))
+                records.append(record)
+                if time < 5000 {
+                    earlier += 1
+                } else {
+                    end += 24 + record.count
+                    ends.append(end)
+                }
+            }
+            if isClosed { await log.close() }
+            for path in [first, last] { files[path] = medium.contents(of: path) }
+        }
+
+        func medium(replacing path: String? = nil, with bytes: [UInt8]? = nil)
+            -> SimulatedStorageMedium
+        {
+            let medium = SimulatedStorageMedium()
+            medium.setDirectory("/log")
+            for (name, contents) in files {
+                if name == path, bytes == nil { continue }
+                medium.setContents(of: name, to: name == path ? bytes ?? [] : contents)
+            }
+            return medium
+        }
+    }
+
+    private func read(_ medium: SimulatedStorageMedium) async throws -> [[UInt8]] {
+        let log = try await FileWriteAheadLog.open("/log", on: medium)
+        return try await log.readAll()
+    }
+
+    private func error(_ medium: SimulatedStorageMedium) async -> LogError? {
+        await #expect(throws: LogError.self) { try await self.read(medium) }
+    }
+
+    @Test func aTailTornAtEveryByteIsCut() async throws {
+        let sample = try await Sample(isClosed: false)
+        let whole = try #require(sample.files[sample.last])
+        #expect(whole.count == sample.ends.last)
+        let rubbish = (0..<40).map { UInt8($0 &* 37 & 255) }
+        for cut in 0...whole.count {
+            for tail in [[], [0], [UInt8](repeating: 0, count: 100), rubbish] as [[UInt8]] {
+                // A file without its header has no records, and nothing behind the header.
+                if cut < 72, cut + tail.count > 72 { continue }
+                let torn = Array(whole.prefix(cut)) + tail
+                if torn != whole, torn.starts(with: whole.prefix(cut + 1)) { continue }
+                let medium = sample.medium(replacing: sample.last, with: torn)
+                let expected = sample.earlier + sample.ends.count { $0 <= cut }
+                #expect(
+                    try await read(medium) == Array(sample.records.prefix(expected)),
+                    "cut at \(cut)")
+                let rest = medium.contents(of: sample.last)
+                #expect(rest?.count == (cut < 72 ? nil : sample.ends.last { $0 <= cut } ?? 72))
+            }
+        }
+    }
+
+    @Test func aFlippedBitIsFoundOrInTheTail() async throws {
+        for isClosed in [false, true] {
+            let sample = try await Sample(isClosed: isClosed)
+            for (path, whole) in sample.files {
+                for bit in 0..<(whole.count * 8) {
+                    var bytes = whole
+                    bytes[bit / 8] ^= 1 << UInt8(bit % 8)
+                    let medium = sample.medium(replacing: path, with: bytes)
+                    guard let found = try? await read(medium) else { continue }
+                    let isInTail =
+                        path == sample.last && bit / 8 >= sample.ends[sample.ends.count - 2]
+                    #expect(isInTail, "bit \(bit) of \(path)")
+                    let mayLose = isClosed ? 0 : 1
+                    #expect(sample.records.starts(with: found))
+                    #expect(found.count >= sample.records.count - mayLose)
+                }
+            }
+        }
+    }
+
+    @Test func damageSaysWhereAndWhat() async throws {
+        let sample = try await Sample(isClosed: false)
+        var bytes = try #require(sample.files[sample.last])
+        bytes[sample.ends[1] - 1] ^= 1
+        let error = await error(sample.medium(replacing: sample.last, with: bytes))
+        #expect(error?.code == .damaged)
+        #expect(
+            error?.message.hasPrefix(
+                "/log/log-5000-6000 at byte \(sample.ends[0]): expected a whole record") == true)
+        bytes = try #require(sample.files[sample.first])
+        bytes[bytes.count - 1] ^= 1
+        let other = await self.error(sample.medium(replacing: sample.first, with: bytes))
+        #expect(other?.message.contains("/log/log-0-1000 at byte 96: expected checksum") == true)
+    }
+
+    @Test func aLostEndOfAnEarlierSegmentIsDamage() async throws {
+        let sample = try await Sample(isClosed: false)
+        let bytes = try #require(sample.files[sample.first])
+        for count in 73..<bytes.count {
+            let medium = sample.medium(
+                replacing: sample.first, with: Array(bytes.prefix(count)))
+            let error = await error(medium)
+            #expect(error?.code == .damaged)
+            #expect(medium.contents(of: sample.first)?.count == count, "nothing is changed")
+        }
+    }
+
+    @Test func aMissingSegmentIsDamage() async throws {
+        let medium = SimulatedStorageMedium()
+        let log = try await FileWriteAheadLog.open(
+            "/log", on: medium, options: .init(closeFileAfterWrite: true))
+        for time in 0..<3 as Range<Int64> {
+            _ = try await log.write([1], time: .milliseconds(time))
+        }
+        await log.close()
+        try medium.remove("/log/log-1-60001")
+        let error = await error(medium)
+        #expect(error?.code == .damaged)
+        #expect(error?.message.contains("segment number 2 before log-2-60002") == true)
+    }
+
+    @Test func aLengthFieldOfRubbishAllocatesNothing() async throws {
+        let sample = try await Sample(isClosed: false)
+        let whole = try #require(sample.files[sample.last])
+        let medium = sample.medium(
+            replacing: sample.last, with: whole + [UInt8](repeating: 255, count: 30))
+        #expect(try await read(medium) == sample.records)
+        let longest = medium.operations.map(\.byteCount).max() ?? 0
+        #expect(longest <= 1 << 20)
+    }
+
+    @Test func unknownFilesAndVersionsAreRefused() async throws {
+        let sample = try await Sample(isClosed: true)
+        for name in ["log-1", "log-1-2-3", "log-01-2", "log-1-2.x", "log-1-2.0", "log-a-b"] {
+            let medium = sample.medium()
+            medium.setContents(of: "/log/" + name, to: [])
+            let error = await error(medium)
+            #expect(error?.code == .unsupported)
+            #expect(error?.message.contains(name) == true)
+        }
+        let other = sample.medium()
+        other.setContents(of: "/log/readme", to: [1])
+        #expect(try await read(other) == sample.records)
+        var newer = try #require(sample.files[sample.last])
+        newer[8] = 2
+        let checksum = Checksum.crc32c(Array(newer.prefix(68)))
+        for byte in 0..<4 { newer[68 + byte] = UInt8(checksum >> (8 * UInt32(byte)) & 255) }
+        let error = await error(sample.medium(replacing: sample.last, with: newer))
+        #expect(error?.code == .unsupported)
+        #expect(error?.message.contains("version 2") == true)
+        let moved = sample.medium()
+        moved.setContents(of: "/log/log-7-8", to: try #require(sample.files[sample.last]))
+        #expect(await self.error(moved)?.code == .damaged)
+    }
+
+    @Test func aHandleOfARemovedRecordDoesNotGiveAnother() async throws {
+        let log = try await FileWriteAheadLog.open("/log", on: SimulatedStorageMedium())
+        let handle = try await log.write([1], time: .zero)
+        try await log.clean(before: .seconds(1000))
+        let other = try await log.write([2], time: .zero)
+        #expect(try await log.read(other) == [2])
+        let error = await #expect(throws: LogError.self) { try await log.read(handle) }
+        #expect(error?.code == .missing)
+    }
+}
