@@ -11,6 +11,8 @@ struct Runtime: Sendable {
     let generator: JobGenerator
     let grid: BatchAlignment
     let firstBatch: BatchTime
+    /// What an earlier run left to do; nil: this is the first one.
+    let earlier: CheckpointRecord?
     let stopRequest = OneShot<StopRequest>()
     let stopReport = OneShot<StreamingContext.StopReport>()
     private let engine: any ExecutionEngine
@@ -35,8 +37,15 @@ struct Runtime: Sendable {
     ///
     /// - Throws: ``StreamError`` or ``ReceiverError`` for a configuration that cannot work.
     init(
-        _ context: StreamingContext, _ receivers: [ReceiverRegistration], zeroTime: BatchTime
+        _ context: StreamingContext, _ receivers: [ReceiverRegistration], zeroTime: BatchTime,
+        _ checkpoints: StreamingContext.Checkpoints?
     ) throws {
+        earlier = checkpoints?.found?.record
+        var batch = context.batchContext
+        if let parallelism = earlier?.parallelism, parallelism > 0 {
+            // State lies in as many partitions; another number counts from an empty directory on.
+            batch.defaultParallelism = parallelism
+        }
         let configuration = context.configuration
         engine = context.batchContext.engine
         clock = context.components.clock
@@ -73,11 +82,11 @@ struct Runtime: Sendable {
                 lateBatches: configuration.lateBatches == .skip ? .skip : .generate,
                 maxQueuedBatches: configuration.maxQueuedBatches), source: graph,
             queue: scheduler, allocator: tracker, inputInfo: InputInfoTracker(),
-            batch: context.batchContext, checkpointStore: context.checkpointStore(),
+            batch: batch, checkpointStore: checkpoints?.store,
             clock: clock, listeners: context.listeners,
             standardOutput: context.components.standardOutput, errorSink: report)
         grid = try BatchAlignment(zeroTime: zeroTime, period: context.batchInterval)
-        firstBatch = zeroTime + context.batchInterval
+        firstBatch = (earlier?.time ?? zeroTime) + context.batchInterval
     }
 
     /// Runs everything until a stop is requested; returning means that all has ended.
@@ -92,7 +101,11 @@ struct Runtime: Sendable {
         await withTaskGroup(of: Void.self) { work in
             work.addTask { await receive() }
             work.addTask { await scheduler.run() }
-            work.addTask { await generator.run(on: grid, from: firstBatch) }
+            work.addTask {
+                await generator.run(
+                    on: grid, from: firstBatch, rerun: earlier?.pendingBatches ?? [],
+                    newestCompleted: earlier?.newestCompleted)
+            }
             let request = await stopRequest.value
             if request.isGraceful { isDrained = await drain(within: request.limit) }
             if !isDrained {

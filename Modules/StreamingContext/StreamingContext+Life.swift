@@ -57,7 +57,7 @@ extension StreamingContext {
         }
         let runtime: Runtime
         do {
-            runtime = try makeRuntime()
+            runtime = try await makeRuntime()
         } catch {
             life.withLock { $0 = .stopped(StopReport()) }
             close()
@@ -222,7 +222,7 @@ extension StreamingContext {
     }
 
     /// Validates everything and builds the runtime.
-    private func makeRuntime() throws -> Runtime {
+    private func makeRuntime() async throws -> Runtime {
         let registrations = registrations.withLock { $0 }
         for problem in configuration.problems(batchInterval: batchInterval) {
             graph.record(problem)
@@ -239,15 +239,22 @@ extension StreamingContext {
         // Rounded down also before 1970.
         let remainder = now.milliseconds % interval
         let offset = remainder < 0 ? remainder + interval : remainder
-        let zeroTime = BatchTime(milliseconds: now.milliseconds - offset)
+        let checkpoints = try await openCheckpoints()
+        let zeroTime =
+            checkpoints?.found?.record.zeroTime
+            ?? BatchTime(milliseconds: now.milliseconds - offset)
         try graph.start(zeroTime: zeroTime)
-        let runtime = try Runtime(self, registrations.map(\.receiver), zeroTime: zeroTime)
+        if let found = checkpoints?.found { try restore(found) }
+        let runtime = try Runtime(
+            self, registrations.map(\.receiver), zeroTime: zeroTime, checkpoints)
         graph.prepareReading(runtime.generator.generationContext)
         return runtime
     }
 
     private func keepRunning(_ runtime: Runtime) async {
-        end(runtime, await runtime.run { self.end(runtime, $0) })
+        let report = await runtime.run { self.end(runtime, $0) }
+        await closeCheckpoints()
+        end(runtime, report)
     }
 
     /// Notes that a run has ended, before anyone who waits for it hears of it; done once.
@@ -270,11 +277,5 @@ extension StreamingContext {
         graph.stop()
         graph.clear()
         if ownsEngine { batchContext.engine.shutdown() }
-    }
-
-    /// Where checkpoints go: nil when no directory was set.
-    func checkpointStore() -> (any CheckpointStore)? {
-        components.checkpointStore
-            ?? (graph.hasCheckpointDirectory ? InMemoryCheckpointStore() : nil)
     }
 }

@@ -63,7 +63,7 @@ public final class StreamingContext: Sendable {
         /// Batches read blocks from the engine's store, so a handler of your own puts them there
         /// too: give it the engine that the context is given.
         public var makeReceivedBlockHandler: ReceiverRegistration.MakeHandler?
-        /// Where checkpoints go; nil: memory, once a directory is set.
+        /// Where checkpoints go; nil: into files, once a directory is set.
         public var checkpointStore: (any CheckpointStore)?
 
         /// The defaults.
@@ -106,6 +106,10 @@ public final class StreamingContext: Sendable {
     let termination = Termination()
     let registrations = Locked<[Registration]>([])
     let life = Locked<Life>(.initialized)
+    /// Where checkpoints go, once that is settled.
+    let checkpoints = Locked<Checkpoints?>(nil)
+    /// The directory set by ``checkpoint(_:file:line:)``.
+    let checkpointDirectory = Locked<String?>(nil)
     private let errors = SharedValue<[StreamError]>([])
 
     /// Makes a context; nothing runs before ``start()``.
@@ -176,8 +180,10 @@ public final class StreamingContext: Sendable {
 
     /// Sets the directory for checkpoints and checks that it can be written.
     ///
-    /// Until checkpoints on disk arrive, they are kept in memory: a restart finds nothing. A
-    /// directory that cannot be written is reported by ``start()``.
+    /// What operators keep, and which batches are done, is written there after every batch. To go
+    /// on from it after a restart, make the context with
+    /// ``getOrCreate(checkpointDirectory:create:)``. A directory that cannot be written, or that
+    /// holds what an earlier run left, is reported by ``start()``.
     public func checkpoint(_ directory: String, file: String = #fileID, line: UInt = #line) {
         let site = OperatorSite("checkpoint", file: file, line: line)
         guard state == .initialized else {
@@ -196,12 +202,7 @@ public final class StreamingContext: Sendable {
                     .checkpointUnwritable, "the checkpoint directory cannot be used: \(error)",
                     site: site))
         }
-        if !graph.hasCheckpointDirectory, components.checkpointStore == nil {
-            components.logger.log(
-                level: .warning,
-                "\(appName): checkpoints are kept in memory in this version; a restart starts "
-                    + "afresh")
-        }
+        checkpointDirectory.withLock { $0 = directory }
         graph.setCheckpointDirectory(true)
     }
 

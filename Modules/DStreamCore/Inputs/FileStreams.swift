@@ -18,7 +18,7 @@ extension DStreamGraph {
         let id = addInput()
         var traits = StreamNode.Traits()
         traits.files = input
-        return DStream<Element>(
+        let stream = DStream<Element>(
             self, site, parents: [], slide: batchInterval, traits: traits,
             pipe: { format.pipe(site) },
             compute: { node, batch, context in
@@ -46,11 +46,8 @@ extension DStreamGraph {
                         ]), at: batch)
                 return .source(chosen.map { [.values($0)] })
             })
-    }
-
-    /// What the file streams have read in the batches they remember: what a restart must know.
-    package var fileInputs: [(stream: StreamNode, input: FileInput)] {
-        nodes.compactMap { node in node.traits.files.map { (node, $0) } }
+        stream.node.setCapture(input.capture)
+        return stream
     }
 }
 

@@ -42,9 +42,8 @@ final class GenerationWorker: Sendable {
     func capture(
         _ record: CheckpointRecord, since: BatchTime?
     ) async throws -> (CheckpointRecord, [OperatorState]) {
-        guard let completed = record.newestCompleted else { return (record, []) }
         let (pieces, oldest) = try await source.captureState(
-            through: completed, since: since, context)
+            through: record.newestCompleted ?? record.zeroTime, since: since, context)
         var record = record
         record.oldestState = oldest
         return (record, pieces)

@@ -1,0 +1,163 @@
+internal import BatchEngine
+internal import DStreamCore
+
+/// The bytes of checkpoint files and of the records of the state log; see Docs/Formats/Checkpoint.md.
+enum CheckpointFormat {
+    /// The version that is written; older ones are read.
+    static let version: UInt16 = 1
+    private static let magic: [UInt8] = Array("DSCP".utf8)
+    private static let headerByteCount = 16
+
+    /// What a checkpoint file says.
+    struct Contents: Sendable, Hashable {
+        var record: CheckpointRecord
+        /// Rises with every write.
+        var sequence: UInt64
+        /// Writes that never counted, because a later start went on from an earlier one.
+        var void: [ClosedRange<UInt64>]
+    }
+
+    // MARK: Checkpoint files
+
+    static func bytes(of contents: Contents) throws -> [UInt8] {
+        var writer = ByteWriter()
+        let record = contents.record
+        writer.writeVarint(contents.sequence)
+        writer.writeVarint(UInt64(contents.void.count))
+        for range in contents.void {
+            writer.writeVarint(range.lowerBound)
+            writer.writeVarint(range.upperBound)
+        }
+        writer.writeZigzag(record.time.milliseconds)
+        writer.writeString(record.appName)
+        writer.writeZigzag(record.zeroTime.milliseconds)
+        writer.writeZigzag(record.batchInterval.milliseconds)
+        writer.writeString(record.fingerprint)
+        writer.writeVarint(UInt64(record.pendingBatches.count))
+        for batch in record.pendingBatches { writer.writeZigzag(batch.milliseconds) }
+        writer.writeByte(record.isCompleted ? 1 : 0)
+        writer.writeByte(record.newestCompleted == nil ? 0 : 1)
+        writer.writeZigzag(record.newestCompleted?.milliseconds ?? 0)
+        writer.writeVarint(UInt64(max(0, record.parallelism)))
+        writer.writeZigzag(record.oldestState.milliseconds)
+        let payload = try writer.takeBytes()
+        var file = ByteWriter()
+        file.writeBytes(magic)
+        file.writeFixed(version)
+        file.writeFixed(UInt16(0))
+        file.writeFixed(UInt32(payload.count))
+        file.writeFixed(payload.withUnsafeBytes { Checksum.crc32c($0) })
+        file.writeBytes(payload)
+        return try file.takeBytes()
+    }
+
+    /// Reads a checkpoint file.
+    ///
+    /// - Throws: ``CheckpointError`` `.damaged` or `.unsupported`, naming the path.
+    static func contents(of bytes: [UInt8], path: String) throws -> Contents {
+        func damaged(_ what: String) -> CheckpointError {
+            CheckpointError(.damaged, "\(path): \(what)")
+        }
+        guard bytes.count >= headerByteCount, bytes.starts(with: magic) else {
+            throw damaged("\(bytes.count) bytes that do not begin as a checkpoint does")
+        }
+        return try bytes.withUnsafeBytes { buffer in
+            var header = ByteReader(UnsafeRawBufferPointer(rebasing: buffer[4..<headerByteCount]))
+            let found: UInt16 = try header.readFixed()
+            let _: UInt16 = try header.readFixed()
+            let length: UInt32 = try header.readFixed()
+            let checksum: UInt32 = try header.readFixed()
+            guard found <= version else {
+                throw CheckpointError(
+                    .unsupported,
+                    "\(path): written in format version \(found); this program reads up to "
+                        + "\(version): run a newer one")
+            }
+            let payload = UnsafeRawBufferPointer(rebasing: buffer[headerByteCount...])
+            guard payload.count == Int(length) else {
+                throw damaged("\(payload.count) bytes after the header, not \(length)")
+            }
+            guard Checksum.crc32c(payload) == checksum else {
+                throw damaged("the checksum is not that of its bytes")
+            }
+            do {
+                var reader = ByteReader(payload)
+                return try contents(from: &reader)
+            } catch let error as CodecError {
+                throw damaged("\(error)")
+            }
+        }
+    }
+
+    private static func contents(from reader: inout ByteReader) throws -> Contents {
+        let sequence = try reader.readVarint()
+        var void: [ClosedRange<UInt64>] = []
+        for _ in 0..<(try reader.readCount()) {
+            let (lower, upper) = (try reader.readVarint(), try reader.readVarint())
+            if lower <= upper { void.append(lower...upper) }
+        }
+        func time() throws -> BatchTime { BatchTime(milliseconds: try reader.readZigzag()) }
+        let newest = try time()
+        let appName = try reader.readString()
+        let zeroTime = try time()
+        let interval = Duration.milliseconds(try reader.readZigzag())
+        let fingerprint = try reader.readString()
+        let pending = try (0..<(try reader.readCount())).map { _ in try time() }
+        var record = CheckpointRecord(
+            time: newest, appName: appName, zeroTime: zeroTime, batchInterval: interval,
+            fingerprint: fingerprint, pendingBatches: pending,
+            isCompleted: try reader.readByte() == 1)
+        let hasCompleted = try reader.readByte() == 1
+        let completed = try time()
+        record.newestCompleted = hasCompleted ? completed : nil
+        record.parallelism = Int(clamping: try reader.readVarint())
+        record.oldestState = try time()
+        return Contents(record: record, sequence: sequence, void: void)
+    }
+
+    // MARK: Records of the state log
+
+    static func bytes(of piece: OperatorState, sequence: UInt64) throws -> [UInt8] {
+        var writer = ByteWriter()
+        writer.writeVarint(sequence)
+        writer.writeString(piece.operatorID)
+        writer.writeZigzag(piece.time.milliseconds)
+        writer.writeByte(piece.kind.rawValue)
+        writer.writeVarint(UInt64(piece.partition))
+        writer.writeVarint(UInt64(piece.partitionCount))
+        for values in [piece.values, piece.removed] {
+            writer.writeVarint(UInt64(values.count))
+            writer.writeVarint(UInt64(values.bytes.count))
+            writer.writeBytes(values.bytes)
+        }
+        return try writer.takeBytes()
+    }
+
+    static func piece(
+        of bytes: [UInt8]
+    ) throws -> (sequence: UInt64, piece: OperatorState) {
+        try bytes.withUnsafeBytes { buffer in
+            var reader = ByteReader(buffer)
+            let sequence = try reader.readVarint()
+            let id = try reader.readString()
+            let time = BatchTime(milliseconds: try reader.readZigzag())
+            let code = try reader.readByte()
+            guard let kind = OperatorState.Kind(rawValue: code) else {
+                throw CheckpointError(.unsupported, "state of the unknown kind \(code)")
+            }
+            let partition = Int(clamping: try reader.readVarint())
+            let count = Int(clamping: try reader.readVarint())
+            func values() throws -> EncodedValues {
+                let count = Int(clamping: try reader.readVarint())
+                let bytes = try reader.readBytes(count: Int(clamping: try reader.readVarint()))
+                return EncodedValues(bytes: Array(bytes), count: count)
+            }
+            return (
+                sequence,
+                OperatorState(
+                    operatorID: id, time: time, kind: kind, partition: partition,
+                    partitionCount: count, values: try values(), removed: try values())
+            )
+        }
+    }
+}

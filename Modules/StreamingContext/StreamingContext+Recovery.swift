@@ -1,0 +1,103 @@
+internal import BatchEngine
+internal import DStreamCore
+internal import FaultTolerance
+internal import Synchronization
+
+extension StreamingContext {
+    /// Where checkpoints go, and what an earlier run left there.
+    struct Checkpoints: Sendable {
+        let store: any CheckpointStore
+        /// nil: this run is the first.
+        let found: RecoveredCheckpoint?
+    }
+
+    /// Makes a context that goes on from the checkpoint in a directory, or begins there.
+    ///
+    /// `create` is called every time, and declares the streams, as nothing of a program is kept in a
+    /// checkpoint. After ``start()``, batches that had not completed run again with what they had
+    /// been given, then those missed while the program was down, then new ones. State, windows and
+    /// which files were read are those of the last completed batch.
+    ///
+    /// Operators that keep state are found again by their place among those of the same kind and
+    /// type, or by the name given with `named(_:)`.
+    ///
+    /// - Parameters:
+    ///   - checkpointDirectory: created when missing; one program at a time has it.
+    ///   - create: makes the context and declares its streams, the same ones in every run.
+    /// - Throws: what `create` throws; when the directory cannot be used, is in use, or when it
+    ///   holds checkpoints of which none can be read.
+    public static func getOrCreate(
+        checkpointDirectory: String, create: () async throws -> StreamingContext
+    ) async throws -> StreamingContext {
+        let ssc = try await create()
+        ssc.checkpoint(checkpointDirectory)
+        let store: any CheckpointStore
+        if let own = ssc.components.checkpointStore {
+            store = own
+        } else {
+            store = try await FileCheckpointStore.open(checkpointDirectory)
+        }
+        let found = try await store.recover()
+        for problem in found?.problems ?? [] {
+            ssc.components.logger.log(
+                level: .warning, "\(ssc.appName): passed over a damaged checkpoint: \(problem)")
+        }
+        ssc.checkpoints.withLock { $0 = Checkpoints(store: store, found: found) }
+        return ssc
+    }
+
+    /// Whether the context goes on from what an earlier run left.
+    public var isRecovered: Bool { checkpoints.withLock { $0?.found != nil } }
+
+    /// Settles where checkpoints go; nil: nowhere.
+    ///
+    /// - Throws: ``StreamError`` when the directory cannot be used or holds an earlier run.
+    func openCheckpoints() async throws -> Checkpoints? {
+        if let known = checkpoints.withLock({ $0 }) { return known }
+        if let own = components.checkpointStore { return Checkpoints(store: own, found: nil) }
+        guard let directory = checkpointDirectory.withLock({ $0 }) else { return nil }
+        do {
+            let store = try await FileCheckpointStore.open(directory)
+            if let found = try await store.recover() {
+                throw CheckpointError(
+                    .notEmpty,
+                    "the checkpoint directory \(directory) holds what an earlier run of "
+                        + "\"\(found.record.appName)\" left after batch \(found.record.time); go "
+                        + "on from it with StreamingContext.getOrCreate(checkpointDirectory:), or "
+                        + "give this run an empty directory")
+            }
+            let opened = Checkpoints(store: store, found: nil)
+            checkpoints.withLock { $0 = opened }
+            return opened
+        } catch {
+            throw StreamError(.checkpointUnwritable, "\(error)", underlying: error)
+        }
+    }
+
+    /// Puts back what an earlier run left.
+    ///
+    /// - Throws: ``StreamError`` `.checkpointMismatch` when it was another program's.
+    func restore(_ found: RecoveredCheckpoint) throws {
+        let record = found.record
+        guard record.appName == appName else {
+            throw StreamError(
+                .checkpointMismatch,
+                "the checkpoint was written by \"\(record.appName)\", and this is \"\(appName)\"; "
+                    + "give each program a checkpoint directory of its own")
+        }
+        guard record.batchInterval == batchInterval else {
+            throw StreamError(
+                .checkpointMismatch,
+                "the checkpoint was written with batches of \(record.batchInterval.milliseconds) "
+                    + "ms, and this program has \(batchInterval.milliseconds) ms; keep the interval "
+                    + "or start from an empty checkpoint directory")
+        }
+        try graph.restoreState(found.state, asOf: record.newestCompleted ?? record.zeroTime)
+    }
+
+    /// Lets others have the checkpoint directory.
+    func closeCheckpoints() async {
+        let store = checkpoints.withLock { $0?.store }
+        await (store as? FileCheckpointStore)?.close()
+    }
+}
