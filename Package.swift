@@ -74,7 +74,8 @@ let package = Package(
                 "BatchEngine", "DStreamCore", "JobGeneration", "ReceiverRuntime", "FaultTolerance",
                 "StreamingContext",
             ]),
-        program("bench", at: "Tools/bench", ["StreamingContext", "BatchEngine"]),
+        program(
+            "bench", at: "Tools/bench", ["StreamingContext", "BatchEngine", "DStreamTestKit"]),
         program("textsource", at: "Tools/textsource", ["BatchEngine"]),
         program(
             "NetworkWordCount", at: "Docs/Examples/NetworkWordCount", ["StreamingContext"]),

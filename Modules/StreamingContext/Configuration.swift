@@ -1,3 +1,4 @@
+internal import BatchEngine
 public import DStreamCore
 internal import JobGeneration
 public import ReceiverRuntime
@@ -20,7 +21,7 @@ extension StreamingContext {
         /// What becomes of batches whose time passed before they could be generated.
         public var lateBatches = LateBatches.generate
         /// Batches that may wait for their jobs; generation waits beyond, at least 1.
-        public var queuedBatchMaximum = 1000
+        public var maxQueuedBatches = 1000
         /// How receivers gather, bound and restart; ``blockInterval`` takes the place of its own.
         public var receiver = ReceiverConfiguration(batchInterval: .milliseconds(200))
         /// How long a receiver gathers before it cuts a block; nil: the shorter of 200 ms and the
@@ -111,10 +112,14 @@ extension StreamingContext {
             }
             for (name, value) in [
                 ("maxTaskFailures", maxTaskFailures), ("concurrentJobs", concurrentJobs),
-                ("queuedBatchMaximum", queuedBatchMaximum),
+                ("maxQueuedBatches", maxQueuedBatches),
                 ("defaultParallelism", defaultParallelism ?? 1),
             ] where value < 1 {
                 add("\(name) is \(value); it must be at least 1")
+            }
+            let most = BatchContext.partitionMaximum
+            if let count = defaultParallelism, count > most {
+                add("defaultParallelism is \(count); it must be at most \(most)")
             }
             for (name, value) in [
                 ("gracefulStopTimeout", gracefulStopTimeout),

@@ -71,7 +71,7 @@ struct Runtime: Sendable {
             JobGenerator.Configuration(
                 appName: context.appName, failurePolicy: configuration.failurePolicy,
                 lateBatches: configuration.lateBatches == .skip ? .skip : .generate,
-                maxQueuedBatches: configuration.queuedBatchMaximum), source: graph,
+                maxQueuedBatches: configuration.maxQueuedBatches), source: graph,
             queue: scheduler, allocator: tracker, inputInfo: InputInfoTracker(),
             batch: context.batchContext, checkpointStore: context.checkpointStore(),
             clock: clock, listeners: context.listeners,

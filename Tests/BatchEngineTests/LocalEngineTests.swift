@@ -146,6 +146,24 @@ struct LocalEngineTests {
         #expect(try await context.parallelize([1]).count() == 1)
     }
 
+    @Test("cancelling ends a sample in which one element comes out very often")
+    func cancellationOfSample() async throws {
+        let started = Door()
+        started.open()
+        let sampled = BatchContext.parallel().parallelize([1], partitions: 1).map { element in
+            started.pass()
+            return element
+        }.sample(withReplacement: true, fraction: 1e18)
+        await #expect(throws: CancellationError.self) {
+            try await withThrowingTaskGroup(of: Int.self) { group in
+                group.addTask { try await sampled.count() }
+                try await started.arrivals(1)
+                group.cancelAll()
+                for try await _ in group {}
+            }
+        }
+    }
+
     @Test("cancelling ends tasks that read encoded elements or lines as well")
     func cancellationOfSources() async throws {
         let flag = CancellationFlag()

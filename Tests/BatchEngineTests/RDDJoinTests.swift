@@ -136,8 +136,9 @@ struct RDDJoinTests {
         for mapSideCombine in [true, false] {
             try await check(
                 left.combineByKey(
-                    partitioner: place, mapSideCombine: mapSideCombine, createCombiner: { [$0] },
-                    mergeValue: { $0 + [$1] }, mergeCombiners: { $0 + $1 }), all)
+                    createCombiner: { [$0] }, mergeValue: { $0 + [$1] },
+                    mergeCombiners: { $0 + $1 }, partitioner: place,
+                    mapSideCombine: mapSideCombine), all)
         }
         try await check(
             left.aggregateByKey(0, partitioner: place, seqOp: { $0 + $1 }, combOp: { $0 + $1 }),

@@ -44,8 +44,8 @@ struct RDDKeyedTests {
     func combineByKey(mapSideCombine: Bool) async throws {
         let pairs = pairs(seed: 11, count: 800, keys: 25)
         let result = try await context.parallelize(pairs, partitions: 3).combineByKey(
-            partitions: 4, mapSideCombine: mapSideCombine,
-            createCombiner: { [$0] }, mergeValue: { $0 + [$1] }, mergeCombiners: { $0 + $1 }
+            createCombiner: { [$0] }, mergeValue: { $0 + [$1] }, mergeCombiners: { $0 + $1 },
+            partitions: 4, mapSideCombine: mapSideCombine
         ).collect()
         let expected = Dictionary(grouping: pairs, by: { $0.0 }).mapValues { $0.map { $0.1 } }
         #expect(result.count == expected.count)

@@ -74,11 +74,12 @@ struct RDDNumericTests {
         #expect(same.buckets == [3, 3] && same.counts == [3])
         let thirds = try await context.parallelize([1.0, 2, 3]).histogram(3)
         #expect(thirds.counts == [1, 1, 1] && thirds.buckets.last == 3)
-        for count in [0, -1] {
+        for count in [0, -1, .max] {
             let error = await #expect(throws: EngineError.self) { try await rdd.histogram(count) }
             #expect(error?.code == .badArgument)
         }
-        for values in [[], [1, Double.infinity], [.nan]] {
+        let most = Double.greatestFiniteMagnitude
+        for values in [[], [1, Double.infinity], [.nan], [-most, most]] {
             let error = await #expect(throws: EngineError.self) {
                 try await context.parallelize(values).histogram(2)
             }

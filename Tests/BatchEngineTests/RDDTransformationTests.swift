@@ -16,6 +16,19 @@ struct RDDTransformationTests {
         #expect(context.emptyRDD(of: Int.self).partitionCount == 0)
     }
 
+    @Test("more partitions than can be made are refused", arguments: [1 << 20 + 1, Int.max])
+    func tooManyPartitions(_ count: Int) async throws {
+        let pairs = context.parallelize([(1, 1)])
+        for rdd in [
+            context.parallelize([(1, 1)], partitions: count), pairs.repartition(count),
+            pairs.reduceByKey(partitions: count) { $0 + $1 }, pairs.partitionBy(partitions: count),
+        ] {
+            let error = await #expect(throws: EngineError.self) { try await rdd.count() }
+            #expect(error?.code == .badArgument)
+            #expect(error?.site?.line ?? 0 > 0 && error?.site?.name != "count")
+        }
+    }
+
     @Test("map, filter and flatMap keep order and fuse over partitions")
     func narrow() async throws {
         let result = try await context.parallelize(0..<10, partitions: 3)

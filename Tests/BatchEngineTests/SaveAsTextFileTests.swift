@@ -75,6 +75,22 @@ struct SaveAsTextFileTests {
         }
     }
 
+    @Test("a directory that is written again is not complete before that has succeeded")
+    func again() async throws {
+        try await inTemporaryDirectory { root in
+            let context = BatchContext.parallel()
+            try await context.parallelize(0..<3, partitions: 3).saveAsTextFile(root)
+            let rdd = context.parallelize(0..<2, partitions: 2)
+            await #expect(throws: EngineError.self) {
+                try await rdd.map { if $0 == 1 { throw Boom() } else { 9 } }.saveAsTextFile(root)
+            }
+            let parts = ["part-00000", "part-00001", "part-00002"]
+            #expect(try FileSystem.list(root) == parts)
+            try await rdd.saveAsObjectFile(root)
+            #expect(try FileSystem.list(root) == ["_SUCCESS"] + parts)
+        }
+    }
+
     @Test("a job that fails leaves no _SUCCESS and names the operator")
     func failure() async throws {
         try await inTemporaryDirectory { root in

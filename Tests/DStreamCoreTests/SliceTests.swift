@@ -45,6 +45,35 @@ import Testing
         #expect(made.filter { $0 == .seconds(2) }.count == 2)
     }
 
+    @Test(.timeLimit(.minutes(1)))
+    func timesAtTheEndsOfTheRange() async throws {
+        let harness = StreamHarness(startTime: .seconds(1_700_000_000))
+        let input = harness.input([[1], [2]]).remember(.seconds(5))
+        let counts = Locked([Int]())
+        input.foreachRDD { _, time in
+            let (first, last) = (BatchTime(milliseconds: .min), BatchTime(milliseconds: .max))
+            let all = try await input.slice(from: first, through: time)
+            counts.withLock { $0.append(all.count) }
+            #expect(try await input.slice(from: first, through: first).isEmpty)
+            #expect(try await input.slice(from: last, through: first).isEmpty)
+            let error = await #expect(throws: StreamError.self) {
+                try await input.slice(from: .zero, through: last)
+            }
+            #expect(error?.code == .badDeclaration && error?.site?.name == "slice")
+            await #expect(throws: CancellationError.self) {
+                try await withThrowingTaskGroup(of: Int.self) { group in
+                    group.addTask {
+                        try await input.slice(from: time, through: time + .seconds(1_000_000)).count
+                    }
+                    group.cancelAll()
+                    for try await _ in group {}
+                }
+            }
+        }
+        try await harness.run(batches: 2)
+        #expect(counts.withLock { $0 } == [1, 2])
+    }
+
     @Test func nothingCanBeReadBeforeTheStartOrAfterTheStop() async throws {
         let harness = StreamHarness()
         let input = harness.input([[1]])

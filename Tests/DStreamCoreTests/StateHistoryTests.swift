@@ -15,11 +15,15 @@ private struct History {
     let partitions: Int
     let initial: [(String, Int)]?
     let seed: Int
+    let keyCount: Int
+    let mayOvertake: Bool
 
     init(seed: Int, fails: Bool = true) {
         self.seed = seed
+        mayOvertake = !fails && seed % 2 == 1
         var random = StateRandom(seed)
         let keys = random.int(1...12)
+        keyCount = keys
         for _ in 0..<random.int(8...24) {
             if random.chance(12) {
                 batches.append(nil)
@@ -43,10 +47,39 @@ private struct History {
         self.random = random
     }
 
+    /// Where keys are that are not dealt out by their hashes.
+    var partitioner: Placing.ByLength { Placing.ByLength(partitionCount: partitions) }
+
+    /// The next key, after the last one the first.
+    func next(_ key: String) -> String {
+        "k\((Int(key.dropFirst()) ?? 0) % keyCount + 1)"
+    }
+
+    /// What is wrong with where the keys of a batch are.
+    func misplaced(_ recorded: Recorded<(String, Int)>, isCustom: Bool) -> [String] {
+        recorded.partitions.flatMap { second, found in
+            let hash = HashPartitioner<String>(partitionCount: partitions)
+            let ours = found.map { $0.map { $0.0 }.sorted() }
+            let expected = found.indices.map { index in
+                found.joined().map { $0.0 }.sorted().filter {
+                    (isCustom ? partitioner.partition(for: $0) : hash.partition(for: $0)) == index
+                }
+            }
+            return difference("partitions, second \(second)", found.count, partitions)
+                + difference("keys by partition, second \(second)", ours, expected)
+        }
+    }
+
     static func check(_ value: Int?) throws {
         if value == poison { throw Refused() }
         if value == flaky, TaskContext.current?.attempt == 0 { throw Refused() }
     }
+
+    /// The seconds of the batches that fail.
+    var bad: Set<Int> { Set((1...batches.count).filter(isBad)) }
+
+    /// Whether states come out with other keys than they went in.
+    var movesKeys: Bool { seed % 8 == 7 }
 
     func isBad(_ second: Int) -> Bool {
         batches[second - 1]?.contains { $0.1 == Self.poison } ?? false
@@ -70,9 +103,12 @@ private struct History {
             let ahead = second < first ? 1 : min(random.int(1...3), batches.count - second)
             var made: [StateRun.Batch] = []
             for _ in 0..<ahead { made.append(try await run.make()) }
+            second += made.count
+            // Batches that do not fail can be run in any order: each brings those before along.
+            if mayOvertake { made.shuffle(using: &random) }
             for batch in made {
-                second += 1
-                failed += await run.run(batch).map { _ in second }
+                let time = Int(batch.time.milliseconds / 1000)
+                failed += await run.run(batch).map { _ in time }
             }
         }
         run.engine.shutdown()
@@ -147,12 +183,10 @@ private struct History {
     }
 
     private func specification(
-        _ history: inout History, _ timing: Timing, _ run: StateRun
+        _ history: inout History, _ timing: Timing, _ run: StateRun, isCustom: Bool
     ) -> Spec {
         var spec = Self.spec.numPartitions(history.partitions)
-        if history.random.chance(30) {
-            spec = spec.partitioner(HashPartitioner<String>(partitionCount: history.partitions))
-        }
+        if isCustom { spec = spec.partitioner(history.partitioner) }
         if let timeout = timing.timeout { spec = spec.timeout(.seconds(timeout)) }
         if timing.interval != nil { spec = spec.timeoutSweep(.atCheckpoints) }
         if let initial = history.initial {
@@ -161,92 +195,109 @@ private struct History {
         return spec
     }
 
-    @Test(.timeLimit(.minutes(1)), arguments: 0..<6)
-    func mapWithStateIsAsIfOnlyGoodBatchesHadHappened(hundred: Int) async throws {
-        for seed in hundred * 100 + 1...hundred * 100 + 100 {
+    @Test(.timeLimit(.minutes(2)))
+    func mapWithStateIsAsIfOnlyGoodBatchesHadHappened() async {
+        await Property("mapWithState with failures", histories: 1000).check { seed in
             var history = History(seed: seed)
             let timing = Timing(&history.random)
+            let isCustom = history.random.chance(30)
             let run = StateRun(history.engine(), maxTaskFailures: 2)
             let stream = run.input(history.batches, partitions: history.random.int(1...3))
-                .mapWithState(specification(&history, timing, run))
+                .mapWithState(specification(&history, timing, run, isCustom: isCustom))
             if let interval = timing.interval { stream.checkpoint(.seconds(interval)) }
             let mapped = run.record(stream.mapped)
             let states = run.record(stream.stateSnapshots())
             let failed = try await history.run(run, lagFrom: 0)
             let model = model(history, timing)
-            #expect(mapped.sorted == model.mapped, "seed \(seed)")
-            #expect(states.sorted == model.states, "seed \(seed)")
-            #expect(Set(failed) == Set((1...history.batches.count).filter(history.isBad)))
+            return differences("mapped", mapped.sorted, model.mapped)
+                + differences("states", states.sorted, model.states)
+                + difference("failed", Set(failed), history.bad)
+                + history.misplaced(states, isCustom: isCustom)
         }
-        print("mapWithState: 100 histories with failures agree with the model")
     }
 
     /// Batches that nobody looked at are applied before the next one that somebody looks at.
-    @Test(.timeLimit(.minutes(1)), arguments: 0..<3)
-    func batchesNobodyLooksAtCountAsWell(hundred: Int) async throws {
-        for seed in hundred * 100 + 1...hundred * 100 + 100 {
+    @Test(.timeLimit(.minutes(2)))
+    func batchesNobodyLooksAtCountAsWell() async {
+        await Property("mapWithState looked at rarely", histories: 1000).check { seed in
             var history = History(seed: seed, fails: false)
             let timing = Timing(&history.random)
+            let isCustom = history.random.chance(30)
             let run = StateRun(history.engine())
             let stream = run.input(history.batches)
-                .mapWithState(specification(&history, timing, run))
+                .mapWithState(specification(&history, timing, run, isCustom: isCustom))
             if let interval = timing.interval { stream.checkpoint(.seconds(interval)) }
+            if seed % 5 == 0 { stream.persist(.memoryOnlySerialized) }
             let (rarely, offset) = (Int64(history.random.int(1...5)), Int64(seed % 3))
             let looks: @Sendable (BatchTime) -> Bool = {
                 ($0.milliseconds / 1000 + offset) % rarely == 0
             }
             let mapped = run.record(stream.mapped, where: looks)
             let states = run.record(stream.stateSnapshots(), where: looks)
-            #expect(try await history.run(run, lagFrom: 0).isEmpty)
+            let failed = try await history.run(run, lagFrom: 0)
             let model = model(history, timing)
-            #expect(
-                mapped.sorted == model.mapped.filter { looks(.seconds(Int64($0.key))) },
-                "seed \(seed)")
-            #expect(
-                states.sorted == model.states.filter { looks(.seconds(Int64($0.key))) },
-                "seed \(seed)")
+            let seen = { (all: [Int: [String]]) in all.filter { looks(.seconds(Int64($0.key))) } }
+            return differences("mapped", mapped.sorted, seen(model.mapped))
+                + differences("states", states.sorted, seen(model.states))
+                + difference("failed", failed, [])
+                + history.misplaced(states, isCustom: isCustom)
         }
     }
 
-    @Test(.timeLimit(.minutes(1)), arguments: 0..<6)
-    func updateStateByKeyIsAsIfOnlyGoodBatchesHadHappened(hundred: Int) async throws {
-        for seed in hundred * 100 + 1...hundred * 100 + 100 {
+    @Test(.timeLimit(.minutes(2)))
+    func updateStateByKeyIsAsIfOnlyGoodBatchesHadHappened() async {
+        await Property("updateStateByKey with failures", histories: 2000).check { seed in
             var history = History(seed: seed)
             let run = StateRun(history.engine(), maxTaskFailures: 2)
-            let input = run.input(history.batches, partitions: 1)
-            let initial = history.initial.map { run.batch.parallelize($0, partitions: 1) }
-            let partitioner = HashPartitioner<String>(partitionCount: history.partitions)
-            let states: DStream<(String, Int)>
-            switch seed % 4 {
-            case 0:
-                states = input.updateStateByKey(
-                    partitions: history.partitions, initialRDD: initial, Self.update)
-            case 1:
-                states = input.updateStateByKey(
-                    partitioner: partitioner, initialRDD: initial, Self.update)
-            case 2:
-                states = input.updateStateByKey(
-                    partitioner: partitioner, rememberPartitioner: seed % 8 == 2,
-                    initialRDD: initial
-                ) { _, _, values, state in try Self.update(values, state) }
-            default:
-                states = input.updateStateByKey(
-                    partitioner: partitioner, rememberPartitioner: seed % 8 == 3,
-                    initialRDD: initial
-                ) { entries in
-                    try entries.compactMap { key, values, state in
-                        try Self.update(values, state).map { (key, $0) }
-                    }
-                }
-            }
+            let states = states(&history, run)
+            if history.random.chance(30) { states.checkpoint(.seconds(history.random.int(1...4))) }
+            if history.random.chance(20) { states.persist(.memoryOnlySerialized) }
             let recorded = run.record(states)
             let model = updated(history)
             let failed = try await history.run(run, lagFrom: model.keys.min() ?? .max)
-            #expect(recorded.sorted == model, "seed \(seed)")
-            #expect(failed == (1...history.batches.count).filter(history.isBad))
+            // Who moves keys and does not deal them out again finds them where they were.
+            return differences("states", recorded.sorted, model)
+                + difference("failed", Set(failed), history.bad)
+                + (history.movesKeys ? [] : history.misplaced(recorded, isCustom: seed % 4 != 0))
         }
-        print("updateStateByKey: 100 histories with failures agree with the model")
     }
+
+    /// Each form of the operator by turns.
+    private func states(_ history: inout History, _ run: StateRun) -> DStream<(String, Int)> {
+        let seed = history.seed
+        let input = run.input(history.batches, partitions: 1)
+        let initial = history.initial.map { run.batch.parallelize($0, partitions: 1) }
+        let partitioner = history.partitioner
+        switch seed % 4 {
+        case 0:
+            return input.updateStateByKey(
+                partitions: history.partitions, initialRDD: initial, Self.update)
+        case 1:
+            return input.updateStateByKey(
+                partitioner: partitioner, initialRDD: initial, Self.update)
+        case 2:
+            return input.updateStateByKey(
+                partitioner: partitioner, rememberPartitioner: seed % 8 == 2, initialRDD: initial
+            ) { time, key, values, state in
+                // Times and keys count: a wrong one is a wrong state.
+                try Self.update(values + [Self.salt(Int(time.milliseconds / 1000), key)], state)
+            }
+        default:
+            let history = history
+            return input.updateStateByKey(
+                partitioner: partitioner, rememberPartitioner: !history.movesKeys,
+                initialRDD: initial
+            ) { entries in
+                try entries.compactMap { key, values, state in
+                    try Self.update(values, state).map {
+                        (history.movesKeys ? history.next(key) : key, $0)
+                    }
+                }
+            }
+        }
+    }
+
+    private static func salt(_ second: Int, _ key: String) -> Int { second + key.utf8.count }
 
     private static let update: @Sendable ([Int], Int?) throws -> Int? = { values, state in
         for value in values { try History.check(value) }
@@ -266,8 +317,10 @@ private struct History {
             let old = states ?? first
             var now: [String: Int] = [:]
             for key in Set(old.keys).union(values.keys) {
-                let next = (values[key] ?? []).reduce((old[key] ?? 0) &* 3 % 1009) { $0 &* 7 &+ $1 }
-                if next % 4 != 0 { now[key] = next }
+                var new = values[key] ?? []
+                if history.seed % 4 == 2 { new.append(Self.salt(second, key)) }
+                let next = new.reduce((old[key] ?? 0) &* 3 % 1009) { $0 &* 7 &+ $1 }
+                if next % 4 != 0 { now[history.movesKeys ? history.next(key) : key] = next }
             }
             states = now
             all[second] = now.map { "\(($0.key, $0.value))" }.sorted()

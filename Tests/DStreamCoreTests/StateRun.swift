@@ -13,10 +13,17 @@ final class StateRun {
     let graph = DStreamGraph(batchInterval: .seconds(1))
     let engine: any ExecutionEngine
     private let context: GenerationContext
-    private(set) var now = BatchTime.zero
+    /// When seconds are counted from.
+    let zero: BatchTime
+    private(set) var now: BatchTime
 
-    init(_ engine: any ExecutionEngine = InlineEngine(), maxTaskFailures: Int = 1) {
+    init(
+        _ engine: any ExecutionEngine = InlineEngine(), maxTaskFailures: Int = 1,
+        zero: BatchTime = .zero
+    ) {
         self.engine = engine
+        self.zero = zero
+        now = zero
         context = GenerationContext(
             batch: BatchContext(engine: engine, maxTaskFailures: maxTaskFailures),
             allocator: NoBlocks(), inputInfo: Unreported(), standardOutput: { _ in })
@@ -26,11 +33,16 @@ final class StateRun {
     var batch: BatchContext { context.batch }
 
     /// An input of given batches, empty ones later; nil: no RDD.
+    ///
+    /// - Parameter check: called with the second when a batch is made.
     func input<Element: Sendable>(
-        _ batches: [[Element]?], partitions: Int = 2
+        _ batches: [[Element]?], partitions: Int = 2,
+        check: @escaping @Sendable (Int) throws -> Void = { _ in }
     ) -> DStream<Element> {
-        graph.inputStream { time, context in
-            let index = Int(time.milliseconds / 1000) - 1
+        let zero = zero
+        return graph.inputStream { time, context in
+            let index = Int((time - zero).milliseconds / 1000) - 1
+            try check(index + 1)
             let elements = index < batches.count ? batches[index] : []
             return elements.map { context.batch.parallelize($0, partitions: partitions) }
         }
@@ -43,17 +55,17 @@ final class StateRun {
             _ in true
         }
     ) -> Recorded<Element> {
-        let recorded = Recorded<Element>()
+        let recorded = Recorded<Element>(zero)
         stream.foreachRDD { rdd, time in
             guard isLookedAt(time) else { return }
-            recorded.set(try await rdd.collect(), at: time)
+            recorded.set(partitions: try await rdd.collectPartitions(), at: time)
         }
         return recorded
     }
 
     func start() throws {
         graph.setCheckpointDirectory(true)
-        try graph.start(zeroTime: .zero)
+        try graph.start(zeroTime: zero)
     }
 
     /// Makes the next batch.
@@ -88,13 +100,21 @@ private struct Unreported: InputReporting {
 
 /// What an output was called with, by second.
 final class Recorded<Element: Sendable>: Sendable {
-    private let batches = Locked<[Int: [Element]]>([:])
+    private let batches = Locked<[Int: [[Element]]]>([:])
+    private let zero: BatchTime
 
-    func set(_ elements: [Element], at time: BatchTime) {
-        batches.withLock { $0[Int(time.milliseconds / 1000)] = elements }
+    init(_ zero: BatchTime = .zero) { self.zero = zero }
+
+    func set(_ elements: [Element], at time: BatchTime) { set(partitions: [elements], at: time) }
+
+    func set(partitions: [[Element]], at time: BatchTime) {
+        batches.withLock { $0[Int((time - zero).milliseconds / 1000)] = partitions }
     }
 
-    var all: [Int: [Element]] { batches.withLock { $0 } }
+    /// One array per partition.
+    var partitions: [Int: [[Element]]] { batches.withLock { $0 } }
+
+    var all: [Int: [Element]] { partitions.mapValues { Array($0.joined()) } }
 
     /// As sorted text, to be compared without regard to order.
     var sorted: [Int: [String]] { all.mapValues { $0.map { "\($0)" }.sorted() } }

@@ -36,7 +36,7 @@ struct Differences {
             let pairs = harness.input(batches).map { ($0, 1) }
             let (window, slide) = (Duration.seconds(window), Duration.seconds(slide))
             let plain = harness.record(
-                pairs.reduceByKeyAndWindow(window: window, slide: slide, +))
+                pairs.reduceByKeyAndWindow(+, window: window, slide: slide))
             let incremental = harness.record(
                 pairs.reduceByKeyAndWindow(
                     +, inverse: -, window: window, slide: slide, filter: { $0.1 > 0 }))

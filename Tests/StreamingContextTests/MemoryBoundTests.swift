@@ -161,7 +161,7 @@ struct MemoryBoundTests {
     @Test("only so many batches wait; the others come late", .timeLimit(.minutes(1)))
     func queuedBatches() async throws {
         var configuration = StreamingContext.Configuration()
-        configuration.queuedBatchMaximum = 3
+        configuration.maxQueuedBatches = 3
         let harness = StreamHarness(configuration: configuration)
         let (isStalled, release) = (TestGate(), TestGate())
         let seen = Notes<BatchTime>()

@@ -150,7 +150,8 @@ struct MisuseTests {
         let changes: [(String, Change)] = [
             ("maxTaskFailures is 0", { $0.maxTaskFailures = 0 }),
             ("defaultParallelism is -1", { $0.defaultParallelism = -1 }),
-            ("queuedBatchMaximum is 0", { $0.queuedBatchMaximum = 0 }),
+            ("defaultParallelism is \(Int.max)", { $0.defaultParallelism = .max }),
+            ("maxQueuedBatches is 0", { $0.maxQueuedBatches = 0 }),
             ("gracefulStopTimeout is", { $0.gracefulStopTimeout = .zero }),
             ("blockInterval", { $0.blockInterval = .zero }),
             ("blockInterval", { $0.blockInterval = .microseconds(1) }),

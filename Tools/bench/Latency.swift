@@ -1,14 +1,12 @@
 import BatchEngine
 import StreamingContext
-import Synchronization
 
 /// w4: how long a record takes from its scheduled sending to the output operation.
 enum Latency {
-    private struct State {
+    private struct Seen {
         var first: Int64?
-        var latencies: [Int64] = []
+        var milliseconds: [Double] = []
         var records = 0
-        var waiter: (records: Int, continuation: CheckedContinuation<Void, Never>)?
     }
 
     static func run(_ arguments: Arguments) async throws {
@@ -16,7 +14,7 @@ enum Latency {
         let warm = Int64(try arguments.number("warm-s")) * 1_000_000_000
         if arguments.has("keyed") { throw BenchError("keyed=1 needs mapWithState") }
         let watch = Stopwatch()
-        let state = Mutex(State())
+        let progress = Progress(Seen())
         let ssc = StreamingContext(
             appName: "w4",
             batchInterval: .milliseconds(try arguments.number("batch-ms", default: 10)),
@@ -25,40 +23,30 @@ enum Latency {
             .map { line in stamp(line) }
             .foreachPartition { partition, _ in
                 let now = Int64(SystemTime.wall() / .nanoseconds(1))
-                let ready = state.withLock { state -> CheckedContinuation<Void, Never>? in
+                progress.change { seen in
                     for chunk in partition {
                         for stamp in chunk {
-                            let first = state.first ?? stamp
-                            state.first = first
-                            state.records += 1
-                            if stamp >= first + warm { state.latencies.append(now - stamp) }
+                            let first = seen.first ?? stamp
+                            seen.first = first
+                            seen.records += 1
+                            guard stamp >= first + warm else { continue }
+                            seen.milliseconds.append(Double(now - stamp) / 1e6)
                         }
                     }
-                    guard let waiter = state.waiter, state.records >= waiter.records else {
-                        return nil
-                    }
-                    state.waiter = nil
-                    return waiter.continuation
                 }
-                ready?.resume()
             }
-        state.withLock { $0.latencies.reserveCapacity(records) }
+        progress.change { $0.milliseconds.reserveCapacity(records) }
         try await ssc.start()
-        await withCheckedContinuation { continuation in
-            state.withLock { $0.waiter = (records, continuation) }
-        }
+        await progress.reached { $0.records >= records }
         let cpu = watch.cpuSeconds
         await ssc.stop()
-        let (seen, latencies) = state.withLock { ($0.records, $0.latencies.sorted()) }
-        func percentile(_ fraction: Double) -> Double {
-            guard !latencies.isEmpty else { return 0 }
-            let index = min(latencies.count - 1, Int(Double(latencies.count) * fraction))
-            return Double(latencies[index]) / 1e6
-        }
+        let seen = progress.seen
+        let latencies = seen.milliseconds.sorted()
         printResult([
-            "records": seen, "measured": latencies.count, "cpu_s": cpu, "p50_ms": percentile(0.5),
-            "p90_ms": percentile(0.9), "p99_ms": percentile(0.99),
-            "p999_ms": percentile(0.999), "max_ms": percentile(1),
+            "records": seen.records, "measured": latencies.count, "cpu_s": cpu,
+            "p50_ms": percentile(0.5, of: latencies), "p90_ms": percentile(0.9, of: latencies),
+            "p99_ms": percentile(0.99, of: latencies), "p999_ms": percentile(0.999, of: latencies),
+            "max_ms": percentile(1, of: latencies),
         ])
     }
 

@@ -1,5 +1,4 @@
 import BatchEngine
-import Synchronization
 
 /// Sums what the output operations saw, and lets the driver wait for it.
 final class Tally: Sendable {
@@ -9,14 +8,10 @@ final class Tally: Sendable {
         var batches = 0
         var lastOutput = Duration.zero
     }
-    private struct State {
-        var sums = Sums()
-        var waiter: (batches: Int, words: Int, continuation: CheckedContinuation<Void, Never>)?
-    }
 
-    private let state = Mutex(State())
+    private let progress = Progress(Sums())
 
-    var sums: Sums { state.withLock { $0.sums } }
+    var sums: Sums { progress.seen }
 
     /// Adds the rows of one partition.
     func add(_ partition: PartitionChunks<(String, Int)>) {
@@ -29,45 +24,23 @@ final class Tally: Sendable {
             }
         }
         let now = SystemTime.wall()
-        let ready = state.withLock { state -> CheckedContinuation<Void, Never>? in
-            state.sums.checksum &+= checksum
-            state.sums.words += words
-            if words > 0 { state.sums.lastOutput = now }
-            return Self.takeReady(&state)
+        progress.change { sums in
+            sums.checksum &+= checksum
+            sums.words += words
+            if words > 0 { sums.lastOutput = now }
         }
-        ready?.resume()
     }
 
     /// Notes that a batch with content has been put out.
-    func endBatch() {
-        let ready = state.withLock { state -> CheckedContinuation<Void, Never>? in
-            state.sums.batches += 1
-            return Self.takeReady(&state)
-        }
-        ready?.resume()
-    }
+    func endBatch() { progress.change { $0.batches += 1 } }
 
     /// Waits until so many batches and words were seen.
     func reached(batches: Int = 0, words: Int = 0) async {
-        await withCheckedContinuation { continuation in
-            let ready = state.withLock { state -> CheckedContinuation<Void, Never>? in
-                state.waiter = (batches, words, continuation)
-                return Self.takeReady(&state)
-            }
-            ready?.resume()
-        }
+        await progress.reached { $0.batches >= batches && $0.words >= words }
     }
 
     /// Starts again from nothing.
-    func reset() { state.withLock { $0.sums = Sums() } }
-
-    private static func takeReady(_ state: inout State) -> CheckedContinuation<Void, Never>? {
-        guard let waiter = state.waiter, state.sums.batches >= waiter.batches,
-            state.sums.words >= waiter.words
-        else { return nil }
-        state.waiter = nil
-        return waiter.continuation
-    }
+    func reset() { progress.change { $0 = Sums() } }
 }
 
 /// The checksum of zlib and of the IEEE 802.3 standard, polynomial 0xEDB88320.
@@ -90,13 +63,4 @@ enum CRC32 {
             }
         }
     }
-}
-
-/// A span of CPU time and wall time.
-struct Stopwatch {
-    private let cpu = ResourceUsage.cpuTime()
-    private let wall = SystemTime.wall()
-
-    var cpuSeconds: Double { (ResourceUsage.cpuTime() - cpu) / .seconds(1) }
-    var startWall: Duration { wall }
 }

@@ -28,7 +28,7 @@ enum WindowMax {
         let maxima =
             arguments.has("recompute")
             ? input.reduceByKey { max($0, $1) }.window(window).reduceByKey { max($0, $1) }
-            : input.reduceByKeyAndWindow(window: window) { max($0, $1) }
+            : input.reduceByKeyAndWindow(max, window: window)
         maxima.foreachRDD { rdd in
             let count = try await rdd.count()
             guard count <= keys else { throw BenchError("\(count) of \(keys) keys came out") }
@@ -48,14 +48,11 @@ enum WindowMax {
         }
         walls.sort()
         cpus.sort()
-        func percentile(_ values: [Double], _ fraction: Double) -> Double {
-            values[min(values.count - 1, Int(Double(values.count) * fraction))]
-        }
         printResult([
             "panes": panes, "keys": keys, "records": records, "slides": slides,
-            "p50_ms": percentile(walls, 0.5), "p99_ms": percentile(walls, 0.99),
-            "max_ms": percentile(walls, 1), "cpu_p50_ms": percentile(cpus, 0.5),
-            "cpu_p99_ms": percentile(cpus, 0.99), "cpu_max_ms": percentile(cpus, 1),
+            "p50_ms": percentile(0.5, of: walls), "p99_ms": percentile(0.99, of: walls),
+            "max_ms": percentile(1, of: walls), "cpu_p50_ms": percentile(0.5, of: cpus),
+            "cpu_p99_ms": percentile(0.99, of: cpus), "cpu_max_ms": percentile(1, of: cpus),
             "rss_mb": Double(ResourceUsage.residentBytes() ?? 0) / 1_048_576,
         ])
     }

@@ -12,8 +12,9 @@ do {
     case "w4": try await Latency.run(values)
     case "w5": try await Footprint.run(values)
     case "window-max": try await WindowMax.run(values)
+    case "hour": try await Hour.run(values)
     default:
-        throw BenchError("usage: bench w1a|w1b|w4|w5|window-max key=value ...")
+        throw BenchError("usage: bench w1a|w1b|w4|w5|window-max|hour key=value ...")
     }
 } catch {
     print("bench: \(error)")

@@ -28,7 +28,7 @@ struct HashtagTopK {
         messages
             .flatMap { $0.words().filter { $0.hasPrefix("#") && $0.utf8.count > 1 } }
             .map { ($0.lowercased(), 1) }
-            .reduceByKeyAndWindow(window: window, +)
+            .reduceByKeyAndWindow(+, window: window)
             .transform { tags in
                 let first = try await tags.top(count) { ($0.1, $1.0) < ($1.1, $0.0) }
                 return tags.context.parallelize(first, partitions: 1)

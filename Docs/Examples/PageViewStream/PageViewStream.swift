@@ -33,7 +33,7 @@ struct PageViewStream {
         case "pageCounts": views.map(\.url).countByValue().print()
         case "slidingPageCounts":
             views.map(\.url).map { ($0, 1) }
-                .reduceByKeyAndWindow(window: batch * 10, slide: batch * 2, +)
+                .reduceByKeyAndWindow(+, window: batch * 10, slide: batch * 2)
                 .print()
         case "errorRatePerZip":
             let outcomes = views.map { view -> (Int, (failed: Int, all: Int)) in

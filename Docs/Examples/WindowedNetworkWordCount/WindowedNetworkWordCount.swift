@@ -27,6 +27,6 @@ struct WindowedNetworkWordCount {
         lines
             .flatMap { $0.words() }
             .map { ($0, 1) }
-            .reduceByKeyAndWindow(window: window, slide: slide, +)
+            .reduceByKeyAndWindow(+, window: window, slide: slide)
     }
 }

@@ -60,7 +60,7 @@ public final class Values<Element: Sendable>: PartitionValues {
     public var count: Int { elements.count }
 
     /// What ``ElementSize`` estimates.
-    public var byteCount: Int { ElementSize<Element>().byteCount(of: elements) }
+    public var byteCount: Int { ElementSize<Element>.shared.byteCount(of: elements) }
 }
 
 /// Elements written by a codec, back to back.

@@ -41,6 +41,12 @@ public indirect enum Plan: Sendable {
         case .dynamic(_, let plan): plan.partitionCount
         }
     }
+
+    /// A shuffle of this plan that has not run.
+    @usableFromInline
+    package func exchanged(by kernel: Kernel, into partitions: Int) -> Plan {
+        .exchange(Exchange(kernel: kernel, input: self, partitionCount: partitions))
+    }
 }
 
 /// A shuffle and, once an engine has run it, its output.
@@ -56,10 +62,12 @@ public final class Exchange: Sendable {
     package let output = AsyncOnce<[[PartitionData]]>()
 
     /// Makes a shuffle that has not run.
+    ///
+    /// - Parameter partitionCount: smaller values than 1 count as 1.
     public init(kernel: Kernel, input: Plan, partitionCount: Int) {
         self.kernel = kernel
         self.source = Locked(input)
-        self.partitionCount = partitionCount
+        self.partitionCount = max(1, partitionCount)
     }
 
     /// What is shuffled; nil when an engine that keeps the output no longer needs it.

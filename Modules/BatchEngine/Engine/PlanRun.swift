@@ -118,8 +118,10 @@ package final class PlanRun: Sendable {
                     .invalidPlan, "a shuffle's input was dropped before it ran",
                     site: exchange.kernel.site)
             }
-            let inputs = try await self.inputs(of: plan)
             let count = exchange.partitionCount
+            let site = exchange.kernel.site
+            if let error = BatchContext.problem(ofPartitions: count, site) { throw error }
+            let inputs = try await self.inputs(of: plan)
             let rows = Locked([[PartitionData]](repeating: [], count: inputs.count))
             let stage = StageTasks(
                 kernel: exchange.kernel, inputs: inputs, range: 0..<inputs.count, outputs: count)

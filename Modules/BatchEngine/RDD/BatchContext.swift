@@ -38,11 +38,28 @@ public struct BatchContext: Sendable {
         line: UInt = #line
     ) -> RDD<Element> {
         let site = OperatorSite("parallelize", file: file, line: line)
+        let count = partitions ?? defaultParallelism
+        if let error = Self.problem(ofPartitions: count, site) {
+            return RDD(context: self, plan: .source([[]]), pipe: .failing(error))
+        }
         return RDD(
             context: self,
-            plan: .source(
-                Self.partitions(of: Array(elements), count: partitions ?? defaultParallelism)),
+            plan: .source(Self.partitions(of: Array(elements), count: count)),
             pipe: .source(site))
+    }
+
+    /// How many partitions can be made at most: each takes memory, also when it is empty.
+    package static let partitionMaximum = 1 << 20
+
+    /// The error of asking for more partitions than can be made.
+    @usableFromInline
+    package static func problem(ofPartitions count: Int, _ site: OperatorSite) -> EngineError? {
+        count <= partitionMaximum
+            ? nil
+            : EngineError(
+                .badArgument,
+                "the number of partitions (\(count)) must be at most \(partitionMaximum)",
+                site: site)
     }
 
     /// An RDD whose partitions are given.

@@ -48,7 +48,7 @@ struct KeySample<Key: Sendable>: Sendable {
 
     /// Draws evenly among all keys seen, at most `limit`.
     @inlinable
-    mutating func add(_ key: Key, limit: Int, _ numbers: inout SeededNumbers) {
+    mutating func add(_ key: Key, limit: Int, _ numbers: inout SplitMix64) {
         count += 1
         if keys.count < limit {
             keys.append(key)
@@ -102,7 +102,7 @@ extension RDD {
             let run = keys.run
             bounds = try await concluded(site) { context, inputs in
                 var sample = KeySample<Key>()
-                var numbers = SeededNumbers(seed: 0, partition: context.partition)
+                var numbers = SplitMix64(seed: 0, partition: context.partition)
                 try run(context, inputs) { sample.add($0, limit: limit, &numbers) }
                 return sample
             } _: { samples in

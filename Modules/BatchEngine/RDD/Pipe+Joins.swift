@@ -173,10 +173,10 @@ extension Pipe {
         let run = run
         return Pipe<(Key, Row)>(around: depth, site) { context, inputs, sink in
             // A key may have very many rows.
-            var look = LookOut(context)
+            var check = CancellationCheck(context)
             try run(context, inputs) { key, values in
                 try body(values) { row in
-                    try look.next()
+                    try check.next()
                     try sink((key, row))
                 }
             }

@@ -183,22 +183,6 @@ extension Pipe {
         }
     }
 
-    /// The fold of a partition from a start value.
-    @inlinable
-    func folding(
-        _ site: OperatorSite, _ initial: Element,
-        _ combine: @escaping @Sendable (Element, Element) throws -> Element
-    ) -> @Sendable (TaskContext, [PartitionData]) throws -> Element {
-        let run = run
-        return { context, inputs in
-            var result = initial
-            try run(context, inputs) { element in
-                result = try OperatorFailure.attempt(site, combine, result, element)
-            }
-            return result
-        }
-    }
-
     /// The reduce side of ``foldKernel(id:_:_:)``: at most one element.
     @inlinable
     public static func folded(

@@ -3,20 +3,24 @@ extension Plan {
     ///
     /// The index travels with the partition: the number of the task that runs it is another one in
     /// a union.
-    public var indexed: Plan {
-        .zip([self, .source((0..<partitionCount).map { [.values(Values([$0]))] })])
+    public var indexed: Plan { numbered(Array(0..<partitionCount)) }
+
+    /// The same partitions, each beside a number of its own.
+    @usableFromInline
+    func numbered(_ numbers: [Int]) -> Plan {
+        .zip([self, .source(numbers.map { [.values(Values([$0]))] })])
     }
 }
 
 extension [PartitionData] {
-    /// Takes a partition of ``Plan/indexed`` apart.
+    /// Takes a partition that has a number beside it apart.
     @inlinable
-    func splitIndex(_ site: OperatorSite) throws -> (index: Int, inner: [PartitionData]) {
+    func splitNumber(_ site: OperatorSite) throws -> (number: Int, inner: [PartitionData]) {
         guard count == 2, case .branch(_, let inner) = self[0], case .branch(_, let tag) = self[1],
             case .values(let values)? = tag.first,
-            let index = (values as? Values<Int>)?.elements.first
-        else { throw EngineError(.invalidPlan, "a partition has no index", site: site) }
-        return (index, inner)
+            let number = (values as? Values<Int>)?.elements.first
+        else { throw EngineError(.invalidPlan, "a partition has no number", site: site) }
+        return (number, inner)
     }
 }
 
@@ -28,11 +32,11 @@ extension Pipe {
     ) -> Pipe<Outputs.Element> where Outputs.Element: Sendable, Outputs.Iterator: SendableMetatype {
         let gather = gathered
         return Pipe<Outputs.Element>(around: depth, site) { context, inputs, sink in
-            let (index, inner) = try inputs.splitIndex(site)
+            let (index, inner) = try inputs.splitNumber(site)
             let elements = try gather(context, inner)
-            var look = LookOut(context)
+            var check = CancellationCheck(context)
             for output in try OperatorFailure.attempt(site, transform, index, elements) {
-                try look.next()
+                try check.next()
                 try sink(output)
             }
         }
@@ -58,43 +62,4 @@ extension Pipe {
     /// A chain that throws instead of running: what its operator was asked for makes no sense.
     @inlinable
     static func failing(_ error: EngineError) -> Pipe { Pipe { _, _, _ in throw error } }
-}
-
-extension RDD {
-    /// An RDD whose actions throw: operators that make RDDs do not throw themselves.
-    @inlinable
-    func failing<Output: Sendable>(_ error: EngineError) -> RDD<Output> {
-        RDD<Output>(context: context, plan: .source([[]]), pipe: .failing(error))
-    }
-
-    /// The partitions to make: at least one, by default the engine's number.
-    @inlinable
-    func outputCount(_ partitions: Int?) -> Int {
-        Swift.max(1, partitions ?? context.defaultParallelism)
-    }
-
-    /// Makes one value of each partition, and one of those: all on the engine's threads.
-    ///
-    /// - Parameters:
-    ///   - partial: runs over each partition.
-    ///   - conclude: runs once, over the partial values in partition order.
-    @inlinable
-    func concluded<Partial: Sendable, Result: Sendable>(
-        _ site: OperatorSite,
-        _ partial: @escaping @Sendable (TaskContext, [PartitionData]) throws -> Partial,
-        _ conclude: @escaping @Sendable ([Partial]) throws -> Result
-    ) async throws -> Result {
-        let kernel = Kernel(id: .nextDynamic(), site: site) { context, inputs, _ in
-            [.values(Values([try partial(context, inputs)]))]
-        }
-        let partials = exchanged(kernel, 1, Pipe<Partial>.source(site))
-        let gather = partials.pipe.gathered
-        let results = try await partials.runTasks(site) { context, inputs in
-            try conclude(try gather(context, inputs))
-        }
-        guard let result = results.first else {
-            throw EngineError(.invalidPlan, "there is no result", site: site)
-        }
-        return result
-    }
 }

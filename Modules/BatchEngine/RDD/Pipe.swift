@@ -88,9 +88,9 @@ public struct Pipe<Element: Sendable>: Sendable {
                 throw EngineError(
                     .invalidPlan, "a partition holds text, not \(Element.self)", site: site)
             }
-            var look = LookOut(context)
+            var check = CancellationCheck(context)
             try block.forEachLine { line in
-                try look.next()
+                try check.next()
                 if let element = line as? Element { try sink(element) }
             }
         case .block(let id):
@@ -107,13 +107,13 @@ public struct Pipe<Element: Sendable>: Sendable {
             throw EngineError(
                 .codecMissing, "\(Element.self) has no codec; declare it StreamCodable", site: site)
         }
-        var look = LookOut(context)
+        var check = CancellationCheck(context)
         try encoded.bytes.withUnsafeBytes { bytes in
             var reader = ByteReader(bytes)
             // Counted, not read to the end of the bytes: elements may take none.
             var rest = encoded.count
             while rest > 0 {
-                try look.next()
+                try check.next()
                 try sink(try codec.decode(&reader))
                 rest -= 1
             }
@@ -123,7 +123,7 @@ public struct Pipe<Element: Sendable>: Sendable {
 
 /// Looks every few thousand elements whether the task is to end.
 @usableFromInline
-struct LookOut {
+struct CancellationCheck {
     @usableFromInline let context: TaskContext
     @usableFromInline var rest = 0
 
@@ -185,10 +185,10 @@ extension Pipe {
     ) -> Pipe<Outputs.Element> where Outputs.Element: Sendable, Outputs.Iterator: SendableMetatype {
         let run = run
         return Pipe<Outputs.Element>(around: depth, site) { context, inputs, sink in
-            var look = LookOut(context)
+            var check = CancellationCheck(context)
             try run(context, inputs) { element in
                 for output in try OperatorFailure.attempt(site, transform, element) {
-                    try look.next()
+                    try check.next()
                     try sink(output)
                 }
             }
@@ -216,9 +216,9 @@ extension Pipe {
         let gather = gathered
         return Pipe<Outputs.Element>(around: depth, site) { context, inputs, sink in
             let elements = try gather(context, inputs)
-            var look = LookOut(context)
+            var check = CancellationCheck(context)
             for output in try OperatorFailure.attempt(site, transform, elements) {
-                try look.next()
+                try check.next()
                 try sink(output)
             }
         }
@@ -237,9 +237,7 @@ extension Pipe {
 
     /// The chains of several inputs, chosen by the branch each partition is tagged with.
     @inlinable
-    public static func union(
-        _ pipes: [Pipe], _ site: OperatorSite = OperatorSite("union", file: "", line: 0)
-    ) -> Pipe {
+    public static func union(_ pipes: [Pipe], _ site: OperatorSite) -> Pipe {
         Pipe(around: pipes.reduce(0) { max($0, $1.depth) }, site) { context, inputs, sink in
             for input in inputs {
                 guard case .branch(let index, let inner) = input, pipes.indices.contains(index)

@@ -20,6 +20,31 @@ extension RDD {
         return results.withLock { table in table.sorted { $0.key < $1.key }.map(\.value) }
     }
 
+    /// Makes one value of each partition, and one of those: all on the engine's threads.
+    ///
+    /// - Parameters:
+    ///   - partial: runs over each partition.
+    ///   - conclude: runs once, over the partial values in partition order.
+    @inlinable
+    func concluded<Partial: Sendable, Result: Sendable>(
+        _ site: OperatorSite,
+        _ partial: @escaping @Sendable (TaskContext, [PartitionData]) throws -> Partial,
+        _ conclude: @escaping @Sendable ([Partial]) throws -> Result
+    ) async throws -> Result {
+        let kernel = Kernel(id: .nextDynamic(), site: site) { context, inputs, _ in
+            [.values(Values([try partial(context, inputs)]))]
+        }
+        let partials = exchanged(kernel, 1, Pipe<Partial>.source(site))
+        let gather = partials.pipe.gathered
+        let results = try await partials.runTasks(site) { context, inputs in
+            try conclude(try gather(context, inputs))
+        }
+        guard let result = results.first else {
+            throw EngineError(.invalidPlan, "there is no result", site: site)
+        }
+        return result
+    }
+
     @usableFromInline
     func run(
         _ kernel: Kernel, partitions: Range<Int>? = nil,
@@ -55,13 +80,18 @@ extension RDD {
     /// The number of elements.
     @inlinable
     public func count(file: String = #fileID, line: UInt = #line) async throws -> Int {
+        try await partitionCounts(OperatorSite("count", file: file, line: line)).reduce(0, +)
+    }
+
+    /// The number of elements of each partition.
+    @inlinable
+    func partitionCounts(_ site: OperatorSite) async throws -> [Int] {
         let run = pipe.run
-        let site = OperatorSite("count", file: file, line: line)
         return try await runTasks(site) { context, inputs in
             var count = 0
             try run(context, inputs) { _ in count += 1 }
             return count
-        }.reduce(0, +)
+        }
     }
 
     /// Whether there is no element; looks at no more than it must.
@@ -94,14 +124,8 @@ extension RDD {
         _ initial: Element, file: String = #fileID, line: UInt = #line,
         _ combine: @escaping @Sendable (Element, Element) throws -> Element
     ) async throws -> Element {
-        let site = OperatorSite("fold", file: file, line: line)
-        let fold = pipe.folding(site, initial, combine)
-        let kernel = Kernel(id: .nextDynamic(), site: site) { context, inputs, _ in
-            [.values(Values([try fold(context, inputs)]))]
-        }
-        let partials = exchanged(kernel, 1, Pipe<Element>.source(site))
-        return try await partials.runTasks(site, partials.pipe.folding(site, initial, combine))
-            .first ?? initial
+        try await aggregate(
+            OperatorSite("fold", file: file, line: line), initial, combine, combine)
     }
 
     /// The first `count` elements in partition order; runs only as many partitions as it needs.

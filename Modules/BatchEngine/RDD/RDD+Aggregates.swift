@@ -13,7 +13,16 @@ extension RDD {
         seqOp: @escaping @Sendable (Result, Element) throws -> Result,
         combOp: @escaping @Sendable (Result, Result) throws -> Result
     ) async throws -> Result {
-        let site = OperatorSite("aggregate", file: file, line: line)
+        try await aggregate(
+            OperatorSite("aggregate", file: file, line: line), zero, seqOp, combOp)
+    }
+
+    @inlinable
+    func aggregate<Result: Sendable>(
+        _ site: OperatorSite, _ zero: Result,
+        _ seqOp: @escaping @Sendable (Result, Element) throws -> Result,
+        _ combOp: @escaping @Sendable (Result, Result) throws -> Result
+    ) async throws -> Result {
         let run = pipe.run
         return try await concluded(site) { context, inputs in
             var result = zero

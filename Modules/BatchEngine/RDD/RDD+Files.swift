@@ -4,7 +4,7 @@ extension RDD {
     /// Files are named `part-00000`, `part-00001` …, also those of empty partitions; each element
     /// is a line of the text that ``elementText(_:)`` makes. A file appears when it is complete and
     /// on disk, and `_SUCCESS` after all of them. The directory and those above it are created; when it
-    /// exists, files of the same names are replaced and others stay.
+    /// exists, `_SUCCESS` is removed, files of the same names are replaced and others stay.
     ///
     /// ## Durability
     /// When the call returns, files and directory have reached the disk.
@@ -23,10 +23,15 @@ extension RDD {
             try part.commit()
             return []
         }
-        let body = self
+        try await write(kernel, to: directory, site)
+    }
+
+    /// Runs a kernel that writes a file per partition into a directory, and completes that.
+    @usableFromInline
+    func write(_ kernel: Kernel, to directory: String, _ site: OperatorSite) async throws {
         try await context.engine.perform("\(site) to \(directory)") {
             try TextPart.begin(directory, site)
-            try await body.run(kernel) { _, _ in }
+            try await run(kernel) { _, _ in }
             try TextPart.finish(directory, site)
         }
     }
@@ -100,10 +105,13 @@ final class TextPart {
         file = nil
     }
 
-    /// Makes the directory.
+    /// Makes the directory; one that was complete before is so no longer.
     @usableFromInline
     static func begin(_ directory: String, _ site: OperatorSite) throws {
-        do { try FileSystem.createDirectory(directory) } catch {
+        do {
+            try FileSystem.createDirectory(directory)
+            try FileSystem.remove("\(directory)/_SUCCESS")
+        } catch {
             throw EngineError(
                 .taskFailed, "the directory could not be created", site: site, underlying: error)
         }

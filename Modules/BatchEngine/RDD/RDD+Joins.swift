@@ -1,14 +1,4 @@
 extension RDD {
-    /// The elements shuffled so that equal keys of several RDDs meet in one partition.
-    @inlinable
-    func shuffled<Key: StreamKey, Value: Sendable>(
-        _ site: OperatorSite, _ partitions: Int, _ placement: KeyPlacement<Key>
-    ) -> Plan where Element == (Key, Value) {
-        let kernel = pipe.partitionKernel(id: .nextDynamic(), site, placement: placement)
-        return .exchange(
-            Exchange(kernel: kernel, input: plan, partitionCount: Swift.max(1, partitions)))
-    }
-
     /// What `pipe` makes of this RDD and another, partition beside partition.
     @inlinable
     func beside<Key: StreamKey, Value: Sendable, Other: Sendable, Output: Sendable>(

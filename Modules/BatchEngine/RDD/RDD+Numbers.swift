@@ -107,24 +107,32 @@ extension RDD where Element: StatisticsValue {
     /// A bucket holds its lower bound and not its upper one; the last one holds both. When all
     /// elements are the same there is one bucket, from that element to itself.
     ///
-    /// - Parameter bucketCount: at least 1.
+    /// - Parameter bucketCount: at least 1, at most 2²⁴.
     /// - Returns: the bounds, one more than there are buckets, and the counts.
-    /// - Throws: ``EngineError`` with `.badArgument` for fewer than one bucket, and when there are
-    ///   no elements, or one is infinite or NaN.
+    /// - Throws: ``EngineError`` with `.badArgument` for fewer than one bucket or too many, and when
+    ///   there are no elements, one is infinite or NaN, or two are further apart than a number can
+    ///   tell.
     @inlinable
     public func histogram(
         _ bucketCount: Int, file: String = #fileID, line: UInt = #line
     ) async throws -> (buckets: [Double], counts: [Int]) {
         let site = OperatorSite("histogram", file: file, line: line)
-        guard bucketCount >= 1 else {
+        guard bucketCount >= 1, bucketCount <= HistogramBuckets.countMaximum else {
             throw EngineError(
-                .badArgument, "the number of buckets (\(bucketCount)) must be at least 1",
-                site: site)
+                .badArgument,
+                "the number of buckets (\(bucketCount)) must be at least 1 and at most "
+                    + "\(HistogramBuckets.countMaximum)", site: site)
         }
         let range = try await stats(site)
         guard range.min.isFinite, range.max.isFinite else {
             throw EngineError(
                 .badArgument, "there are no elements, or some are infinite or NaN", site: site)
+        }
+        guard (range.max - range.min).isFinite else {
+            throw EngineError(
+                .badArgument,
+                "the elements from \(range.min) to \(range.max) are too far apart to be divided; "
+                    + "give the bounds of the buckets", site: site)
         }
         let buckets = HistogramBuckets(from: range.min, to: range.max, count: bucketCount)
         return (buckets.bounds, try await histogram(buckets, site))
@@ -173,6 +181,8 @@ extension RDD where Element: StatisticsValue {
 /// The buckets of a histogram.
 @usableFromInline
 struct HistogramBuckets: Sendable {
+    /// How many buckets of equal width there can be.
+    @usableFromInline static let countMaximum = 1 << 24
     /// The bounds, ascending; one more than there are buckets.
     @usableFromInline let bounds: [Double]
     /// Whether all buckets are equally wide.

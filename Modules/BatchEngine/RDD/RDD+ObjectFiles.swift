@@ -16,12 +16,7 @@ extension RDD {
         _ directory: String, file: String = #fileID, line: UInt = #line
     ) async throws {
         let site = OperatorSite("saveAsObjectFile", file: file, line: line)
-        guard let codec = Codec<Element>.resolve() else {
-            throw EngineError(
-                .codecMissing,
-                "\(Codec<Element>.firstTypeWithoutCodec() ?? Element.self) has no codec; declare "
-                    + "it StreamCodable", site: site)
-        }
+        let codec = try ObjectFormat.codec(of: Element.self, site)
         let run = pipe.run
         let kernel = Kernel(id: .nextDynamic(), site: site) { context, inputs, _ in
             let part = try ObjectPart(
@@ -33,12 +28,7 @@ extension RDD {
             try part.commit()
             return []
         }
-        let body = self
-        try await context.engine.perform("\(site) to \(directory)") {
-            try TextPart.begin(directory, site)
-            try await body.run(kernel) { _, _ in }
-            try TextPart.finish(directory, site)
-        }
+        try await write(kernel, to: directory, site)
     }
 }
 
@@ -57,23 +47,18 @@ extension BatchContext {
         line: UInt = #line
     ) async throws -> RDD<Element> {
         let site = OperatorSite("objectFile", file: file, line: line)
-        guard let codec = Codec<Element>.resolve() else {
-            throw EngineError(
-                .codecMissing,
-                "\(Codec<Element>.firstTypeWithoutCodec() ?? Element.self) has no codec; declare "
-                    + "it StreamCodable", site: site)
-        }
+        let codec = try ObjectFormat.codec(of: Element.self, site)
         let files = try await ObjectFormat.files(at: path, engine, site)
         let paths = Pipe<String>.source(site).run
         let pipe = Pipe<Element> { context, inputs, sink in
-            var look = LookOut(context)
+            var check = CancellationCheck(context)
             try paths(context, inputs) { path in
                 let bytes = try ObjectFormat.read(path, site)
                 try bytes.withUnsafeBytes { bytes in
                     var reader = ByteReader(bytes)
                     var rest = try ObjectFormat.begin(&reader, codec.shape, path, site)
                     while rest > 0 {
-                        try look.next()
+                        try check.next()
                         let element: Element
                         do { element = try codec.decode(&reader) } catch {
                             throw ObjectFormat.damaged(path, site, error)
@@ -142,6 +127,17 @@ final class ObjectPart {
 @usableFromInline
 enum ObjectFormat {
     static let mark = Array("dstream-objects/1\n".utf8)
+
+    @usableFromInline
+    static func codec<Element>(
+        of type: Element.Type, _ site: OperatorSite
+    ) throws -> Codec<Element> {
+        if let codec = Codec<Element>.resolve() { return codec }
+        throw EngineError(
+            .codecMissing,
+            "\(Codec<Element>.firstTypeWithoutCodec() ?? type) has no codec; declare it "
+                + "StreamCodable", site: site)
+    }
 
     /// The files to read, in order.
     @usableFromInline

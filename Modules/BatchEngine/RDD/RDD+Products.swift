@@ -24,10 +24,10 @@ extension RDD {
                 throw EngineError(.invalidPlan, "a product has two sides", site: site)
             }
             let others = try gather(context, [inputs[1]])
-            var look = LookOut(context)
+            var check = CancellationCheck(context)
             try first(context, [inputs[0]]) { element in
                 for other in others {
-                    try look.next()
+                    try check.next()
                     try sink((element, other))
                 }
             }
@@ -36,8 +36,8 @@ extension RDD {
         return RDD<(Element, Other)>(
             context: context,
             plan: .zip([
-                .exchange(Exchange(kernel: left, input: plan, partitionCount: count)),
-                .exchange(Exchange(kernel: right, input: other.plan, partitionCount: count)),
+                plan.exchanged(by: left, into: count),
+                other.plan.exchanged(by: right, into: count),
             ]), pipe: pairs)
     }
 

@@ -25,14 +25,14 @@ extension RDD {
         let seed = seed ?? UInt64.random(in: .min ... .max)
         let times = PoissonTimes(mean: fraction)
         let sampled = Pipe(around: pipe.depth, site) { context, inputs, sink in
-            let (index, inner) = try inputs.splitIndex(site)
-            var numbers = SeededNumbers(seed: seed, partition: index)
-            var look = LookOut(context)
+            let (index, inner) = try inputs.splitNumber(site)
+            var numbers = SplitMix64(seed: seed, partition: index)
+            var check = CancellationCheck(context)
             try run(context, inner) { element in
                 if withReplacement {
-                    var rest = times.next(&numbers)
+                    var rest = try times.next(&numbers, &check)
                     while rest > 0 {
-                        try look.next()
+                        try check.next()
                         try sink(element)
                         rest -= 1
                     }
@@ -74,31 +74,18 @@ extension RDD {
         _ site: OperatorSite, _ count: Int, _ seed: UInt64
     ) async throws -> [Element] {
         let run = pipe.run
-        let precedes: @Sendable ((UInt64, Element), (UInt64, Element)) -> Bool = { $0.0 < $1.0 }
-        return try await concluded(site) { context, inputs in
-            var numbers = SeededNumbers(seed: seed, partition: context.partition)
-            var first = FirstElements<(UInt64, Element)>(count)
-            try run(context, inputs) { first.add((numbers.next(), $0), precedes) }
-            first.settle(precedes)
-            return first.elements
-        } _: { partials in
-            var first = FirstElements<(UInt64, Element)>(count)
-            for element in partials.joined() { first.add(element, precedes) }
-            first.settle(precedes)
-            return first.elements.map { $0.1 }
+        let numbered = Pipe<(UInt64, Element)>(around: pipe.depth, site) { context, inputs, sink in
+            var numbers = SplitMix64(seed: seed, partition: context.partition)
+            try run(context, inputs) { try sink((numbers.next(), $0)) }
         }
+        return try await narrow(numbered).ordered(site, count) { $0.0 < $1.0 }.map { $0.1 }
     }
 
     /// Elements at places drawn one by one.
     @inlinable
     func drawn(_ site: OperatorSite, _ count: Int, _ seed: UInt64) async throws -> [Element] {
         let run = pipe.run
-        let counts = try await runTasks(site) { context, inputs in
-            var count = 0
-            try run(context, inputs) { _ in count += 1 }
-            return count
-        }
-        let draws = PlaceDraws(count, among: counts, seed)
+        let draws = PlaceDraws(count, among: try await partitionCounts(site), seed)
         let found = try await runTasks(site) { context, inputs in
             let wanted = draws.wanted[context.partition]
             var elements: [(draw: Int, element: Element)] = []
@@ -132,7 +119,7 @@ struct PlaceDraws: Sendable {
         wanted = counts.map { _ in [] }
         let total = counts.reduce(0, +)
         guard total > 0 else { return }
-        var numbers = SeededNumbers(seed: seed, partition: 0)
+        var numbers = SplitMix64(seed: seed, partition: 0)
         let places = (0..<count).map { (Int.random(in: 0..<total, using: &numbers), $0) }
             .sorted { $0 < $1 }
         var partition = 0
@@ -162,16 +149,19 @@ struct PoissonTimes: Sendable {
         restLimit = Self.exponential(of: mean - whole)
     }
 
-    /// The next count.
+    /// The next count; throws when the task is cancelled.
     @usableFromInline
-    func next(_ numbers: inout SeededNumbers) -> Int {
+    func next(_ numbers: inout SplitMix64, _ check: inout CancellationCheck) throws -> Int {
         var count = Self.count(below: restLimit, &numbers)
-        for _ in 0..<ones { count += Self.count(below: 0.367_879_441_171_442_33, &numbers) }
+        for _ in 0..<ones {
+            try check.next()
+            count += Self.count(below: 0.367_879_441_171_442_33, &numbers)
+        }
         return count
     }
 
     /// Multiplies random numbers until the product is small enough (Knuth).
-    private static func count(below limit: Double, _ numbers: inout SeededNumbers) -> Int {
+    private static func count(below limit: Double, _ numbers: inout SplitMix64) -> Int {
         var product = Double.random(in: 0..<1, using: &numbers)
         var count = 0
         while product > limit {
@@ -190,5 +180,27 @@ struct PoissonTimes: Sendable {
             sum += term
         }
         return sum
+    }
+}
+
+/// Random numbers that are the same for the same seed, everywhere (SplitMix64, Sebastiano Vigna,
+/// public domain).
+@usableFromInline
+struct SplitMix64: RandomNumberGenerator {
+    @usableFromInline var state: UInt64
+
+    /// The numbers of one partition.
+    @inlinable
+    init(seed: UInt64, partition: Int) {
+        state = seed ^ StableHasher.hash(number: UInt64(truncatingIfNeeded: partition))
+    }
+
+    @inlinable
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ (mixed &>> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed &>> 27)) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ (mixed &>> 31)
     }
 }

@@ -30,7 +30,7 @@ extension RDD where Element: StreamKey {
         _ site: OperatorSite, _ partitions: Int, _ placement: KeyPlacement<Element>
     ) -> RDD {
         exchanged(
-            pipe.distinctKernel(site, placement), Swift.max(1, partitions),
+            pipe.distinctKernel(site, placement), partitions,
             Pipe<(Element, Bool)>.merged(site) { first, _ in first }.map(site) { $0.0 })
     }
 
@@ -61,10 +61,7 @@ extension RDD where Element: StreamKey {
         _ other: RDD, _ site: OperatorSite, _ partitions: Int, _ placement: KeyPlacement<Element>
     ) -> RDD {
         let plans = [self, other].map { rdd in
-            Plan.exchange(
-                Exchange(
-                    kernel: rdd.pipe.distinctKernel(site, placement), input: rdd.plan,
-                    partitionCount: Swift.max(1, partitions)))
+            rdd.plan.exchanged(by: rdd.pipe.distinctKernel(site, placement), into: partitions)
         }
         return RDD(context: context, plan: .zip(plans), pipe: .common(site))
     }
@@ -96,11 +93,10 @@ extension RDD where Element: StreamKey {
     func subtract(
         _ other: RDD, _ site: OperatorSite, _ partitions: Int, _ placement: KeyPlacement<Element>
     ) -> RDD {
-        let pairs = narrow(pipe.map(site) { ($0, true) })
-        return pairs.remaining(
+        let remaining = narrow(pipe.map(site) { ($0, true) }).remaining(
             without: other.pipe.distinctKernel(site, placement), other.plan, site, partitions,
-            placement
-        ).narrow { $0.map(site) { $0.0 } }
+            placement)
+        return remaining.narrow(remaining.pipe.map(site) { $0.0 })
     }
 }
 
@@ -141,17 +137,12 @@ extension RDD {
         without kernel: Kernel, _ other: Plan, _ site: OperatorSite, _ partitions: Int,
         _ placement: KeyPlacement<Key>
     ) -> RDD where Element == (Key, Value) {
-        let count = Swift.max(1, partitions)
-        let removed = Exchange(kernel: kernel, input: other, partitionCount: count)
-        return RDD(
+        RDD(
             context: context,
-            plan: .zip([.exchange(removed), shuffled(site, count, placement)]),
-            pipe: .remaining(site))
-    }
-
-    @inlinable
-    func narrow<Output: Sendable>(_ wrap: (Pipe<Element>) -> Pipe<Output>) -> RDD<Output> {
-        narrow(wrap(pipe))
+            plan: .zip([
+                other.exchanged(by: kernel, into: partitions),
+                shuffled(site, partitions, placement),
+            ]), pipe: .remaining(site))
     }
 }
 
@@ -170,16 +161,18 @@ extension Pipe {
     static func common(_ site: OperatorSite) -> Pipe where Element: StreamKey {
         let source = Pipe<(Element, Bool)>.source(site).run
         return Pipe { context, inputs, sink in
-            let table = AggregationTable<Element, (first: Bool, second: Bool)>()
+            let table = AggregationTable<Element, Bool>()
             for case .branch(let side, let inner) in inputs {
                 try source(context, inner) { element, _ in
-                    table.update(element, default: (false, false)) { found in
-                        if side == 0 { found.first = true } else { found.second = true }
+                    if side == 0 {
+                        table.update(element, default: false) { _ in }
+                    } else {
+                        table.updateExisting(element) { $0 = true }
                     }
                 }
             }
-            try table.drain { element, found in
-                if found.first, found.second { try sink(element) }
+            try table.drain { element, isCommon in
+                if isCommon { try sink(element) }
             }
         }
     }

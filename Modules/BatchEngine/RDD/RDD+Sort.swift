@@ -62,8 +62,8 @@ extension RDD {
         _ precedes: @escaping @Sendable (Key, Key) throws -> Bool
     ) async throws -> RDD {
         let ranges = try await keyRanges(
-            site, pipe.map(site, key), Swift.max(1, partitions ?? partitionCount),
-            isAscending: isAscending, precedes)
+            site, pipe.map(site, key), partitions ?? partitionCount, isAscending: isAscending,
+            precedes)
         let keyed: Pipe<(Key, Element)> = pipe.map(site) { (try key($0), $0) }
         let kernel = keyed.bucketKernel(id: .nextDynamic(), site) {
             try ranges.partition(of: $0.0)
@@ -74,9 +74,9 @@ extension RDD {
             do { try pairs.sort { try ranges.isBefore($0.0, $1.0) } } catch {
                 throw OperatorFailure.wrap(error, at: site)
             }
-            var look = LookOut(context)
+            var check = CancellationCheck(context)
             for pair in pairs {
-                try look.next()
+                try check.next()
                 try sink(pair.1)
             }
         }

@@ -37,6 +37,37 @@ extension RDD {
         RDD<Output>(context: context, plan: plan, pipe: pipe)
     }
 
+    /// An RDD whose actions throw: operators that make RDDs do not throw themselves.
+    @inlinable
+    func failing<Output: Sendable>(_ error: EngineError) -> RDD<Output> {
+        RDD<Output>(context: context, plan: .source([[]]), pipe: .failing(error))
+    }
+
+    /// The partitions to make, by default the context's number.
+    @inlinable
+    func outputCount(_ partitions: Int?) -> Int { partitions ?? context.defaultParallelism }
+
+    /// The elements that `pipe` makes of what `kernel` shuffles.
+    @inlinable
+    package func exchanged<Output: Sendable>(
+        _ kernel: Kernel, _ partitions: Int, _ pipe: Pipe<Output>
+    ) -> RDD<Output> {
+        RDD<Output>(
+            context: context, plan: plan.exchanged(by: kernel, into: partitions), pipe: pipe)
+    }
+
+    /// The elements shuffled so that equal keys of several RDDs meet in one partition.
+    @inlinable
+    func shuffled<Key: StreamKey, Value: Sendable>(
+        _ site: OperatorSite, _ partitions: Int, _ placement: KeyPlacement<Key>
+    ) -> Plan where Element == (Key, Value) {
+        let kernel = pipe.partitionKernel(id: .nextDynamic(), site, placement: placement)
+        return plan.exchanged(by: kernel, into: partitions)
+    }
+}
+
+extension RDD {
+
     /// Applies `transform` to each element.
     @inlinable
     public func map<Output: Sendable>(
@@ -104,31 +135,22 @@ extension RDD {
     ) async throws -> RDD<(Element, Int)> {
         let site = OperatorSite("zipWithIndex", file: file, line: line)
         let run = pipe.run
-        var starts: [Int] = [0]
+        var starts = [Int](repeating: 0, count: partitionCount)
         if partitionCount > 1 {
-            let counts = try await runTasks(site) { context, inputs in
-                var count = 0
-                try run(context, inputs) { _ in count += 1 }
-                return count
+            let counts = try await partitionCounts(site)
+            for index in starts.indices.dropFirst() {
+                starts[index] = starts[index - 1] + counts[index - 1]
             }
-            for count in counts.dropLast() { starts.append(starts[starts.count - 1] + count) }
-        }
-        // The start travels with the partition: the task's number is another one in a union.
-        let offsets: [[PartitionData]] = starts.prefix(partitionCount).map {
-            [.values(Values([$0]))]
         }
         let indexed = Pipe<(Element, Int)>(around: pipe.depth, site) { context, inputs, sink in
-            guard inputs.count == 2, case .branch(_, let inner) = inputs[0],
-                case .branch(_, let start) = inputs[1], case .values(let values)? = start.first,
-                var index = (values as? Values<Int>)?.elements.first
-            else { throw EngineError(.invalidPlan, "a partition has no first index", site: site) }
+            var (index, inner) = try inputs.splitNumber(site)
             try run(context, inner) { element in
                 try sink((element, index))
                 index += 1
             }
         }
         return RDD<(Element, Int)>(
-            context: context, plan: .zip([plan, .source(offsets)]), pipe: indexed)
+            bounding: plan.numbered(starts), context: context, pipe: indexed)
     }
 
     /// Deals the elements out evenly over `partitions` partitions, by a shuffle.
@@ -140,7 +162,7 @@ extension RDD {
     ) -> RDD {
         let site = OperatorSite("repartition", file: file, line: line)
         let kernel = pipe.roundRobinKernel(id: .nextDynamic(), site)
-        return exchanged(kernel, Swift.max(1, partitions), .source(site))
+        return exchanged(kernel, partitions, .source(site))
     }
 
     /// At most `partitions` partitions, joining neighbours without a shuffle.
@@ -151,17 +173,6 @@ extension RDD {
         RDD(
             bounding: .coalesce(plan, Swift.max(1, partitions)), context: context,
             pipe: pipe.joined(OperatorSite("coalesce", file: file, line: line)))
-    }
-
-    /// The elements that `pipe` makes of what `kernel` shuffles.
-    @inlinable
-    package func exchanged<Output: Sendable>(
-        _ kernel: Kernel, _ partitions: Int, _ pipe: Pipe<Output>
-    ) -> RDD<Output> {
-        RDD<Output>(
-            context: context,
-            plan: .exchange(Exchange(kernel: kernel, input: plan, partitionCount: partitions)),
-            pipe: pipe)
     }
 }
 

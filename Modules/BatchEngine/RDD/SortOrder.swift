@@ -62,25 +62,3 @@ struct FirstElements<Element> {
         bound = elements.last
     }
 }
-
-/// Random numbers that are the same for the same seed, everywhere (SplitMix64, Sebastiano Vigna,
-/// public domain).
-@usableFromInline
-struct SeededNumbers: RandomNumberGenerator {
-    @usableFromInline var state: UInt64
-
-    /// The numbers of one partition.
-    @inlinable
-    init(seed: UInt64, partition: Int) {
-        state = seed ^ StableHasher.hash(number: UInt64(truncatingIfNeeded: partition))
-    }
-
-    @inlinable
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed &>> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed &>> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed &>> 31)
-    }
-}

@@ -79,6 +79,22 @@ extension AggregationTable {
         return result
     }
 
+    /// Changes a key's value in place if the key is there.
+    ///
+    /// - Returns: Whether it is.
+    /// - Throws: What `body` throws; the key has the value that `body` left.
+    /// - Complexity: O(1) on average.
+    @inlinable @inline(__always)
+    @discardableResult
+    package func updateExisting(
+        _ key: Key, _ body: (inout Value) throws -> Void
+    ) rethrows -> Bool {
+        if isEmpty { return false }
+        let place = find(key, hash: key.stableHash)
+        if place.isFound { try body(&entries[place.number].value) }
+        return place.isFound
+    }
+
     /// Calls a closure with each key and its value, in the order of the keys' first coming.
     ///
     /// - Throws: What `body` throws, at once.

@@ -60,12 +60,11 @@ extension AggregationTable {
     /// Takes a key's values out and marks it; none when the key is not there.
     @inlinable @inline(__always)
     func takeValues<Part>(of key: Key) -> [Part] where Value == NewValues<Part> {
-        if isEmpty { return [] }
-        let place = find(key, hash: key.stableHash)
-        guard place.isFound else { return [] }
-        entries[place.number].value.isTaken = true
-        let values = entries[place.number].value.values
-        entries[place.number].value.values = []
+        var values: [Part] = []
+        updateExisting(key) { new in
+            new.isTaken = true
+            swap(&values, &new.values)
+        }
         return values
     }
 

@@ -31,6 +31,15 @@ public struct ElementSize<Element: Sendable>: Sendable {
         }
     }
 
+    /// The measure of the type, found out once per process.
+    static var shared: ElementSize {
+        let type = ObjectIdentifier(Element.self)
+        if let known = knownSizes.withLock({ $0[type] }) as? ElementSize { return known }
+        let size = ElementSize()
+        knownSizes.withLock { $0[type] = size }
+        return size
+    }
+
     /// The estimated bytes of one element, which is the `index`-th of those measured together.
     ///
     /// - Parameter last: the estimate before, taken again where nothing is measured.
@@ -73,3 +82,6 @@ public struct ElementSize<Element: Sendable>: Sendable {
         return MemoryLayout<Element>.stride + writer.count
     }
 }
+
+/// Finding a tuple's codec takes longer than measuring a small partition.
+private let knownSizes = Locked<[ObjectIdentifier: any Sendable]>([:])

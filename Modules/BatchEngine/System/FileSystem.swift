@@ -20,6 +20,8 @@ package enum FileSystem {
     package struct Status: Equatable, Sendable {
         /// Whether it is a directory.
         package let isDirectory: Bool
+        /// Whether it is a pipe, a socket or a device: reading may wait, or never end.
+        package let isSpecial: Bool
         /// Its length in bytes.
         package let byteCount: Int
         /// When it was last modified, since 1970-01-01 00:00 UTC.
@@ -77,9 +79,10 @@ package enum FileSystem {
         #else
             let modified = status.st_mtim
         #endif
+        let kind = status.st_mode & S_IFMT
         return Status(
-            isDirectory: status.st_mode & S_IFMT == S_IFDIR, byteCount: Int(status.st_size),
-            modified: SystemTime.duration(modified))
+            isDirectory: kind == S_IFDIR, isSpecial: kind != S_IFDIR && kind != S_IFREG,
+            byteCount: Int(status.st_size), modified: SystemTime.duration(modified))
     }
 
     /// Whether something is at the path; `false` also when that cannot be found out.

@@ -42,6 +42,8 @@ public final class StreamNode: Sendable {
         var isFrozen = false
         var boundary: Boundary?
         var plans: [BatchTime: Plan] = [:]
+        /// No plan is older; nil: there is none.
+        var oldestPlan: BatchTime?
         /// Batches that could not be made.
         var failed: Set<BatchTime> = []
         var prepare: [@Sendable (inout KernelNumbers) -> Void] = []
@@ -188,6 +190,7 @@ extension StreamNode {
                         codec: boundary.codec, cutsLineage: true))
             }
             settings.plans[time] = plan
+            settings.oldestPlan = min(settings.oldestPlan ?? time, time)
         }
         return plan
     }
@@ -229,7 +232,8 @@ extension StreamNode {
     /// RDD are skipped, times off the slide are rounded down.
     @usableFromInline
     package func plans(
-        from start: BatchTime, through end: BatchTime, _ context: GenerationContext
+        from start: BatchTime, through end: BatchTime, _ context: GenerationContext,
+        beforeEach check: () async throws -> Void = {}
     ) async throws -> [(time: BatchTime, plan: Plan)] {
         guard let zeroTime = settings.withLock({ $0.zeroTime }) else {
             throw StreamError(.notStarted, "the stream has not been started", site: site)
@@ -238,10 +242,12 @@ extension StreamNode {
         let zero = zeroTime.milliseconds
         // Division truncates towards zero, as Spark's Time.floor does.
         // There is nothing before zero time, however long the window.
-        var time = max(start.milliseconds - zero, 0) / slide * slide + zero
-        let last = (end.milliseconds - zero) / slide * slide + zero
+        let offset = max(start.milliseconds.saturatingSubtract(zero), 0)
+        var time = (offset / slide * slide).saturatingAdd(zero)
+        let last = (end.milliseconds.saturatingSubtract(zero) / slide * slide).saturatingAdd(zero)
         var plans: [(time: BatchTime, plan: Plan)] = []
         while time <= last {
+            try await check()
             let batch = BatchTime(milliseconds: time)
             if time >= zero, let plan = try await plan(at: batch, context) {
                 plans.append((batch, plan))
@@ -292,14 +298,22 @@ extension StreamNode {
 
     /// Forgets RDDs that no batch after `time` needs.
     func clearMetadata(_ time: BatchTime) {
-        settings.withLock { settings in
-            guard let remember = settings.remember else { return }
-            let threshold = time.milliseconds - remember.milliseconds
-            for old in settings.plans.keys where old.milliseconds <= threshold {
-                settings.plans[old] = nil
+        // The end of a plan can be the end of datasets: not under the lock.
+        let dropped: [Plan] = settings.withLock { settings in
+            var dropped: [Plan] = []
+            guard let remember = settings.remember else { return dropped }
+            let threshold = time - remember
+            // Along the grid, not through the table: a long window remembers thousands of plans.
+            while let oldest = settings.oldestPlan, oldest <= threshold {
+                if let plan = settings.plans.removeValue(forKey: oldest) { dropped.append(plan) }
+                settings.oldestPlan = settings.plans.isEmpty ? nil : oldest + slideDuration
             }
-            settings.failed = settings.failed.filter { $0.milliseconds > threshold }
+            if !settings.failed.isEmpty {
+                settings.failed = settings.failed.filter { $0 > threshold }
+            }
+            return dropped
         }
+        withExtendedLifetime(dropped) {}
     }
 
     /// What is wrong with the stream's checkpoint settings.

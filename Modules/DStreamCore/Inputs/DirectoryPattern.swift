@@ -114,7 +114,9 @@ package struct DirectoryPattern: Sendable, CustomStringConvertible {
                 found.directories.append(path.isEmpty ? "." : path)
             }
         }
-        found.directories = Set(found.directories).sorted()
+        found.directories = Set(found.directories.map(ExactPath.init)).map(\.text).sorted {
+            $0.utf8.lexicographicallyPrecedes($1.utf8)
+        }
         return found
     }
 

@@ -36,6 +36,9 @@ package final class FileInput: Sendable {
         }
     }
 
+    /// How many files of a directory people are told of that cannot be looked at.
+    static let problemMaximum = 10
+
     private let configuration: Configuration
     private let selection: Locked<FileSelection>
     /// What people were told and what has not changed since.
@@ -89,21 +92,35 @@ package final class FileInput: Sendable {
         var found = configuration.pattern.find()
         var entries: [FileSelection.Entry] = []
         for directory in found.directories {
+            var problems: [String] = []
             do {
                 for name in try FileSystem.list(directory) where FileSelection.isVisible(name) {
                     let path = directory == "/" ? "/\(name)" : "\(directory)/\(name)"
-                    guard !selection.hasRead(path), configuration.filter(path),
-                        let status = try FileSystem.status(path)
-                    else { continue }
-                    let modified = BatchTime(milliseconds: status.modified.milliseconds)
-                    entries.append(FileSelection.Entry(path: path, modified: modified))
+                    guard !selection.hasRead(path), configuration.filter(path) else { continue }
+                    if let entry = entry(path, &problems) { entries.append(entry) }
                 }
             } catch {
-                if !error.isNotFound { found.problems.append("\(error)") }
+                if !error.isNotFound { problems.append("\(error)") }
             }
+            found.problems += problems.prefix(Self.problemMaximum)
         }
         tell(found)
         return entries
+    }
+
+    /// What is at a listed path; nil when it is gone or cannot be looked at.
+    private func entry(_ path: String, _ problems: inout [String]) -> FileSelection.Entry? {
+        do {
+            if let status = try FileSystem.status(path) {
+                let modified = BatchTime(milliseconds: status.modified.milliseconds)
+                return FileSelection.Entry(path: path, modified: modified)
+            }
+            // What took the place of bytes that are no UTF-8 is not found under its own name.
+            if path.unicodeScalars.contains("\u{FFFD}") {
+                problems.append("\(path) cannot be read: its name is no UTF-8; rename it")
+            }
+        } catch { problems.append("\(error)") }
+        return nil
     }
 
     /// Tells people what is wrong, once for as long as it is.
@@ -124,21 +141,20 @@ package final class FileInput: Sendable {
     private func expand(_ paths: [String]) -> [FileSlice] {
         paths.flatMap { path in
             do {
-                guard let status = try FileSystem.status(path), status.isDirectory else {
-                    return [FileSlice(path: path, byteCount: try byteCount(path))]
+                let status = try FileSystem.status(path)
+                guard let status, status.isDirectory else {
+                    return [FileSlice(path: path, byteCount: status?.byteCount ?? 0)]
                 }
                 return try FileSystem.list(path).filter(FileSelection.isVisible).map { name in
-                    FileSlice(path: "\(path)/\(name)", byteCount: try byteCount("\(path)/\(name)"))
+                    let path = "\(path)/\(name)"
+                    return FileSlice(
+                        path: path, byteCount: try FileSystem.status(path)?.byteCount ?? 0)
                 }
             } catch {
                 // Its task fails with the reason, and the batch is run again with all its files.
                 return [FileSlice(path: path, byteCount: 0)]
             }
         }
-    }
-
-    private func byteCount(_ path: String) throws -> Int {
-        try FileSystem.status(path)?.byteCount ?? 0
     }
 }
 

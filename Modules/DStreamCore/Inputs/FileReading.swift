@@ -53,6 +53,7 @@ enum FileReading {
                     "\(file.path) has \(size) bytes, which is no multiple of the record length "
                         + "\(length)", site: site)
             }
+            if size == 0 { return }
             let chunk = max(length, chunkBytes / length * length)
             var offset = 0
             while true {
@@ -85,6 +86,13 @@ enum FileReading {
                             + "before they are moved into the directory", site: site)
                 }
                 do {
+                    // Opening a pipe waits until somebody writes to it, perhaps for ever.
+                    if try FileSystem.status(slice.path)?.isSpecial == true {
+                        throw StreamError(
+                            .fileUnreadable,
+                            "\(slice.path) cannot be read: it is a pipe, a socket or a device",
+                            site: site)
+                    }
                     try read(context, try OpenFile(slice.path, .read), sink)
                 } catch let error as SystemError where error.subject == slice.path {
                     // Of this file: what an output could not write has another subject.

@@ -40,7 +40,7 @@ package struct FileSelection: Sendable {
     package let start: BatchTime
     /// What the remembered batches have read, oldest first.
     package private(set) var batches: [Batch]
-    private var recent: Set<String>
+    private var recent: Set<ExactPath>
 
     /// Creates a selection.
     ///
@@ -54,7 +54,7 @@ package struct FileSelection: Sendable {
         self.window = window
         self.start = start
         self.batches = batches
-        recent = Set(batches.flatMap(\.paths))
+        recent = Set(batches.flatMap(\.paths).map(ExactPath.init))
     }
 
     /// What a batch has read, if that is remembered.
@@ -73,12 +73,12 @@ package struct FileSelection: Sendable {
     package mutating func prepare(for batch: BatchTime, remembering remembered: Duration = .zero) {
         let oldest = batch - slide - max(window, remembered)
         let old = batches.prefix { $0.time < oldest }
-        for batch in old { recent.subtract(batch.paths) }
+        for batch in old { recent.subtract(batch.paths.map(ExactPath.init)) }
         batches.removeFirst(old.count)
     }
 
     /// Whether a path was read by a remembered batch: what else is known of it does not matter.
-    package func hasRead(_ path: String) -> Bool { recent.contains(path) }
+    package func hasRead(_ path: String) -> Bool { recent.contains(ExactPath(path)) }
 
     /// Chooses what a batch reads and remembers it.
     ///
@@ -95,9 +95,26 @@ package struct FileSelection: Sendable {
         let oldest = max(start, batch - window)
         var chosen: [String] = []
         for entry in listing where entry.modified > oldest && entry.modified <= batch {
-            if recent.insert(entry.path).inserted { chosen.append(entry.path) }
+            if recent.insert(ExactPath(entry.path)).inserted { chosen.append(entry.path) }
         }
         batches.append(Batch(time: batch, paths: chosen))
         return chosen
+    }
+}
+
+/// A path that is the same only with the same bytes, as for the file system: strings are equal also
+/// when they are only written the same, with accents put together or apart.
+struct ExactPath: Sendable, Hashable {
+    let text: String
+
+    init(_ text: String) { self.text = text }
+
+    static func == (left: ExactPath, right: ExactPath) -> Bool {
+        left.text.utf8.elementsEqual(right.text.utf8)
+    }
+
+    func hash(into hasher: inout Hasher) {
+        var text = text
+        text.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
     }
 }

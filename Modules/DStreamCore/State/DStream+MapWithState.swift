@@ -15,35 +15,13 @@ extension DStream {
         line: UInt = #line
     ) -> MapWithStateDStream<Key, StateValue, Mapped> where Element == (Key, Value) {
         let site = OperatorSite("mapWithState", file: file, line: line)
-        let (records, initial) = (Frozen<Kernel>(), Frozen<Kernel>())
-        let lineage = StateLineage()
         let timing = StateTiming(timeout: spec.idleTimeout, sweep: spec.sweep)
-        graph.checkState(site, partitions: spec.partitionCount, timeout: spec.idleTimeout)
-        var traits = StreamNode.Traits()
-        traits.mustCheckpoint = true
-        traits.persistLevel = .memoryOnly
-        traits.checkpointSlides = 10
-        traits.stateShape = elementShape(of: (Key, StateValue).self)
         let step = MapWithStateStep(site: site, function: spec.function, timing: timing)
-        let mapped = DStream<Mapped>(
-            graph, site, parents: [node], slide: slideDuration, traits: traits,
-            pipe: { step.pipe },
-            compute: { [node] own, time, context in
-                let plans = StatePlans(
-                    own: own, parent: node, lineage: lineage, records: records.value,
-                    initial: spec.initial.map { ($0.plan, initial.value) },
-                    partitions: spec.partitionCount ?? context.batch.defaultParallelism)
-                return try await plans.tablePlan(time, timing, context)
-            })
-        mapped.node.onFreeze { [pipe, placement = spec.placement, rdd = spec.initial] numbers in
-            records.set(pipe().partitionKernel(id: numbers.take(), site, placement: placement))
-            if let rdd {
-                initial.set(
-                    rdd.pipe.partitionKernel(id: numbers.take(), site, placement: placement))
-            }
-            lineage.codec.set(Codec<(Key, StateValue)>.resolve().map { ErasedCodec($0) })
+        let keeping = StateKeeping(site, spec.partitionCount, spec.placement, spec.initial)
+        let (mapped, lineage) = stateful(keeping, checkpointSlides: 10, pipe: { step.pipe }) {
+            plans, time, context in try await plans.tablePlan(time, timing, context)
         }
-        mapped.node.onClear { lineage.release() }
+        graph.checkTimeout(spec.idleTimeout, site)
         return MapWithStateDStream(mapped, lineage, timing, site)
     }
 
@@ -93,21 +71,14 @@ extension StreamNode {
 }
 
 extension DStreamGraph {
-    /// Records what cannot work about an operator that keeps state.
+    /// Records a time-out that cannot be.
     @usableFromInline
-    func checkState(_ site: OperatorSite, partitions: Int?, timeout: Duration? = nil) {
-        if let partitions, partitions < 1 {
-            record(
-                StreamError(
-                    .badDeclaration, "the number of partitions (\(partitions)) must be at least 1",
-                    site: site))
-        }
-        if let timeout, timeout < .zero {
-            record(
-                StreamError(
-                    .badDeclaration,
-                    "the time-out (\(timeout.milliseconds) ms) must not be negative", site: site))
-        }
+    func checkTimeout(_ timeout: Duration?, _ site: OperatorSite) {
+        guard let timeout, timeout < .zero else { return }
+        record(
+            StreamError(
+                .badDeclaration, "the time-out (\(timeout.milliseconds) ms) must not be negative",
+                site: site))
     }
 }
 

@@ -50,9 +50,9 @@ extension DStream {
         _ update: @escaping @Sendable (BatchTime, Key, [Value], StateValue?) throws -> StateValue?
     ) -> DStream<(Key, StateValue)> where Element == (Key, Value) {
         let site = OperatorSite("updateStateByKey", file: file, line: line)
-        var keeping = StateKeeping(
-            site, partitioner.partitionCount, .custom(partitioner), initialRDD)
-        keeping.movesKeys = !rememberPartitioner
+        let keeping = StateKeeping(
+            site, partitioner.partitionCount, .custom(partitioner), initialRDD,
+            movesKeys: !rememberPartitioner)
         return stateByKey(keeping) { .updating(site, update) }
     }
 
@@ -80,9 +80,9 @@ extension DStream {
         Outputs.Iterator: SendableMetatype
     {
         let site = OperatorSite("updateStateByKey", file: file, line: line)
-        var keeping = StateKeeping(
-            site, partitioner.partitionCount, .custom(partitioner), initialRDD)
-        keeping.movesKeys = !rememberPartitioner
+        let keeping = StateKeeping(
+            site, partitioner.partitionCount, .custom(partitioner), initialRDD,
+            movesKeys: !rememberPartitioner)
         return stateByKey(keeping) { .updatingWhole(site, update) }
     }
 
@@ -91,62 +91,18 @@ extension DStream {
         _ keeping: StateKeeping<Key, StateValue>,
         pipe: @escaping @Sendable () -> Pipe<(Key, StateValue)>
     ) -> DStream<(Key, StateValue)> where Element == (Key, Value) {
-        let site = keeping.site
-        let (records, initial) = (Frozen<Kernel>(), Frozen<Kernel>())
         let moving = Frozen<Kernel?>()
-        let lineage = StateLineage()
-        graph.checkState(site, partitions: keeping.partitions)
-        var traits = StreamNode.Traits()
-        traits.mustCheckpoint = true
-        traits.persistLevel = .memoryOnly
-        traits.stateShape = elementShape(of: (Key, StateValue).self)
-        let stream = DStream<(Key, StateValue)>(
-            graph, site, parents: [node], slide: slideDuration, traits: traits, pipe: pipe,
-            compute: { [node] own, time, context in
-                let plans = StatePlans(
-                    own: own, parent: node, lineage: lineage, records: records.value,
-                    initial: keeping.initial.map { ($0.plan, initial.value) },
-                    partitions: keeping.partitions ?? context.batch.defaultParallelism)
-                return try await plans.datasetPlan(time, moving: moving.value, context)
-            })
-        stream.node.onFreeze { [upstream = self.pipe] numbers in
-            let placement = keeping.placement
-            records.set(
-                upstream().partitionKernel(id: numbers.take(), site, placement: placement))
-            if let rdd = keeping.initial {
-                initial.set(
-                    rdd.pipe.partitionKernel(id: numbers.take(), site, placement: placement))
-            }
-            let states = Pipe<(Key, StateValue)>.source(site)
+        let stream = stateful(keeping, pipe: pipe) { plans, time, context in
+            try await plans.datasetPlan(time, moving: moving.value, context)
+        }.stream
+        stream.node.onFreeze { numbers in
+            let states = Pipe<(Key, StateValue)>.source(keeping.site)
             moving.set(
                 keeping.movesKeys
-                    ? states.partitionKernel(id: numbers.take(), site, placement: placement) : nil)
-            lineage.codec.set(Codec<(Key, StateValue)>.resolve().map { ErasedCodec($0) })
+                    ? states.partitionKernel(
+                        id: numbers.take(), keeping.site, placement: keeping.placement) : nil)
         }
-        stream.node.onClear { lineage.release() }
         return stream
-    }
-}
-
-/// How an operator keeps its state.
-@usableFromInline
-struct StateKeeping<Key: StreamKey, StateValue: Sendable>: Sendable {
-    @usableFromInline let site: OperatorSite
-    @usableFromInline let partitions: Int?
-    @usableFromInline let placement: KeyPlacement<Key>
-    @usableFromInline let initial: RDD<(Key, StateValue)>?
-    /// Whether the state is dealt out by key again in each batch.
-    @usableFromInline var movesKeys = false
-
-    @inlinable
-    init(
-        _ site: OperatorSite, _ partitions: Int?, _ placement: KeyPlacement<Key>,
-        _ initial: RDD<(Key, StateValue)>?
-    ) {
-        self.site = site
-        self.partitions = partitions
-        self.placement = placement
-        self.initial = initial
     }
 }
 

@@ -44,7 +44,7 @@ struct StatePlans {
         }
         lineage.made(time)
         return StateInputs.plan(
-            steps: steps, records: parentPlan.map { exchanged($0) } ?? nothing, before: base.plan)
+            steps: steps, records: shuffled(parentPlan), before: base.plan)
     }
 
     /// A batch of an operator whose state is its own RDD of the batch before.
@@ -58,10 +58,7 @@ struct StatePlans {
             of: own, at: time, context, initial: { beforeAll() },
             follow: { time, dataset in
                 var elements = Plan.dataset(dataset)
-                if let moving {
-                    elements = .exchange(
-                        Exchange(kernel: moving, input: elements, partitionCount: partitions))
-                }
+                if let moving { elements = elements.exchanged(by: moving, into: partitions) }
                 return StateInputs.before(
                     time.milliseconds, elements: elements, partitions: partitions)
             })
@@ -75,21 +72,18 @@ struct StatePlans {
         }
         lineage.made(time)
         return StateInputs.plan(
-            steps: steps, records: parentPlan.map { exchanged($0) } ?? nothing, before: base.plan)
+            steps: steps, records: shuffled(parentPlan), before: base.plan)
     }
 
-    private var nothing: Plan {
-        .source([[PartitionData]](repeating: [], count: partitions))
-    }
-
-    private func exchanged(_ plan: Plan) -> Plan {
-        .exchange(Exchange(kernel: records, input: plan, partitionCount: partitions))
+    /// The batch's records by key; empty partitions for a batch without RDD.
+    private func shuffled(_ records: Plan?) -> Plan {
+        records?.exchanged(by: self.records, into: partitions) ?? alignedPanes([], partitions)
     }
 
     /// The initial state, which no batch has left.
     private func beforeAll() -> Plan {
         let elements = initial.map { plan, kernel in
-            Plan.exchange(Exchange(kernel: kernel, input: plan, partitionCount: partitions))
+            plan.exchanged(by: kernel, into: partitions)
         }
         return StateInputs.before(nil, elements: elements, partitions: partitions)
     }

@@ -30,36 +30,21 @@ extension DStream {
         _ pipe: @escaping @Sendable () -> Pipe<Output>
     ) -> DStream<Output> {
         checkSiblings(inputs.map { ($0.graph, $0.node) }, site)
-        checkPartitions(partitions, site)
+        graph.checkPartitions(partitions, site)
         let stream = DStream<Output>(
             graph, site, parents: inputs.map(\.node), slide: slideDuration, pipe: pipe
         ) { _, time, context in
-            let count = max(1, partitions ?? context.batch.defaultParallelism)
-            var plans: [Plan] = []
-            for input in inputs {
-                guard let plan = try await input.node.plan(at: time, context) else {
-                    throw noParentRDD(site, time)
-                }
-                let kernel = input.cell.value
-                plans.append(
-                    .exchange(Exchange(kernel: kernel, input: plan, partitionCount: count)))
-            }
-            return .zip(plans)
+            let count = partitions ?? context.batch.defaultParallelism
+            let plans = try await parentPlans(inputs.map(\.node), site, time, context)
+            return .zip(
+                zip(plans, inputs).map { plan, input in
+                    plan.exchanged(by: input.cell.value, into: count)
+                })
         }
         stream.node.onFreeze { numbers in
             for input in inputs { input.cell.set(input.kernel(numbers.take())) }
         }
         return stream
-    }
-
-    /// Records a number of partitions that cannot be.
-    @usableFromInline
-    func checkPartitions(_ partitions: Int?, _ site: OperatorSite) {
-        guard let partitions, partitions < 1 else { return }
-        graph.record(
-            StreamError(
-                .badDeclaration, "the number of partitions (\(partitions)) must be at least 1",
-                site: site))
     }
 
     @inlinable

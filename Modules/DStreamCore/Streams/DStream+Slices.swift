@@ -10,10 +10,14 @@ extension DStream {
     /// made as if they came now; what an input such as a queue gives to them is used up.
     ///
     /// Can be called in the body of an output operation and from anywhere else while the context
-    /// runs. It takes turns with the generation of batches.
+    /// runs. It takes turns with the generation of batches: while it works, no batch is generated.
+    ///
+    /// ## Cancellation
+    /// Ends between two batches.
     ///
     /// - Throws: ``StreamError`` `.notStarted` before the context is started, and for a stream that
-    ///   no output depends on; `.alreadyStopped` after its stop; what the operators throw.
+    ///   no output depends on; `.alreadyStopped` after its stop; `.badDeclaration` for more than
+    ///   about a million batches; what the operators throw.
     public func slice(
         from first: BatchTime, through last: BatchTime, file: String = #fileID,
         line: UInt = #line
@@ -22,7 +26,13 @@ extension DStream {
         let pipe = pipe
         return try await graph.reading(at: site) { context in
             let input = pipe()
-            return try await node.plans(from: first, through: last, context).map { time, plan in
+            try node.checkSlice(from: first, through: last, site)
+            let plans = try await node.plans(from: first, through: last, context) {
+                try Task.checkCancellation()
+                // Making a plan need not wait for anything: others have their turn all the same.
+                await Task.yield()
+            }
+            return plans.map { time, plan in
                 var batch = context.batch
                 batch.batchMilliseconds = time.milliseconds
                 return RDD(context: batch, plan: plan, pipe: input)
@@ -93,6 +103,20 @@ struct NoInputReporting: InputReporting {
 }
 
 extension StreamNode {
+    /// How many batches can be asked for at once: each takes memory, also when it is empty.
+    static let sliceMaximum = 1 << 20
+
+    /// Refuses more batches than can be made.
+    func checkSlice(from first: BatchTime, through last: BatchTime, _ site: OperatorSite) throws {
+        let start = max(first, settings.withLock { $0.zeroTime } ?? first)
+        let count = (last - start).ratio(to: slideDuration)
+        guard count >= Double(Self.sliceMaximum) else { return }
+        throw StreamError(
+            .badDeclaration,
+            "about \(count) batches lie between \(start) and \(last); at most "
+                + "\(Self.sliceMaximum) can be read at once", site: site)
+    }
+
     /// Forgets the batches after `time`, which were made before their time.
     func forget(after time: BatchTime) {
         let forgotten: [Plan] = settings.withLock { settings in

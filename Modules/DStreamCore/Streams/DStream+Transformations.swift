@@ -97,16 +97,9 @@ extension DStream {
         let pipes = streams.map(\.pipe)
         return DStream(
             first.graph, site, parents: nodes, slide: first.slideDuration,
-            pipe: { .union(pipes.map { $0() }) },
+            pipe: { .union(pipes.map { $0() }, site) },
             compute: { _, time, context in
-                var plans: [Plan] = []
-                for node in nodes {
-                    guard let plan = try await node.plan(at: time, context) else {
-                        throw noParentRDD(site, time)
-                    }
-                    plans.append(plan)
-                }
-                return .union(plans)
+                .union(try await parentPlans(nodes, site, time, context))
             })
     }
 
@@ -133,9 +126,13 @@ extension DStream {
     /// A batch without RDD cannot be generated, as in Spark.
     @inlinable
     public func count(file: String = #fileID, line: UInt = #line) -> DStream<Int> {
-        let site = OperatorSite("count", file: file, line: line)
-        return exchanged(
-            site, partitions: 1, requiresParent: true,
+        count(OperatorSite("count", file: file, line: line), requiresParent: true)
+    }
+
+    @inlinable
+    func count(_ site: OperatorSite, requiresParent: Bool) -> DStream<Int> {
+        exchanged(
+            site, partitions: 1, requiresParent: requiresParent,
             kernel: { [pipe] id in pipe().countKernel(id: id, site) },
             pipe: { .summed(site) })
     }
@@ -148,8 +145,14 @@ extension DStream {
         file: String = #fileID, line: UInt = #line,
         _ combine: @escaping @Sendable (Element, Element) throws -> Element
     ) -> DStream {
-        let site = OperatorSite("reduce", file: file, line: line)
-        return exchanged(
+        reduce(OperatorSite("reduce", file: file, line: line), combine)
+    }
+
+    @inlinable
+    func reduce(
+        _ site: OperatorSite, _ combine: @escaping @Sendable (Element, Element) throws -> Element
+    ) -> DStream {
+        exchanged(
             site, partitions: 1,
             kernel: { [pipe] id in pipe().foldKernel(id: id, site, combine) },
             pipe: { .folded(site, combine) })
@@ -160,8 +163,14 @@ extension DStream {
     public func countByValue(
         partitions: Int? = nil, file: String = #fileID, line: UInt = #line
     ) -> DStream<(Element, Int)> where Element: StreamKey {
-        let site = OperatorSite("countByValue", file: file, line: line)
-        return exchanged(
+        countByValue(OperatorSite("countByValue", file: file, line: line), partitions)
+    }
+
+    @inlinable
+    func countByValue(
+        _ site: OperatorSite, _ partitions: Int?
+    ) -> DStream<(Element, Int)> where Element: StreamKey {
+        exchanged(
             site, partitions: partitions,
             kernel: { [pipe] id in
                 pipe().map(site) { ($0, 1) }.reduceKernel(id: id, site, placement: .hash) {
@@ -194,17 +203,9 @@ extension DStream {
         let stream = DStream<Output>(
             graph, site, parents: [node], slide: slideDuration, pipe: { .source(site) }
         ) { [node] _, time, context in
-            guard let plan = try await node.plan(at: time, context) else {
-                throw noParentRDD(site, time)
-            }
-            let rdd = RDD(context: context.batch, plan: plan, pipe: input.value)
-            let result = Frozen<RDD<Output>>()
-            try await context.batch.engine.perform("\(site), batch \(time)") {
-                do { result.set(try await body(rdd, time)) } catch {
-                    throw OperatorFailure.wrap(error, at: site)
-                }
-            }
-            return .dynamic(PipeBox(result.value.pipe), result.value.plan)
+            let plans = try await parentPlans([node], site, time, context)
+            let rdd = RDD(context: context.batch, plan: plans[0], pipe: input.value)
+            return try await transformed(site, time, context) { try await body(rdd, time) }
         }
         stream.node.onFreeze { [pipe] _ in input.set(pipe()) }
         return stream

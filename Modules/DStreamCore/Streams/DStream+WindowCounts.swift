@@ -14,9 +14,7 @@ extension DStream {
         _ window: Duration, slide: Duration? = nil, file: String = #fileID, line: UInt = #line
     ) -> DStream<Int> {
         let site = OperatorSite("countByWindow", file: file, line: line)
-        let counts = exchanged(
-            site, partitions: 1, kernel: { [pipe] id in pipe().countKernel(id: id, site) },
-            pipe: { .summed(site) })
+        let counts = count(site, requiresParent: false)
         let panes = counts.derived(site) { [pipe = counts.pipe] in
             pipe().filter(site) { $0 > 0 }.map(site) { (true, $0) }
         }
@@ -43,14 +41,9 @@ extension DStream {
         let add: @Sendable (Int, Int) -> Int = { $0 + $1 }
         let subtract: @Sendable (Int, Int) -> Int = { $0 - $1 }
         let occurs: @Sendable ((Element, Int)) -> Bool = { $0.1 != 0 }
-        let panes: DStream<(Element, Int)> = exchanged(
-            site, partitions: partitions,
-            kernel: { [pipe] id in
-                pipe().map(site) { ($0, 1) }.reduceKernel(id: id, site, placement: .hash, add)
-            },
-            pipe: { .merged(site, add) })
         let span = checkedWindow(window, slide, site)
-        return panes.incremental(site, add, subtract, span, partitions, occurs)
+        return countByValue(site, partitions)
+            .incremental(site, add, subtract, span, partitions, occurs)
     }
 
     /// Gathers the values of each key over the last `window`, every `slide`: oldest batch first, in

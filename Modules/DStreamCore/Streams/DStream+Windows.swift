@@ -28,12 +28,15 @@ extension DStream {
 
     /// The reduction of the elements of the last `window`, every `slide`.
     ///
-    /// - Parameter combine: associative; called in batch order.
+    /// - Parameters:
+    ///   - combine: associative; called in batch order.
+    ///   - window: a positive multiple of this stream's slide.
+    ///   - slide: a positive multiple of this stream's slide; nil: that slide.
     /// - Complexity: a constant number of calls of `combine` per slide, whatever the window's length.
     @inlinable
     public func reduceByWindow(
-        window: Duration, slide: Duration? = nil, file: String = #fileID, line: UInt = #line,
-        _ combine: @escaping @Sendable (Element, Element) throws -> Element
+        _ combine: @escaping @Sendable (Element, Element) throws -> Element,
+        window: Duration, slide: Duration? = nil, file: String = #fileID, line: UInt = #line
     ) -> DStream {
         let site = OperatorSite("reduceByWindow", file: file, line: line)
         return reducedPanes(site, combine)
@@ -41,7 +44,16 @@ extension DStream {
             .derivedValues(site)
     }
 
-    /// ``reduceByWindow(window:slide:file:line:_:)`` that takes leaving elements out by `inverse`
+    /// ``reduceByWindow(_:window:slide:file:line:)`` with the function as a trailing closure.
+    @inlinable
+    public func reduceByWindow(
+        window: Duration, slide: Duration? = nil, file: String = #fileID, line: UInt = #line,
+        _ combine: @escaping @Sendable (Element, Element) throws -> Element
+    ) -> DStream {
+        reduceByWindow(combine, window: window, slide: slide, file: file, line: line)
+    }
+
+    /// ``reduceByWindow(_:window:slide:file:line:)`` that takes leaving elements out by `inverse`
     /// instead of reducing the whole window again.
     ///
     /// Nothing comes out before the first element ever. Needs a checkpoint directory, as in Spark.
@@ -62,10 +74,7 @@ extension DStream {
     func reducedPanes(
         _ site: OperatorSite, _ combine: @escaping @Sendable (Element, Element) throws -> Element
     ) -> DStream<(Bool, Element)> {
-        let panes = exchanged(
-            site, partitions: 1,
-            kernel: { [pipe] id in pipe().foldKernel(id: id, site, combine) },
-            pipe: { .folded(site, combine) })
+        let panes = reduce(site, combine)
         return panes.derived(site) { [pipe = panes.pipe] in pipe().map(site) { (true, $0) } }
     }
 
@@ -80,15 +89,17 @@ extension DStream {
     /// Combines the values of each key over the last `window`, every `slide`.
     ///
     /// - Parameters:
+    ///   - combine: associative; called in batch order.
     ///   - window: a positive multiple of this stream's slide.
     ///   - slide: a positive multiple of this stream's slide; nil: that slide.
-    ///   - combine: associative; called in batch order.
+    ///   - partitions: output partitions, at least 1; nil: the engine's default.
     /// - Complexity: a constant number of merges of tables per slide, whatever the window's length:
     ///   O(keys of the window) and O(values of the batches that enter).
     @inlinable
     public func reduceByKeyAndWindow<Key: StreamKey, Value: Sendable>(
+        _ combine: @escaping @Sendable (Value, Value) throws -> Value,
         window: Duration, slide: Duration? = nil, partitions: Int? = nil, file: String = #fileID,
-        line: UInt = #line, _ combine: @escaping @Sendable (Value, Value) throws -> Value
+        line: UInt = #line
     ) -> DStream where Element == (Key, Value) {
         let site = OperatorSite("reduceByKeyAndWindow", file: file, line: line)
         let panes = reduceByKey(site, partitions, .hash, combine)
@@ -96,13 +107,24 @@ extension DStream {
         return panes.aggregated(site, over: span, partitions, combine)
     }
 
-    /// ``reduceByKeyAndWindow(window:slide:partitions:file:line:_:)`` with the user's own placement
+    /// ``reduceByKeyAndWindow(_:window:slide:partitions:file:line:)`` with the function as a
+    /// trailing closure.
+    @inlinable
+    public func reduceByKeyAndWindow<Key: StreamKey, Value: Sendable>(
+        window: Duration, slide: Duration? = nil, partitions: Int? = nil, file: String = #fileID,
+        line: UInt = #line, _ combine: @escaping @Sendable (Value, Value) throws -> Value
+    ) -> DStream where Element == (Key, Value) {
+        reduceByKeyAndWindow(
+            combine, window: window, slide: slide, partitions: partitions, file: file, line: line)
+    }
+
+    /// ``reduceByKeyAndWindow(_:window:slide:partitions:file:line:)`` with the user's own placement
     /// of keys.
     @inlinable
     public func reduceByKeyAndWindow<Key: StreamKey, Value: Sendable>(
+        _ combine: @escaping @Sendable (Value, Value) throws -> Value,
         window: Duration, slide: Duration? = nil, partitioner: some Partitioner<Key>,
-        file: String = #fileID, line: UInt = #line,
-        _ combine: @escaping @Sendable (Value, Value) throws -> Value
+        file: String = #fileID, line: UInt = #line
     ) -> DStream where Element == (Key, Value) {
         let site = OperatorSite("reduceByKeyAndWindow", file: file, line: line)
         let count = partitioner.partitionCount

@@ -83,12 +83,7 @@ extension DStream {
         kernel: @escaping @Sendable (KernelID) -> Kernel,
         pipe: @escaping @Sendable () -> Pipe<Output>
     ) -> DStream<Output> {
-        if let partitions, partitions < 1 {
-            graph.record(
-                StreamError(
-                    .badDeclaration, "the number of partitions (\(partitions)) must be at least 1",
-                    site: site))
-        }
+        graph.checkPartitions(partitions, site)
         let cell = Frozen<Kernel>()
         let stream = DStream<Output>(
             graph, site, parents: [node], slide: slideDuration, pipe: pipe
@@ -97,12 +92,25 @@ extension DStream {
                 if requiresParent { throw noParentRDD(site, time) }
                 return nil
             }
-            let count = partitions ?? context.batch.defaultParallelism
-            return .exchange(
-                Exchange(kernel: cell.value, input: plan, partitionCount: max(1, count)))
+            return plan.exchanged(
+                by: cell.value, into: partitions ?? context.batch.defaultParallelism)
         }
         stream.node.onFreeze { numbers in cell.set(kernel(numbers.take())) }
         return stream
+    }
+}
+
+extension DStreamGraph {
+    /// Records a number of partitions that cannot be.
+    @usableFromInline
+    func checkPartitions(_ partitions: Int?, _ site: OperatorSite) {
+        let most = BatchContext.partitionMaximum
+        guard let partitions, partitions < 1 || partitions > most else { return }
+        record(
+            StreamError(
+                .badDeclaration,
+                "the number of partitions (\(partitions)) must be at least 1 and at most \(most)",
+                site: site))
     }
 }
 
@@ -124,19 +132,10 @@ extension DStream {
     public func persist(
         _ level: StorageLevel = .memoryOnly, file: String = #fileID, line: UInt = #line
     ) -> DStream {
-        let site = OperatorSite("persist", file: file, line: line)
-        let changed = node.settings.withLock { settings in
-            if settings.isFrozen { return false }
-            settings.persistLevel = level
-            return true
-        }
-        if !changed {
-            graph.record(
-                StreamError(
-                    .alreadyStarted,
-                    "the storage level cannot be changed after the context was started", site: site)
-            )
-        }
+        configure(
+            OperatorSite("persist", file: file, line: line),
+            "the storage level cannot be changed after the context was started"
+        ) { $0.persistLevel = level }
         return self
     }
 
@@ -151,20 +150,22 @@ extension DStream {
     public func checkpoint(
         _ interval: Duration, file: String = #fileID, line: UInt = #line
     ) -> DStream {
-        let site = OperatorSite("checkpoint", file: file, line: line)
-        let changed = node.settings.withLock { settings in
-            if settings.isFrozen { return false }
-            settings.checkpointInterval = interval
-            return true
-        }
-        if !changed {
-            graph.record(
-                StreamError(
-                    .alreadyStarted,
-                    "cannot change the checkpoint interval of a stream after the context was "
-                        + "started", site: site))
-        }
+        configure(
+            OperatorSite("checkpoint", file: file, line: line),
+            "cannot change the checkpoint interval of a stream after the context was started"
+        ) { $0.checkpointInterval = interval }
         return self
+    }
+
+    /// Changes how the operator works, or records that it is too late for that.
+    private func configure(
+        _ site: OperatorSite, _ refusal: String, _ change: (inout StreamNode.Settings) -> Void
+    ) {
+        let isLate = node.settings.withLock { settings in
+            if !settings.isFrozen { change(&settings) }
+            return settings.isFrozen
+        }
+        if isLate { graph.record(StreamError(.alreadyStarted, refusal, site: site)) }
     }
 
     /// Remembers the stream's RDDs for at least `duration`; a shorter duration than before

@@ -7,7 +7,6 @@ public import BatchEngine
 /// the other way round, so that a step inserts as many keys as the panes have.
 @usableFromInline
 struct WindowSteps<Key: StreamKey, Value: Sendable>: Sendable {
-    @usableFromInline typealias Entries = Pipe<(Key, Value)>.Body
     @usableFromInline let site: OperatorSite
     @usableFromInline let combine: @Sendable (Value, Value) throws -> Value
 
@@ -53,9 +52,8 @@ struct WindowSteps<Key: StreamKey, Value: Sendable>: Sendable {
             try merge(context, panes, table)
             hint.record(table.count)
             try entries(context, before) { key, value in
-                guard let added = table[key] else { return try sink((key, value)) }
-                let joined = try join(value, added)
-                table.update(key, default: joined) { $0 = joined }
+                let isAdded = try table.updateExisting(key) { $0 = try join(value, $0) }
+                if !isAdded { try sink((key, value)) }
             }
             try table.drain { try sink(($0, $1)) }
         }
@@ -72,7 +70,7 @@ struct WindowSteps<Key: StreamKey, Value: Sendable>: Sendable {
             }
             hint.record(table.count)
             try entries(context, inputs.tables(from: 0, through: 0)) { key, value in
-                if table[key] != nil { table.update(key, default: nil) { $0 = value } }
+                table.updateExisting(key) { $0 = value }
             }
             try table.drain { try sink(($0, $1)) }
         }

@@ -41,8 +41,8 @@ extension Pipelines {
         default: return false
         }
         let reduced = try builder.input(.int).reduceByWindow(
-            window: try builder.duration("windowMillis"),
-            slide: try builder.duration("slideMillis"), combine)
+            combine, window: try builder.duration("windowMillis"),
+            slide: try builder.duration("slideMillis"))
         builder.output(reduced, .int)
         return true
     }
@@ -59,8 +59,8 @@ extension Pipelines {
         default: return false
         }
         let reduced = try builder.input(.counted).reduceByKeyAndWindow(
-            window: try builder.duration("windowMillis"),
-            slide: hasSlide ? try builder.duration("slideMillis") : nil, combine)
+            combine, window: try builder.duration("windowMillis"),
+            slide: hasSlide ? try builder.duration("slideMillis") : nil)
         builder.output(reduced, .counted)
         return true
     }

@@ -92,7 +92,7 @@ import Testing
             { $0 + $1 }, inverse: { $0 - $1 }, window: window, slide: slide, partitions: partitions,
             filter: { isIncluded($0.1) })
         let plain = input.reduceByKeyAndWindow(
-            window: window, slide: slide, partitions: partitions, +)
+            +, window: window, slide: slide, partitions: partitions)
         for stream in [summed, filtered, plain] { builder.output(stream, .counted) }
         // What a window gives is input like any other.
         let again = Shape(window: 2 * shape.slide, slide: 3 * shape.slide)
@@ -132,10 +132,10 @@ import Testing
         builder.output(windowed, .string)
         builder.output(windowed.window(unit * later.window, slide: unit * later.slide), .string)
         let reduced = input.reduceByWindow(
-            window: unit * outer.window, slide: unit * outer.slide, +)
+            +, window: unit * outer.window, slide: unit * outer.slide)
         builder.output(reduced, .string)
         builder.output(
-            windowed.reduceByWindow(window: unit * later.window, slide: unit * later.slide, +),
+            windowed.reduceByWindow(+, window: unit * later.window, slide: unit * later.slide),
             .string)
         let ours = await run(builder)
         let model = ModelStream(batches)
@@ -174,10 +174,10 @@ extension RandomWindowTests {
             }, .counted)
         builder.output(
             texts.reduceByKeyAndWindow(
-                window: span, slide: step, partitions: partitions, concatenate),
+                concatenate, window: span, slide: step, partitions: partitions),
             .pair(.string, .string))
         builder.output(
-            texts.map { $0.1 }.reduceByWindow(window: span, slide: step, concatenate), .string)
+            texts.map { $0.1 }.reduceByWindow(concatenate, window: span, slide: step), .string)
         builder.output(
             input.map { $0.0 }.countByValueAndWindow(span, slide: step, partitions: partitions),
             .counted)

@@ -116,7 +116,7 @@ import Testing
     private func summed(
         _ input: DStream<(String, Int)>, hasInverse: Bool
     ) -> DStream<(String, Int)> {
-        guard hasInverse else { return input.reduceByKeyAndWindow(window: .seconds(2), +) }
+        guard hasInverse else { return input.reduceByKeyAndWindow(+, window: .seconds(2)) }
         return input.reduceByKeyAndWindow(
             { $0 + $1 }, inverse: { $0 - $1 }, window: .seconds(2), filter: { $0.1 != 0 })
     }
