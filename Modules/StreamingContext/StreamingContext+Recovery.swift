@@ -70,7 +70,7 @@ extension StreamingContext {
             checkpoints.withLock { $0 = opened }
             return opened
         } catch {
-            throw StreamError(.checkpointUnwritable, "\(error)", underlying: error)
+            throw StreamError(.checkpointUnwritable, "\(error)")
         }
     }
 

@@ -32,7 +32,7 @@ struct Differences {
         defer { try? FileSystem.removeTree(directory) }
         for (window, slide) in [(1, 1), (3, 1), (3, 2), (1, 3), (2, 3), (4, 4)] {
             let harness = StreamHarness()
-            harness.ssc.checkpoint(directory)
+            harness.ssc.checkpoint("\(directory)/\(window)-\(slide)")
             let pairs = harness.input(batches).map { ($0, 1) }
             let (window, slide) = (Duration.seconds(window), Duration.seconds(slide))
             let plain = harness.record(

@@ -33,7 +33,7 @@ struct FilesFaultTests {
         await harness.advance()
         try root.write("d", "d\n", at: 101_500)
         await harness.advance()
-        let read = harness.ssc.graph.fileInputs.first?.input.batches ?? []
+        let read = harness.ssc.graph.fileInputs.first?.batches ?? []
         await harness.ssc.stop()
         #expect(lines.batches.map(\.elements) == [["d"]])
         #expect(harness.errors.count == 1)

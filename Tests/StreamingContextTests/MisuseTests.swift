@@ -193,9 +193,14 @@ struct MisuseTests {
         _ = working.record(working.input([[1]]))
         try await working.run(batches: 2)
         #expect(working.errors.isEmpty)
-        #expect(logger.lines.all.count == 1, "said once")
-        #expect(logger.lines.all.first?.contains("in memory") == true)
-        #expect(try FileSystem.list(base + "/made") == ["below"], "the probe is gone")
+        #expect(logger.lines.all.isEmpty)
+        #expect(try FileSystem.list(base + "/made/below") == [], "the probe is gone")
+        let again = StreamHarness()
+        again.ssc.checkpoint(base + "/made")
+        _ = again.record(again.input([[1]]))
+        let refusal = await startError(again.ssc)
+        #expect(refusal?.code == .checkpointUnwritable)
+        #expect(refusal?.message.contains("getOrCreate") == true)
         try FileSystem.removeTree(base)
     }
 

@@ -49,6 +49,9 @@ extension DStreamGraph {
         stream.node.setCapture(input.capture)
         return stream
     }
+
+    /// The file streams: what the batches they remember have read.
+    package var fileInputs: [FileInput] { nodes.compactMap(\.traits.files) }
 }
 
 extension DStreamGraph.FileFormat {
