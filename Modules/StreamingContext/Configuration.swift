@@ -36,6 +36,10 @@ extension StreamingContext {
         public var stopsGracefullyOnShutdown = false
         /// Where checkpoints go; nil: ``StreamingContext/checkpoint(_:file:line:)`` says.
         public var checkpointDirectory: String?
+        /// The log of received elements, and whether streams have one that do not say otherwise.
+        public var receiverWriteAheadLog = WriteAheadLogSettings()
+        /// The log of which elements belong to which batch; there is one where any stream has one.
+        public var driverWriteAheadLog = WriteAheadLogSettings()
         /// How long files are remembered by file streams.
         public var fileStreamMinimumRemember = Duration.seconds(60)
 
@@ -44,6 +48,19 @@ extension StreamingContext {
 
         /// Makes the defaults.
         public init() {}
+
+        /// How a write-ahead log is kept.
+        public struct WriteAheadLogSettings: Sendable, Hashable {
+            /// Whether there is one.
+            public var isEnabled = false
+            /// How long a file of the log is written to.
+            public var rollingInterval = Duration.seconds(60)
+            /// Whether the file is closed after each write.
+            public var closeFileAfterWrite = false
+
+            /// Makes Spark's defaults.
+            public init() {}
+        }
 
         /// What becomes of a batch whose successor is due as well.
         public enum LateBatches: Sendable, Hashable {

@@ -38,7 +38,7 @@ struct Runtime: Sendable {
     /// - Throws: ``StreamError`` or ``ReceiverError`` for a configuration that cannot work.
     init(
         _ context: StreamingContext, _ receivers: [ReceiverRegistration], zeroTime: BatchTime,
-        _ checkpoints: StreamingContext.Checkpoints?
+        _ checkpoints: StreamingContext.Checkpoints?, _ logs: ReceiverLogs?
     ) throws {
         earlier = checkpoints?.found?.record
         var batch = context.batchContext
@@ -61,8 +61,11 @@ struct Runtime: Sendable {
         tracker = try ReceiverTracker(
             receivers: receivers,
             configuration: configuration.receiver(batchInterval: context.batchInterval),
-            engine: context.batchContext.engine, clock: clock, bus: context.listeners,
-            makeHandler: context.components.makeReceivedBlockHandler)
+            engine: engine, clock: clock, bus: context.listeners, log: logs?.events,
+            makeHandler: { [engine, clock, own = context.components.makeReceivedBlockHandler] in
+                logs?.handler($0, $1, $2, engine, clock) ?? own?($0, $1, $2)
+                    ?? BlockStoreHandler(streamID: $0, engine: engine, level: $1, codec: $2)
+            })
         var backPressure: BackPressure?
         if configuration.backpressure.isEnabled {
             backPressure = try BackPressure(

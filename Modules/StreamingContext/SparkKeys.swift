@@ -75,6 +75,21 @@ extension StreamingContext.Configuration {
             configuration.checkpointDirectory = value
             return nil
         },
+        "spark.streaming.receiver.writeAheadLog.enable": boolean {
+            $0.receiverWriteAheadLog.isEnabled = $1
+        },
+        "spark.streaming.receiver.writeAheadLog.rollingIntervalSecs": integer {
+            $0.receiverWriteAheadLog.rollingInterval = .seconds($1)
+        },
+        "spark.streaming.receiver.writeAheadLog.closeFileAfterWrite": boolean {
+            $0.receiverWriteAheadLog.closeFileAfterWrite = $1
+        },
+        "spark.streaming.driver.writeAheadLog.rollingIntervalSecs": integer {
+            $0.driverWriteAheadLog.rollingInterval = .seconds($1)
+        },
+        "spark.streaming.driver.writeAheadLog.closeFileAfterWrite": boolean {
+            $0.driverWriteAheadLog.closeFileAfterWrite = $1
+        },
         "spark.streaming.fileStream.minRememberDuration": duration(unit: .seconds(1)) {
             $0.fileStreamMinimumRemember = $1
         },
@@ -86,15 +101,10 @@ extension StreamingContext.Configuration {
     /// Keys of Spark's core that have no effect here (yet), and are no typing errors.
     private static let keysWithoutMeaning: Set<String> = [
         "spark.streaming.receiver.blockStoreTimeout",
-        "spark.streaming.receiver.writeAheadLog.enable",
         "spark.streaming.receiver.writeAheadLog.class",
-        "spark.streaming.receiver.writeAheadLog.rollingIntervalSecs",
         "spark.streaming.receiver.writeAheadLog.maxFailures",
-        "spark.streaming.receiver.writeAheadLog.closeFileAfterWrite",
         "spark.streaming.driver.writeAheadLog.class",
-        "spark.streaming.driver.writeAheadLog.rollingIntervalSecs",
         "spark.streaming.driver.writeAheadLog.maxFailures",
-        "spark.streaming.driver.writeAheadLog.closeFileAfterWrite",
         "spark.streaming.driver.writeAheadLog.allowBatching",
         "spark.streaming.driver.writeAheadLog.batchingTimeout",
         "spark.streaming.unpersist", "spark.streaming.stopSparkContextByDefault",

@@ -15,7 +15,7 @@ extension StreamingContext {
     public func socketTextStream(
         _ host: String, port: Int, storageLevel: StorageLevel = .memoryOnly,
         maxLineBytes: Int = 1 << 20, longLines: LineSplitter.LongLinePolicy = .truncate,
-        file: String = #fileID, line: UInt = #line
+        protection: InputProtection? = nil, file: String = #fileID, line: UInt = #line
     ) -> DStream<String> {
         let site = OperatorSite("socketTextStream", file: file, line: line)
         checkPort(port, site)
@@ -28,7 +28,7 @@ extension StreamingContext {
         return register(
             SocketReceiver(
                 host: host, port: port, maxLineBytes: maxLineBytes, longLines: longLines,
-                storageLevel: storageLevel), site)
+                storageLevel: storageLevel), protection, site)
     }
 
     /// The elements that a decoder finds in the bytes of a server.
@@ -36,15 +36,15 @@ extension StreamingContext {
     /// - Parameter makeDecoder: makes a decoder for each connection.
     public func socketStream<Decoder: ByteStreamDecoder>(
         _ host: String, port: Int, storageLevel: StorageLevel = .memoryOnly,
-        file: String = #fileID, line: UInt = #line,
+        protection: InputProtection? = nil, file: String = #fileID, line: UInt = #line,
         converter makeDecoder: @escaping @Sendable () -> Decoder
     ) -> DStream<Decoder.Element> {
         let site = OperatorSite("socketStream", file: file, line: line)
         checkPort(port, site)
         return register(
             SocketStreamReceiver(
-                host: host, port: port, storageLevel: storageLevel, makeDecoder: makeDecoder), site
-        )
+                host: host, port: port, storageLevel: storageLevel, makeDecoder: makeDecoder),
+            protection, site)
     }
 
     /// Blocks of encoded elements from a server: each a 4-byte big-endian length and so many bytes.
@@ -52,12 +52,14 @@ extension StreamingContext {
     /// A frame with a negative length, or one over the limit, ends its connection with an error.
     public func rawSocketStream<Element: StreamCodable>(
         _ host: String, port: Int, of type: Element.Type = Element.self,
-        storageLevel: StorageLevel = .memoryOnly, file: String = #fileID, line: UInt = #line
+        storageLevel: StorageLevel = .memoryOnly, protection: InputProtection? = nil,
+        file: String = #fileID, line: UInt = #line
     ) -> DStream<Element> {
         let site = OperatorSite("rawSocketStream", file: file, line: line)
         checkPort(port, site)
         return register(
-            RawSocketReceiver<Element>(host: host, port: port, storageLevel: storageLevel), site)
+            RawSocketReceiver<Element>(host: host, port: port, storageLevel: storageLevel),
+            protection, site)
     }
 
     /// The elements of an asynchronous sequence, made anew whenever the receiver is started.
@@ -65,19 +67,23 @@ extension StreamingContext {
     /// - Parameter end: what happens when the sequence has ended.
     public func stream<Source: AsyncSequence & Sendable>(
         _ name: String = "AsyncSequenceReceiver",
-        atEnd end: AsyncSequenceReceiver<Source>.End = .finish, file: String = #fileID,
-        line: UInt = #line, of makeSequence: @escaping @Sendable () async throws -> Source
+        atEnd end: AsyncSequenceReceiver<Source>.End = .finish,
+        protection: InputProtection? = nil, file: String = #fileID, line: UInt = #line, of makeSequence: @escaping @Sendable () async throws -> Source
     ) -> DStream<Source.Element> where Source.Element: Sendable {
         register(
-            AsyncSequenceReceiver(name: name, atEnd: end, makeSequence),
+            AsyncSequenceReceiver(name: name, atEnd: end, makeSequence), protection,
             OperatorSite("stream", file: file, line: line))
     }
 
     /// What a receiver of the user's stores.
+    ///
+    /// - Parameter protection: what becomes of received elements in a crash; nil: what
+    ///   ``Configuration/receiverWriteAheadLog`` says.
     public func receiverStream<Source: Receiver>(
-        _ receiver: Source, file: String = #fileID, line: UInt = #line
+        _ receiver: Source, protection: InputProtection? = nil, file: String = #fileID,
+        line: UInt = #line
     ) -> DStream<Source.Element> {
-        register(receiver, OperatorSite("receiverStream", file: file, line: line))
+        register(receiver, protection, OperatorSite("receiverStream", file: file, line: line))
     }
 
     /// A stream whose RDDs are computed in the driver, as by Spark's `InputDStream.compute`.
@@ -92,13 +98,18 @@ extension StreamingContext {
     }
 
     private func register<Source: Receiver>(
-        _ receiver: Source, _ site: OperatorSite
+        _ receiver: Source, _ protection: InputProtection?, _ site: OperatorSite
     ) -> DStream<Source.Element> {
         let (id, stream) = graph.receiverStream(Source.Element.self, site)
         if graph.phase == .declaring {
             registrations.withLock {
                 let registration = ReceiverRegistration(receiver, streamID: id)
-                $0.append(Registration(receiver: registration, site: site))
+                let isLogging = configuration.receiverWriteAheadLog.isEnabled
+                $0.append(
+                    Registration(
+                        receiver: registration,
+                        protection: protection ?? (isLogging ? .writeAheadLog : .ignore),
+                        site: site))
             }
         }
         return stream

@@ -60,6 +60,7 @@ extension StreamingContext {
             runtime = try await makeRuntime()
         } catch {
             life.withLock { $0 = .stopped(StopReport()) }
+            await closeCheckpoints()
             close()
             termination.fail(error)
             claim.set(error)
@@ -233,6 +234,10 @@ extension StreamingContext {
                     StreamError(
                         .codecMissing, error.message, site: registration.site, underlying: nil))
             }
+            let directory = checkpointDirectory.withLock { $0 }
+            let problem = registration.protectionProblem(
+                hasDirectory: directory != nil, batchContext.engine.capabilities)
+            if let problem { graph.record(problem) }
         }
         let now = components.clock.now
         let interval = max(1, batchInterval.milliseconds)
@@ -245,8 +250,15 @@ extension StreamingContext {
             ?? BatchTime(milliseconds: now.milliseconds - offset)
         try graph.start(zeroTime: zeroTime)
         if let found = checkpoints?.found { try restore(found) }
+        let logs = try await openLogs(registrations)
         let runtime = try Runtime(
-            self, registrations.map(\.receiver), zeroTime: zeroTime, checkpoints)
+            self, registrations.map(\.receiver), zeroTime: zeroTime, checkpoints, logs)
+        for block in try await runtime.tracker.recover() {
+            components.logger.log(
+                level: .warning,
+                "\(appName): \(block.recordCount) records of stream \(block.streamID) ended with "
+                    + "the earlier run: the stream had no write-ahead log")
+        }
         graph.prepareReading(runtime.generator.generationContext)
         return runtime
     }

@@ -95,8 +95,22 @@ extension StreamingContext {
         try graph.restoreState(found.state, asOf: record.newestCompleted ?? record.zeroTime)
     }
 
+    /// Opens the logs of receivers; nil: none has one.
+    func openLogs(_ registrations: [Registration]) async throws -> ReceiverLogs? {
+        guard let directory = checkpointDirectory.withLock({ $0 }) else { return nil }
+        do {
+            let logs = try await ReceiverLogs.open(registrations, in: directory, configuration)
+            receiverLogs.withLock { $0 = logs }
+            return logs
+        } catch {
+            throw StreamError(
+                .checkpointUnwritable, "the write-ahead logs in \(directory): \(error)")
+        }
+    }
+
     /// Lets others have the checkpoint directory.
     func closeCheckpoints() async {
+        await receiverLogs.withLock { $0 }?.close()
         let store = checkpoints.withLock { $0?.store }
         await (store as? FileCheckpointStore)?.close()
     }

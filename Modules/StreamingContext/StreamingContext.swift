@@ -73,6 +73,7 @@ public final class StreamingContext: Sendable {
     /// A receiver, and where it was declared.
     struct Registration: Sendable {
         let receiver: ReceiverRegistration
+        let protection: InputProtection
         let site: OperatorSite
     }
 
@@ -108,6 +109,7 @@ public final class StreamingContext: Sendable {
     let life = Locked<Life>(.initialized)
     /// Where checkpoints go, once that is settled.
     let checkpoints = Locked<Checkpoints?>(nil)
+    let receiverLogs = Locked<ReceiverLogs?>(nil)
     /// The directory set by ``checkpoint(_:file:line:)``.
     let checkpointDirectory = Locked<String?>(nil)
     private let errors = SharedValue<[StreamError]>([])

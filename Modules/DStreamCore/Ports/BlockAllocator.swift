@@ -12,12 +12,15 @@ public struct StoredBlock: Sendable, Hashable {
     public let byteCount: Int
     /// What the receiver said about the block.
     public let metadata: [String: String]
+    /// Where its contents are logged; nil: they end with the process.
+    public let logHandle: LogRecordHandle?
 
     /// Describes a block.
     public init(
         id: BlockID, streamID: StreamID, recordCount: Int, byteCount: Int,
-        metadata: [String: String] = [:]
+        metadata: [String: String] = [:], logHandle: LogRecordHandle? = nil
     ) {
+        self.logHandle = logHandle
         self.id = id
         self.streamID = streamID
         self.recordCount = recordCount

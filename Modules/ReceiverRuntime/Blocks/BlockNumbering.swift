@@ -6,11 +6,14 @@ internal import Synchronization
 public final class BlockNumbering: Sendable {
     /// The stream whose blocks are named.
     public let streamID: StreamID
-    private let last = Locked(Int64.min)
+    private let last: Locked<Int64>
 
     /// Begins to number.
-    public init(streamID: StreamID) {
+    ///
+    /// - Parameter number: the highest one that an earlier run gave; nil: there is none.
+    public init(streamID: StreamID, after number: Int64? = nil) {
         self.streamID = streamID
+        last = Locked(number ?? .min)
     }
 
     /// The name for a time, or the next free one after the last.

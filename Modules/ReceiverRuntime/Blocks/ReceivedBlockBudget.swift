@@ -60,6 +60,13 @@ public final class ReceivedBlockBudget: Sendable {
         }
     }
 
+    /// Counts a block of an earlier run, whatever the limit.
+    func restore(_ id: BlockID, bytes: Int) {
+        state.update { state in
+            state.used += bytes - (state.bytes.updateValue(bytes, forKey: id) ?? 0)
+        }
+    }
+
     /// Gives back what blocks took; unknown ones are ignored.
     public func release(_ ids: some Sequence<BlockID> & Sendable) {
         state.update { state in

@@ -19,6 +19,17 @@ public protocol ReceivedBlockHandler: Sendable {
 
     /// Removes blocks that no batch needs any more; unknown ones are ignored.
     func remove(_ blocks: [StoredBlock]) async
+
+    /// Stores a block of an earlier run again.
+    ///
+    /// - Returns: false when its contents ended with that run.
+    /// - Throws: when they should be there and cannot be read.
+    func restore(_ block: StoredBlock) async throws -> Bool
+}
+
+extension ReceivedBlockHandler {
+    /// Nothing outlives a run.
+    public func restore(_ block: StoredBlock) async throws -> Bool { false }
 }
 
 /// Stores received blocks in an engine's block store: safe as long as the process runs.

@@ -14,13 +14,16 @@ public struct ReceiverEnvironment: Sendable {
     public var budget: ReceivedBlockBudget
     /// Hears of receivers that start, fail and stop.
     public var bus: ListenerBus
+    /// The highest number that an earlier run gave to a block of the stream.
+    public var lastBlockNumber: Int64?
 
     /// Makes an environment.
     public init(
         configuration: ReceiverConfiguration, clock: any StreamClock,
         handler: any ReceivedBlockHandler, reporter: any ReceivedBlockReporting,
-        budget: ReceivedBlockBudget, bus: ListenerBus
+        budget: ReceivedBlockBudget, bus: ListenerBus, lastBlockNumber: Int64? = nil
     ) {
+        self.lastBlockNumber = lastBlockNumber
         self.configuration = configuration
         self.clock = clock
         self.handler = handler
@@ -83,7 +86,8 @@ public actor ReceiverSupervisor<Source: Receiver>: Supervisor {
     ) throws {
         self.receiver = receiver
         self.environment = environment
-        let (clock, numbering) = (environment.clock, BlockNumbering(streamID: streamID))
+        let clock = environment.clock
+        let numbering = BlockNumbering(streamID: streamID, after: environment.lastBlockNumber)
         status = ReceiverStatus(
             streamID: streamID, name: receiver.name, clock: clock, bus: environment.bus)
         sink = BlockSink(

@@ -74,6 +74,7 @@ extension BlockTrackingEvent: StreamCodable {
         writer.writeVarint(UInt64(max(0, block.recordCount)))
         writer.writeVarint(UInt64(max(0, block.byteCount)))
         block.metadata.encode(to: &writer)
+        (block.logHandle?.place).encode(to: &writer)
     }
 
     private static func decodeBlock(_ reader: inout ByteReader) throws -> StoredBlock {
@@ -83,6 +84,7 @@ extension BlockTrackingEvent: StreamCodable {
             id: id, streamID: StreamID(Int(try reader.readZigzag())),
             recordCount: Int(clamping: try reader.readVarint()),
             byteCount: Int(clamping: try reader.readVarint()),
-            metadata: try [String: String].decode(from: &reader))
+            metadata: try [String: String].decode(from: &reader),
+            logHandle: try String?.decode(from: &reader).map { LogRecordHandle(place: $0) })
     }
 }

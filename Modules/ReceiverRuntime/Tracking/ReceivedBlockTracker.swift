@@ -72,6 +72,16 @@ public struct ReceivedBlockTracker: Sendable {
         }
     }
 
+    /// Takes blocks out whose contents are gone.
+    mutating func forget(_ blocks: [StoredBlock]) {
+        if blocks.isEmpty { return }
+        let gone = Set(blocks.map(\.id))
+        unallocated = unallocated.mapValues { $0.filter { !gone.contains($0.id) } }
+        allocated = allocated.mapValues { streams in
+            streams.mapValues { $0.filter { !gone.contains($0.id) } }
+        }
+    }
+
     // MARK: Asking
 
     /// The blocks of a batch by stream; empty when the batch is unknown.

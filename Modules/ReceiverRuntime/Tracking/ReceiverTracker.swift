@@ -31,6 +31,8 @@ public actor ReceiverTracker: BlockAllocator, RateController, ReceivedBlockRepor
     /// What is known of the receivers when all have ended.
     private var endedReceivers: [ReceiverInfo] = []
     private var rates: [StreamID: Double] = [:]
+    /// The highest numbers of blocks of an earlier run.
+    private var lastNumbers: [StreamID: Int64] = [:]
     /// Whether an allocation or clean-up is being logged.
     private nonisolated let isLogging = AsyncMonitor(false)
 
@@ -90,7 +92,8 @@ public actor ReceiverTracker: BlockAllocator, RateController, ReceivedBlockRepor
             let supervisor = try registration.makeSupervisor(
                 ReceiverEnvironment(
                     configuration: configuration, clock: clock, handler: handler,
-                    reporter: self, budget: budget, bus: bus))
+                    reporter: self, budget: budget, bus: bus,
+                    lastBlockNumber: lastNumbers[id]))
             if let rate = rates[id] { supervisor.updateRate(rate) }
             supervisors[id] = supervisor
         }
@@ -202,14 +205,34 @@ public actor ReceiverTracker: BlockAllocator, RateController, ReceivedBlockRepor
     /// Whether there are blocks that belong to no batch yet.
     public var hasUnallocatedBlocks: Bool { tracker.hasUnallocatedBlocks }
 
-    /// Takes up what the log of an earlier run says; without a log there is nothing.
+    /// Takes up what the log of an earlier run says, and stores the blocks again; without a log there
+    /// is nothing.
     ///
+    /// Called before ``run()``. Blocks that ended with the earlier run are in no batch any more.
+    ///
+    /// - Parameter threshold: batches before it are done with.
+    /// - Returns: the blocks that are lost.
     /// - Throws: what reading throws, or `CodecError` for a record that is not one of a tracker.
-    public func recover() async throws {
-        guard let log else { return }
+    @discardableResult
+    public func recover(before threshold: BatchTime = .zero) async throws -> [StoredBlock] {
+        guard let log else { return [] }
         for record in try await log.readAll() {
             tracker.apply(try Codec<BlockTrackingEvent>.of().value(of: record))
         }
+        var lost: [StoredBlock] = []
+        for block in tracker.heldBlocks {
+            if case .input(_, let number) = block.id {
+                let last = lastNumbers[block.streamID] ?? number
+                lastNumbers[block.streamID] = max(last, number)
+            }
+            guard let handler = handlers[block.streamID], try await handler.restore(block) else {
+                lost.append(block)
+                continue
+            }
+            budget.restore(block.id, bytes: block.byteCount)
+        }
+        tracker.forget(lost)
+        return lost
     }
 
     // MARK: Rates

@@ -1,0 +1,100 @@
+public import BatchEngine
+public import DStreamCore
+internal import Synchronization
+
+/// Stores received blocks in a write-ahead log and in an engine's block store: a block whose `store`
+/// has returned survives a crash.
+///
+/// Batches read the block store; the log is read after a restart only.
+public final class LoggedBlockHandler: ReceivedBlockHandler {
+    private let store: BlockStoreHandler
+    private let engine: any ExecutionEngine
+    private let codec: ErasedCodec
+    private let log: any WriteAheadLog
+    private let clock: any StreamClock
+    /// When each block that is still needed was logged.
+    private let logged = Locked<[BlockID: BatchTime]>([:])
+
+    /// Creates a handler.
+    ///
+    /// - Parameters:
+    ///   - streamID: the stream whose blocks are stored.
+    ///   - engine: the engine whose block store takes them.
+    ///   - level: where and in which form the store keeps them.
+    ///   - codec: how elements become bytes.
+    ///   - log: the stream's own.
+    ///   - clock: says when a block was logged.
+    public init(
+        streamID: StreamID, engine: any ExecutionEngine, level: StorageLevel, codec: ErasedCodec,
+        log: any WriteAheadLog, clock: any StreamClock
+    ) {
+        store = BlockStoreHandler(streamID: streamID, engine: engine, level: level, codec: codec)
+        self.engine = engine
+        self.codec = codec
+        self.log = log
+        self.clock = clock
+    }
+
+    /// Logs a block, then stores it.
+    ///
+    /// - Throws: what encoding, the log or the store throws. The block may be in the log then; as
+    ///   nobody knows of it, it is in no batch.
+    public func store(_ block: ReceivedBlock) async throws -> StoredBlock {
+        let encoded = try codec.encode(block.contents)
+        let time = clock.now
+        // From here on its part of the log stays, also while it is being written.
+        logged.withLock { $0[block.id] = time }
+        do {
+            let handle = try await log.write(Self.record(encoded), time: time)
+            let stored = try await store.store(block)
+            return StoredBlock(
+                id: stored.id, streamID: stored.streamID, recordCount: stored.recordCount,
+                byteCount: stored.byteCount, metadata: stored.metadata, logHandle: handle)
+        } catch {
+            logged.withLock { $0[block.id] = nil }
+            throw error
+        }
+    }
+
+    /// Removes blocks from the store, and from the log what is older than all that is needed.
+    public func remove(_ blocks: [StoredBlock]) async {
+        await store.remove(blocks)
+        let now = clock.now
+        let oldest = logged.withLock { logged in
+            for block in blocks { logged[block.id] = nil }
+            return logged.values.min() ?? now
+        }
+        // What cannot be removed now is removed with the next ones.
+        try? await log.clean(before: oldest)
+    }
+
+    /// Reads a block of an earlier run from the log into the store.
+    public func restore(_ block: StoredBlock) async throws -> Bool {
+        guard let handle = block.logHandle else { return false }
+        let encoded = try Self.values(of: try await log.read(handle))
+        guard case .values(let values) = try codec.decode(encoded) else { return false }
+        // When it was logged is not known any more: until it is released, all of the log stays.
+        logged.withLock { $0[block.id] = .zero }
+        _ = try await store.store(
+            ReceivedBlock(
+                id: block.id, contents: [.values(values)], recordCount: block.recordCount,
+                byteCount: block.byteCount, metadata: block.metadata))
+        return true
+    }
+
+    private static func record(_ values: EncodedValues) throws -> [UInt8] {
+        var writer = ByteWriter()
+        writer.writeVarint(UInt64(values.count))
+        writer.writeBytes(values.bytes)
+        return try writer.takeBytes()
+    }
+
+    private static func values(of record: [UInt8]) throws -> EncodedValues {
+        try record.withUnsafeBytes { buffer in
+            var reader = ByteReader(buffer)
+            let count = Int(clamping: try reader.readVarint())
+            let bytes = try reader.readBytes(count: reader.remaining)
+            return EncodedValues(bytes: Array(bytes), count: count)
+        }
+    }
+}

@@ -1,0 +1,90 @@
+internal import BatchEngine
+internal import DStreamCore
+internal import FaultTolerance
+internal import ReceiverRuntime
+
+/// The write-ahead logs of a context's receivers.
+struct ReceiverLogs: Sendable {
+    /// What happened to blocks.
+    let events: FileWriteAheadLog
+    /// The blocks of the streams that are logged.
+    let blocks: [StreamID: FileWriteAheadLog]
+
+    /// Opens the logs; nil: no stream has one.
+    static func open(
+        _ registrations: [StreamingContext.Registration], in directory: String,
+        _ configuration: StreamingContext.Configuration
+    ) async throws -> ReceiverLogs? {
+        let logged = registrations.filter { $0.protection == .writeAheadLog }
+        if logged.isEmpty { return nil }
+        let events = try await FileWriteAheadLog.open(
+            directory + "/received/events", options: configuration.driverWriteAheadLog.options)
+        var blocks: [StreamID: FileWriteAheadLog] = [:]
+        do {
+            for registration in logged {
+                let id = registration.receiver.streamID
+                blocks[id] = try await FileWriteAheadLog.open(
+                    directory + "/received/stream-\(id)",
+                    options: configuration.receiverWriteAheadLog.options)
+            }
+        } catch {
+            await ReceiverLogs(events: events, blocks: blocks).close()
+            throw error
+        }
+        return ReceiverLogs(events: events, blocks: blocks)
+    }
+
+    /// Ends the logs.
+    func close() async {
+        await events.close()
+        for log in blocks.values { await log.close() }
+    }
+
+    /// What stores the blocks of a stream; nil: it has no log.
+    func handler(
+        _ id: StreamID, _ level: StorageLevel, _ codec: ErasedCodec?, _ engine: any ExecutionEngine,
+        _ clock: any StreamClock
+    ) -> (any ReceivedBlockHandler)? {
+        guard let log = blocks[id], let codec else { return nil }
+        return LoggedBlockHandler(
+            streamID: id, engine: engine, level: level, codec: codec, log: log, clock: clock)
+    }
+}
+
+extension StreamingContext.Configuration.WriteAheadLogSettings {
+    fileprivate var options: FileWriteAheadLog.Options {
+        var options = FileWriteAheadLog.Options()
+        options.rollingInterval = rollingInterval
+        options.closeFileAfterWrite = closeFileAfterWrite
+        return options
+    }
+}
+
+extension StreamingContext.Registration {
+    /// What is wrong with how the stream is protected.
+    func protectionProblem(
+        hasDirectory: Bool, _ capabilities: EngineCapabilities
+    ) -> StreamError? {
+        switch protection {
+        case .ignore, .replay: return nil
+        case .replicated:
+            if capabilities.replicatesBlocks { return nil }
+            return StreamError(
+                .badDeclaration,
+                "the stream is declared .replicated, and this engine has one process to keep blocks "
+                    + "in; use .writeAheadLog", site: site)
+        case .writeAheadLog:
+            if receiver.codec == nil {
+                return StreamError(
+                    .codecMissing,
+                    "the write-ahead log turns elements into bytes and \(receiver.elementName) has "
+                        + "no codec; declare the type StreamCodable", site: site)
+            }
+            if hasDirectory { return nil }
+            return StreamError(
+                .checkpointDirectoryMissing,
+                "the write-ahead log needs a checkpoint directory: call checkpoint(_:) on the "
+                    + "StreamingContext", site: site)
+        }
+    }
+}

@@ -1,0 +1,121 @@
+import BatchEngine
+import DStreamCore
+import DStreamTestKit
+import ReceiverRuntime
+import StreamingContext
+import Testing
+
+/// What receivers stored before a crash is processed after it, in the batches it was given to.
+@Suite("Recovery of received blocks", .timeLimit(.minutes(1)))
+struct ReceiverRecoveryTests {
+    /// A run over a log: what came out, by batch.
+    private final class Run: Sendable {
+        let harness: StreamHarness
+        let feed = FeedReceiver<Int>()
+        let seen: OutputRecorder<Int>
+
+        init(_ directory: String, from start: BatchTime, fails: Bool = false) async throws {
+            var configuration = StreamingContext.Configuration()
+            configuration.receiverWriteAheadLog.isEnabled = true
+            let harness = StreamHarness(startTime: start, configuration: configuration)
+            let stream = harness.ssc.receiverStream(feed)
+            if fails { stream.foreachRDD { _ in throw FeedError() } }
+            seen = harness.record(stream)
+            self.harness = harness
+            _ = try await StreamingContext.getOrCreate(checkpointDirectory: directory) {
+                harness.ssc
+            }
+            try await harness.ssc.start()
+        }
+
+        var output: [Int64: [Int]] {
+            Dictionary(
+                uniqueKeysWithValues: seen.batches.map { ($0.time.milliseconds, $0.elements) })
+        }
+    }
+
+    private struct FeedError: Error {}
+
+    private func inDirectory(_ body: (String) async throws -> Void) async throws {
+        let directory = try FileSystem.createTemporaryDirectory(prefix: "recovery")
+        defer { try? FileSystem.removeTree(directory) }
+        try await body(directory)
+    }
+
+    @Test("a block that no batch had is in the first batch after the restart")
+    func unallocated() async throws {
+        try await inDirectory { directory in
+            let first = try await Run(directory, from: .zero)
+            try await first.feed.store(block: [1, 2])
+            await first.harness.advance()
+            try await first.feed.store(block: [3])
+            try await first.feed.store(block: [4, 5])
+            await first.harness.ssc.stop()
+            #expect(first.output == [1000: [1, 2]])
+
+            let second = try await Run(directory, from: .seconds(1))
+            try await second.feed.store(block: [6])
+            await second.harness.advance()
+            await second.harness.advance()
+            await second.harness.ssc.stop()
+            #expect(second.output == [2000: [3, 4, 5, 6], 3000: []])
+            #expect(second.harness.errors.isEmpty, "\(second.harness.errors)")
+        }
+    }
+
+    @Test("a batch that failed runs again with the blocks it had, then those missed, then new ones")
+    func pending() async throws {
+        try await inDirectory { directory in
+            let first = try await Run(directory, from: .zero)
+            try await first.feed.store(block: [1])
+            await first.harness.advance()
+            await first.harness.ssc.stop()
+
+            let second = try await Run(directory, from: .seconds(1), fails: true)
+            try await second.feed.store(block: [2])
+            try await second.feed.store(block: [3])
+            await second.harness.advance()
+            try await second.feed.store(block: [4])
+            await second.harness.ssc.stop()
+            #expect(second.harness.errors.count == 1)
+
+            let third = try await Run(directory, from: .seconds(5))
+            for batch in Int64(2)...5 { await third.harness.listener.batchSettled(.seconds(batch)) }
+            try await third.feed.store(block: [5])
+            await third.harness.advance()
+            await third.harness.ssc.stop(graceful: true)
+            var output = third.output
+            // Which of the missed batches takes the block that was left is open.
+            #expect(output.removeValue(forKey: 2000) == [2, 3])
+            #expect(output.removeValue(forKey: 3000) == [4])
+            #expect(output.values.flatMap { $0 } == [5])
+        }
+    }
+
+    @Test("blocks that are done with leave the log")
+    func cleaned() async throws {
+        try await inDirectory { directory in
+            let run = try await Run(directory, from: .zero)
+            for batch in 0..<300 {
+                try await run.feed.store(block: [batch])
+                await run.harness.advance()
+            }
+            await run.harness.ssc.stop(graceful: true)
+            let names = try FileSystem.list(directory + "/received/stream-0")
+            let segments = names.filter { $0.hasPrefix("log-") }
+            #expect(segments.count <= 2, "\(segments)")
+        }
+    }
+
+    @Test("a stream that asks for what cannot be had is refused by name")
+    func refused() async throws {
+        let harness = StreamHarness()
+        _ = harness.record(
+            harness.ssc.receiverStream(FeedReceiver<Int>(), protection: .writeAheadLog))
+        _ = harness.record(harness.ssc.receiverStream(FeedReceiver<Int>(), protection: .replicated))
+        let error = await #expect(throws: StreamError.self) { try await harness.ssc.start() }
+        let text = "\(error as Any)"
+        #expect(text.contains("needs a checkpoint directory"))
+        #expect(text.contains(".replicated"))
+    }
+}
