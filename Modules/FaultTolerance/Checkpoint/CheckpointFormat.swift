@@ -46,9 +46,10 @@ enum CheckpointFormat {
         file.writeFixed(version)
         file.writeFixed(UInt16(0))
         file.writeFixed(UInt32(payload.count))
-        file.writeFixed(payload.withUnsafeBytes { Checksum.crc32c($0) })
-        file.writeBytes(payload)
-        return try file.takeBytes()
+        let header = try file.takeBytes()
+        var rest = ByteWriter()
+        rest.writeFixed(Checksum.crc32c(header + payload))
+        return header + (try rest.takeBytes()) + payload
     }
 
     /// Reads a checkpoint file.
@@ -67,18 +68,21 @@ enum CheckpointFormat {
             let _: UInt16 = try header.readFixed()
             let length: UInt32 = try header.readFixed()
             let checksum: UInt32 = try header.readFixed()
+            let payload = UnsafeRawBufferPointer(rebasing: buffer[headerByteCount...])
+            guard payload.count == Int(length) else {
+                throw damaged("\(payload.count) bytes after the header, not \(length)")
+            }
+            let start = Checksum.crc32c(
+                UnsafeRawBufferPointer(rebasing: buffer[..<(headerByteCount - 4)]))
+            guard Checksum.crc32c(payload, after: start) == checksum else {
+                throw damaged("the checksum is not that of its bytes")
+            }
+            // After the checksum: a version that is wrong by a bit is no newer one.
             guard found <= version else {
                 throw CheckpointError(
                     .unsupported,
                     "\(path): written in format version \(found); this program reads up to "
                         + "\(version): run a newer one")
-            }
-            let payload = UnsafeRawBufferPointer(rebasing: buffer[headerByteCount...])
-            guard payload.count == Int(length) else {
-                throw damaged("\(payload.count) bytes after the header, not \(length)")
-            }
-            guard Checksum.crc32c(payload) == checksum else {
-                throw damaged("the checksum is not that of its bytes")
             }
             do {
                 var reader = ByteReader(payload)
