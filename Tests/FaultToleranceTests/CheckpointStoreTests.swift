@@ -1,9 +1,8 @@
 import BatchEngine
 import DStreamCore
 import DStreamTestKit
+import FaultTolerance
 import Testing
-
-@testable import FaultTolerance
 
 /// What a checkpoint store in files keeps, and what it makes of damage.
 @Suite struct CheckpointStoreTests {

@@ -1,25 +1,33 @@
 internal import BatchEngine
-internal import DStreamCore
+package import DStreamCore
 
 /// The bytes of checkpoint files and of the records of the state log; see Docs/Formats/Checkpoint.md.
-enum CheckpointFormat {
+package enum CheckpointFormat {
     /// The version that is written; older ones are read.
     static let version: UInt16 = 1
     private static let magic: [UInt8] = Array("DSCP".utf8)
     private static let headerByteCount = 16
 
     /// What a checkpoint file says.
-    struct Contents: Sendable, Hashable {
-        var record: CheckpointRecord
+    package struct Contents: Sendable, Hashable {
+        package var record: CheckpointRecord
         /// Rises with every write.
-        var sequence: UInt64
+        package var sequence: UInt64
         /// Writes that never counted, because a later start went on from an earlier one.
-        var void: [ClosedRange<UInt64>]
+        package var void: [ClosedRange<UInt64>]
+
+        package init(
+            record: CheckpointRecord, sequence: UInt64, void: [ClosedRange<UInt64>]
+        ) {
+            self.record = record
+            self.sequence = sequence
+            self.void = void
+        }
     }
 
     // MARK: Checkpoint files
 
-    static func bytes(of contents: Contents) throws -> [UInt8] {
+    package static func bytes(of contents: Contents) throws -> [UInt8] {
         var writer = ByteWriter()
         let record = contents.record
         writer.writeVarint(contents.sequence)
@@ -55,7 +63,7 @@ enum CheckpointFormat {
     /// Reads a checkpoint file.
     ///
     /// - Throws: ``CheckpointError`` `.damaged` or `.unsupported`, naming the path.
-    static func contents(of bytes: [UInt8], path: String) throws -> Contents {
+    package static func contents(of bytes: [UInt8], path: String) throws -> Contents {
         func damaged(_ what: String) -> CheckpointError {
             CheckpointError(.damaged, "\(path): \(what)")
         }
@@ -121,7 +129,7 @@ enum CheckpointFormat {
 
     // MARK: Records of the state log
 
-    static func bytes(of piece: OperatorState, sequence: UInt64) throws -> [UInt8] {
+    package static func bytes(of piece: OperatorState, sequence: UInt64) throws -> [UInt8] {
         var writer = ByteWriter()
         writer.writeVarint(sequence)
         writer.writeString(piece.operatorID)
@@ -137,7 +145,7 @@ enum CheckpointFormat {
         return try writer.takeBytes()
     }
 
-    static func piece(
+    package static func piece(
         of bytes: [UInt8]
     ) throws -> (sequence: UInt64, piece: OperatorState) {
         try bytes.withUnsafeBytes { buffer in
