@@ -2,6 +2,7 @@ import BatchEngine
 import DStreamTestKit
 import ReceiverRuntime
 import StreamingContext
+import Synchronization
 import Testing
 
 /// Promises S17 to S19 of `Docs/Semantics.md`: a run ends without draining, another goes on.

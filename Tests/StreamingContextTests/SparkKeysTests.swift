@@ -134,7 +134,7 @@ struct SparkKeysTests {
         components.logger = logger
         _ = StreamHarness(configuration: configuration, components: components)
         #expect(logger.lines.all.count == 1)
-        #expect(logger.lines.all[0].contains("writeAheadLog.enable"))
+        #expect(logger.lines.all[0].contains("writeAheadLog.class"))
     }
 
     @Test("outside spark.streaming are nobody's business here")
