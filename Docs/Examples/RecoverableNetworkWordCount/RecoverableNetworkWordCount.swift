@@ -5,9 +5,9 @@ import StreamingContext
 // Try it with `nc -lk 9999` in another terminal. The counts of each batch are printed, and written
 // into a directory OUTPUT_PREFIX-TIME. Ctrl-C drains what was received, then ends.
 //
-// The shape is that of a program that survives its own crash: one function makes the context, all of
-// it, and a checkpoint directory is set. Recovery itself arrives later. Until then checkpoints are
-// kept in memory, so each start is a new one, whatever the directory holds.
+// It survives its own crash: one function makes the context, all of it, and what was received is
+// logged before it counts as received. Kill it and start it again with the same arguments: batches
+// that had not completed run again with the lines they had, then those that were missed.
 
 @main
 struct RecoverableNetworkWordCount {
@@ -20,9 +20,9 @@ struct RecoverableNetworkWordCount {
                 "usage: RecoverableNetworkWordCount HOST PORT CHECKPOINT_DIRECTORY OUTPUT_PREFIX "
                     + "[BATCH_MILLISECONDS]")
         }
-        let ssc = StreamingContext.getActiveOrCreate {
+        let ssc = try await StreamingContext.getOrCreate(checkpointDirectory: arguments[3]) {
             makeContext(
-                host: arguments[1], port: port, checkpoint: arguments[3], output: arguments[4],
+                host: arguments[1], port: port, output: arguments[4],
                 batchInterval: .milliseconds(batch))
         }
         try await ssc.runUntilInterrupted()
@@ -30,14 +30,13 @@ struct RecoverableNetworkWordCount {
 
     /// Makes the context and declares everything in it, from the arguments alone.
     static func makeContext(
-        host: String, port: Int, checkpoint directory: String, output prefix: String,
-        batchInterval: Duration
+        host: String, port: Int, output prefix: String, batchInterval: Duration
     ) -> StreamingContext {
         let ssc = StreamingContext(
             appName: "RecoverableNetworkWordCount", batchInterval: batchInterval)
-        ssc.checkpoint(directory)
         let counts = counts(
-            of: ssc.socketTextStream(host, port: port), excluding: ["a", "b", "c"])
+            of: ssc.socketTextStream(host, port: port, protection: .writeAheadLog),
+            excluding: ["a", "b", "c"])
         counts.print()
         counts.saveAsTextFiles(prefix: prefix)
         return ssc

@@ -3,8 +3,8 @@ import StreamingContext
 // Counts the words of a text server since the start, the state of each word kept by mapWithState:
 //   StatefulNetworkWordCount HOST PORT [BATCH_MILLISECONDS]
 // Try it with `nc -lk 9999` in another terminal. Each word that comes in is printed with its count
-// so far; "hello" and "world" begin at 1. Needs a folder `checkpoint` where it runs. Ctrl-C drains
-// what was received, then ends.
+// so far; "hello" and "world" begin at 1. Counts are kept in a folder `checkpoint` where it runs: the
+// next start goes on from them. Ctrl-C drains what was received, then ends.
 
 @main
 struct StatefulNetworkWordCount {
@@ -14,11 +14,13 @@ struct StatefulNetworkWordCount {
             let batch = arguments.count == 4 ? Int(arguments[3]) : 1000
         else { return print("usage: StatefulNetworkWordCount HOST PORT [BATCH_MILLISECONDS]") }
 
-        let ssc = StreamingContext(
-            appName: "StatefulNetworkWordCount", batchInterval: .milliseconds(batch))
-        ssc.checkpoint("checkpoint")
-        let known = ssc.batchContext.parallelize([("hello", 1), ("world", 1)])
-        runningCounts(of: ssc.socketTextStream(arguments[1], port: port), from: known).print()
+        let ssc = try await StreamingContext.getOrCreate(checkpointDirectory: "checkpoint") {
+            let ssc = StreamingContext(
+                appName: "StatefulNetworkWordCount", batchInterval: .milliseconds(batch))
+            let known = ssc.batchContext.parallelize([("hello", 1), ("world", 1)])
+            runningCounts(of: ssc.socketTextStream(arguments[1], port: port), from: known).print()
+            return ssc
+        }
         try await ssc.runUntilInterrupted()
     }
 
