@@ -254,6 +254,7 @@ extension StreamingContext {
         let runtime = try Runtime(
             self, registrations.map(\.receiver), zeroTime: zeroTime, checkpoints, logs)
         try await runtime.tracker.recover()
+        if checkpoints?.found == nil { await runtime.tracker.takeBackAllocations() }
         for block in try await runtime.tracker.restoreBlocks() {
             components.logger.log(
                 level: .warning,

@@ -1,6 +1,7 @@
 import BatchEngine
 import DStreamCore
 import DStreamTestKit
+import FaultTolerance
 import ReceiverRuntime
 import StreamingContext
 import Testing
@@ -89,6 +90,40 @@ struct ReceiverRecoveryTests {
             #expect(output.removeValue(forKey: 2000) == [2, 3])
             #expect(output.removeValue(forKey: 3000) == [4])
             #expect(output.values.flatMap { $0 } == [5])
+        }
+    }
+
+    /// A store on which nothing is ever kept.
+    private struct FullStore: CheckpointStore {
+        func write(_ record: CheckpointRecord, state: [OperatorState]) async throws {
+            throw FeedError()
+        }
+        func recover() async throws -> RecoveredCheckpoint? { nil }
+    }
+
+    @Test("blocks of a batch that no checkpoint knows of are in the first batch after the restart")
+    func beforeTheFirstCheckpoint() async throws {
+        try await inDirectory { directory in
+            var output: [[Int]] = []
+            for run in 0..<2 {
+                var components = StreamHarness.quietComponents
+                components.checkpointStore = run == 0 ? FullStore() : InMemoryCheckpointStore()
+                let harness = StreamHarness(startTime: .seconds(Int64(run)), components: components)
+                let feed = FeedReceiver<Int>()
+                let stream = harness.ssc.receiverStream(feed, protection: .writeAheadLog)
+                if run == 0 { stream.foreachRDD { _ in throw FeedError() } }
+                let seen = harness.record(stream)
+                _ = try await StreamingContext.getOrCreate(checkpointDirectory: directory) {
+                    harness.ssc
+                }
+                try await harness.ssc.start()
+                if run == 0 { for number in 1...3 { try await feed.store(block: [number]) } }
+                await harness.advance()
+                if run == 1 { try await feed.store(block: [4]) }
+                await harness.ssc.stop()
+                output = seen.batches.map(\.elements)
+            }
+            #expect(output == [[1, 2, 3]])
         }
     }
 

@@ -72,6 +72,16 @@ public struct ReceivedBlockTracker: Sendable {
         }
     }
 
+    /// Takes all blocks back from batches, oldest first: the next batch gets them.
+    mutating func takeBackAllocations() {
+        for (_, streams) in allocated.sorted(by: { $0.key > $1.key }) {
+            for (stream, blocks) in streams {
+                unallocated[stream] = blocks + (unallocated[stream] ?? [])
+            }
+        }
+        allocated = [:]
+    }
+
     /// Takes blocks out whose contents are gone.
     mutating func forget(_ blocks: [StoredBlock]) {
         if blocks.isEmpty { return }

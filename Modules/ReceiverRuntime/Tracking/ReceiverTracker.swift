@@ -215,6 +215,10 @@ public actor ReceiverTracker: BlockAllocator, RateController, ReceivedBlockRepor
         }
     }
 
+    /// Takes all blocks back from the batches of an earlier run, of which nothing else is known: it
+    /// ended before its first checkpoint.
+    public func takeBackAllocations() { tracker.takeBackAllocations() }
+
     /// Stores again the blocks that ``recover()`` found; called before ``run()``.
     ///
     /// - Returns: the blocks that ended with the earlier run: they are in no batch any more.
