@@ -68,7 +68,8 @@ extension StreamingContext {
     public func stream<Source: AsyncSequence & Sendable>(
         _ name: String = "AsyncSequenceReceiver",
         atEnd end: AsyncSequenceReceiver<Source>.End = .finish,
-        protection: InputProtection? = nil, file: String = #fileID, line: UInt = #line, of makeSequence: @escaping @Sendable () async throws -> Source
+        protection: InputProtection? = nil, file: String = #fileID, line: UInt = #line,
+        of makeSequence: @escaping @Sendable () async throws -> Source
     ) -> DStream<Source.Element> where Source.Element: Sendable {
         register(
             AsyncSequenceReceiver(name: name, atEnd: end, makeSequence), protection,

@@ -253,7 +253,8 @@ extension StreamingContext {
         let logs = try await openLogs(registrations)
         let runtime = try Runtime(
             self, registrations.map(\.receiver), zeroTime: zeroTime, checkpoints, logs)
-        for block in try await runtime.tracker.recover() {
+        try await runtime.tracker.recover()
+        for block in try await runtime.tracker.restoreBlocks() {
             components.logger.log(
                 level: .warning,
                 "\(appName): \(block.recordCount) records of stream \(block.streamID) ended with "

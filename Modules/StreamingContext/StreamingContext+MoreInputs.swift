@@ -48,7 +48,8 @@ extension StreamingContext {
         if graph.phase == .declaring {
             registrations.withLock {
                 let registration = ReceiverRegistration(receiver, streamID: id)
-                $0.append(Registration(
+                $0.append(
+                    Registration(
                         receiver: registration, protection: .ignore, site: site))
             }
         }

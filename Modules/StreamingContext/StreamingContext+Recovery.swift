@@ -37,7 +37,13 @@ extension StreamingContext {
         } else {
             store = try await FileCheckpointStore.open(checkpointDirectory)
         }
-        let found = try await store.recover()
+        let found: RecoveredCheckpoint?
+        do {
+            found = try await store.recover()
+        } catch {
+            await (store as? FileCheckpointStore)?.close()
+            throw error
+        }
         for problem in found?.problems ?? [] {
             ssc.components.logger.log(
                 level: .warning, "\(ssc.appName): passed over a damaged checkpoint: \(problem)")

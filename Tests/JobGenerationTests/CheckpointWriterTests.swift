@@ -44,7 +44,10 @@ import Testing
         let trace = Trace()
         let writer = CheckpointWriter(store: RecordingStore(trace, gate: Gate()))
         await withTaskGroup(of: Void.self) { group in
-            group.addTask { await writer.run(capture: { record, _ in (record, []) }) { _ in trace.note("answer") } }
+            group.addTask {
+                await writer.run(capture: { record, _ in (record, []) }) { _ in trace.note("answer")
+                }
+            }
             writer.submit(record(1), ticket: 1)
             await trace.expect(["checkpoint 1000 pending [] completed"])
             group.cancelAll()

@@ -2,6 +2,7 @@ import BatchEngine
 import DStreamCore
 import DStreamTestKit
 import StreamingContext
+import Synchronization
 import Testing
 
 /// The list "Where we differ from Spark on purpose" of `Docs/Semantics.md`.
@@ -23,6 +24,31 @@ struct Differences {
             #expect(await harness.ssc.stop().pendingBatches == [.seconds(1)])
             #expect(harness.errors.map(\.outputOperation) == [failing])
         }
+    }
+
+    @Test("2: a completed batch is not run again", .timeLimit(.minutes(1)))
+    func completedOnce() async throws {
+        let directory = try FileSystem.createTemporaryDirectory(prefix: "dstreams")
+        defer { try? FileSystem.removeTree(directory) }
+        let times = Locked<[BatchTime]>([])
+        for start in [Int64(0), 2] {
+            let harness = StreamHarness(startTime: .seconds(start))
+            _ = try await StreamingContext.getOrCreate(checkpointDirectory: directory) {
+                harness.input([[1]]).foreachRDD { _, time in
+                    times.withLock { $0.append(time) }
+                }
+                return harness.ssc
+            }
+            try await harness.ssc.start()
+            await harness.advance()
+            await harness.advance()
+            await harness.ssc.stop(graceful: true)
+        }
+        #expect(times.withLock { $0 } == [.seconds(1), .seconds(2), .seconds(3), .seconds(4)])
+        let careless = StreamHarness()
+        careless.ssc.checkpoint(directory)
+        _ = careless.record(careless.input([[1]]))
+        await #expect(throws: StreamError.self) { try await careless.ssc.start() }
     }
 
     @Test("3: an inverse function gives what the plain form gives", .timeLimit(.minutes(1)))

@@ -19,7 +19,9 @@ struct PromiseCoverageTests {
             line.firstMatch(of: #/^- \*\*(S\d+)\*\* (\*later\*)?/#)
         }.filter { $0.2 == nil }.map { String($0.1) }
         #expect(promises.count >= 16)
-        let tests = try ["ProcessingPromises", "ReceivingPromises", "EndingPromises"].map { name in
+        let tests = try [
+            "ProcessingPromises", "ReceivingPromises", "EndingPromises", "CrashPromises",
+        ].map { name in
             try text(["Tests", "SemanticsTests", name + ".swift"])
         }.joined()
         let named = Set(tests.matches(of: #/"(S\d+): /#).map { String($0.1) })

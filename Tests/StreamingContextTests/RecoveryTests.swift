@@ -91,7 +91,8 @@ struct RecoveryTests {
                 pipeline, directory: directory + "/whole", from: .zero, batches: 30)
             for first in [Int64(1), 4, 5, 8, 13, 14, 20] {
                 let place = directory + "/after-\(first)"
-                var output = try await run(pipeline, directory: place, from: .zero, batches: Int(first))
+                var output = try await run(
+                    pipeline, directory: place, from: .zero, batches: Int(first))
                 let second = try await run(
                     pipeline, directory: place, from: .seconds(first), batches: 3)
                 let third = try await run(

@@ -65,6 +65,26 @@ struct SparkKeysTests {
             "spark.streaming.minRememberDuration", "2min",
             { $0.fileStreamMinimumRemember == .seconds(120) }
         ),
+        (
+            "spark.streaming.receiver.writeAheadLog.enable", "true",
+            { $0.receiverWriteAheadLog.isEnabled }
+        ),
+        (
+            "spark.streaming.receiver.writeAheadLog.rollingIntervalSecs", "7",
+            { $0.receiverWriteAheadLog.rollingInterval == .seconds(7) }
+        ),
+        (
+            "spark.streaming.receiver.writeAheadLog.closeFileAfterWrite", "true",
+            { $0.receiverWriteAheadLog.closeFileAfterWrite }
+        ),
+        (
+            "spark.streaming.driver.writeAheadLog.rollingIntervalSecs", "8",
+            { $0.driverWriteAheadLog.rollingInterval == .seconds(8) }
+        ),
+        (
+            "spark.streaming.driver.writeAheadLog.closeFileAfterWrite", "true",
+            { $0.driverWriteAheadLog.closeFileAfterWrite }
+        ),
     ]
 
     @Test("set what they set in Spark", arguments: known.indices)
@@ -79,15 +99,10 @@ struct SparkKeysTests {
     func withoutEffect() throws {
         let keys = [
             "spark.streaming.receiver.blockStoreTimeout",
-            "spark.streaming.receiver.writeAheadLog.enable",
             "spark.streaming.receiver.writeAheadLog.class",
-            "spark.streaming.receiver.writeAheadLog.rollingIntervalSecs",
             "spark.streaming.receiver.writeAheadLog.maxFailures",
-            "spark.streaming.receiver.writeAheadLog.closeFileAfterWrite",
             "spark.streaming.driver.writeAheadLog.class",
-            "spark.streaming.driver.writeAheadLog.rollingIntervalSecs",
             "spark.streaming.driver.writeAheadLog.maxFailures",
-            "spark.streaming.driver.writeAheadLog.closeFileAfterWrite",
             "spark.streaming.driver.writeAheadLog.allowBatching",
             "spark.streaming.driver.writeAheadLog.batchingTimeout",
             "spark.streaming.unpersist", "spark.streaming.stopSparkContextByDefault",
@@ -119,7 +134,7 @@ struct SparkKeysTests {
         components.logger = logger
         _ = StreamHarness(configuration: configuration, components: components)
         #expect(logger.lines.all.count == 1)
-        #expect(logger.lines.all[0].contains("writeAheadLog.enable"))
+        #expect(logger.lines.all[0].contains("writeAheadLog.class"))
     }
 
     @Test("outside spark.streaming are nobody's business here")

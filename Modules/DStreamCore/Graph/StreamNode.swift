@@ -155,7 +155,9 @@ extension StreamNode {
             settings.boundary = Boundary(kernel: kernel, codec: codec, level: level)
             // Operators with state say themselves what they keep; of others, batches ask for what
             // earlier ones were.
-            if traits.stateShape == nil, traits.files == nil, settings.remember.map({ $0 > slideDuration }) ?? false {
+            if traits.stateShape == nil, traits.files == nil,
+                settings.remember.map({ $0 > slideDuration }) ?? false
+            {
                 settings.capture = elementCapture()
             }
         }

@@ -121,7 +121,13 @@ struct TableCapture<Key: StreamKey, StateValue: Sendable>: Sendable {
     @inlinable
     func restore(_ pieces: [OperatorState], _ time: BatchTime) throws {
         let known = pieces.filter { $0.time <= time }
-        guard let newestWhole = known.last(where: { $0.kind == .whole })?.time else { return }
+        guard let newestWhole = known.last(where: { $0.kind == .whole })?.time else {
+            if known.isEmpty { return }
+            throw StreamError(
+                .checkpointMismatch,
+                "the checkpoint holds changes of a state and not the state that was changed; start "
+                    + "from an earlier checkpoint or an empty directory", site: site)
+        }
         let table = AggregationTable<Key, (StateValue, Int64)?>()
         for piece in known where piece.time >= newestWhole {
             if piece.kind == .changes, piece.time == newestWhole { continue }

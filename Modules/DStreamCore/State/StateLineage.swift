@@ -36,8 +36,10 @@ final class StateLineage: Sendable {
     private struct Capture {
         /// The batch after which the state was last kept; what changed since must stay readable.
         var kept: BatchTime?
-        /// The batch at which all of it was last taken, and whether that is known to be kept.
+        /// The batch at which all of it was last taken, when that was asked for, and what of it is
+        /// known to be kept.
         var whole: BatchTime?
+        var wholeRequest: BatchTime?
         var keptWhole: BatchTime?
         /// States in the last whole, and changes taken since.
         var wholeCount = 0
@@ -132,11 +134,16 @@ final class StateLineage: Sendable {
     ) -> (partitions: Int, since: BatchTime?) {
         links.withLock { links in
             links.capture.kept = since
-            if let since, let whole = links.capture.whole, whole <= since {
-                links.capture.keptWhole = whole
+            if let since, let request = links.capture.wholeRequest, request <= since {
+                links.capture.keptWhole = links.capture.whole
             }
+            // Nothing is new, and a whole of the same time could not be told from the last one.
+            if since == time { return (links.partitions, since) }
             let isLong = links.capture.changeCount > max(links.capture.wholeCount, 10_000)
-            let isKept = links.capture.keptWhole != nil
+            // A whole whose write failed is taken again.
+            let isKept =
+                links.capture.keptWhole != nil
+                && links.capture.keptWhole == links.capture.whole
             return (links.partitions, isKept && !isLong ? since : nil)
         }
     }
@@ -151,6 +158,7 @@ final class StateLineage: Sendable {
         return links.withLock { links in
             if let whole {
                 links.capture.whole = whole
+                links.capture.wholeRequest = time
                 links.capture.wholeCount = count
                 links.capture.changeCount = 0
                 return whole

@@ -1,25 +1,33 @@
 internal import BatchEngine
-internal import DStreamCore
+package import DStreamCore
 
 /// The bytes of checkpoint files and of the records of the state log; see Docs/Formats/Checkpoint.md.
-enum CheckpointFormat {
+package enum CheckpointFormat {
     /// The version that is written; older ones are read.
     static let version: UInt16 = 1
     private static let magic: [UInt8] = Array("DSCP".utf8)
     private static let headerByteCount = 16
 
     /// What a checkpoint file says.
-    struct Contents: Sendable, Hashable {
-        var record: CheckpointRecord
+    package struct Contents: Sendable, Hashable {
+        package var record: CheckpointRecord
         /// Rises with every write.
-        var sequence: UInt64
+        package var sequence: UInt64
         /// Writes that never counted, because a later start went on from an earlier one.
-        var void: [ClosedRange<UInt64>]
+        package var void: [ClosedRange<UInt64>]
+
+        package init(
+            record: CheckpointRecord, sequence: UInt64, void: [ClosedRange<UInt64>]
+        ) {
+            self.record = record
+            self.sequence = sequence
+            self.void = void
+        }
     }
 
     // MARK: Checkpoint files
 
-    static func bytes(of contents: Contents) throws -> [UInt8] {
+    package static func bytes(of contents: Contents) throws -> [UInt8] {
         var writer = ByteWriter()
         let record = contents.record
         writer.writeVarint(contents.sequence)
@@ -46,15 +54,16 @@ enum CheckpointFormat {
         file.writeFixed(version)
         file.writeFixed(UInt16(0))
         file.writeFixed(UInt32(payload.count))
-        file.writeFixed(payload.withUnsafeBytes { Checksum.crc32c($0) })
-        file.writeBytes(payload)
-        return try file.takeBytes()
+        let header = try file.takeBytes()
+        var rest = ByteWriter()
+        rest.writeFixed(Checksum.crc32c(header + payload))
+        return header + (try rest.takeBytes()) + payload
     }
 
     /// Reads a checkpoint file.
     ///
     /// - Throws: ``CheckpointError`` `.damaged` or `.unsupported`, naming the path.
-    static func contents(of bytes: [UInt8], path: String) throws -> Contents {
+    package static func contents(of bytes: [UInt8], path: String) throws -> Contents {
         func damaged(_ what: String) -> CheckpointError {
             CheckpointError(.damaged, "\(path): \(what)")
         }
@@ -67,18 +76,21 @@ enum CheckpointFormat {
             let _: UInt16 = try header.readFixed()
             let length: UInt32 = try header.readFixed()
             let checksum: UInt32 = try header.readFixed()
+            let payload = UnsafeRawBufferPointer(rebasing: buffer[headerByteCount...])
+            guard payload.count == Int(length) else {
+                throw damaged("\(payload.count) bytes after the header, not \(length)")
+            }
+            let start = Checksum.crc32c(
+                UnsafeRawBufferPointer(rebasing: buffer[..<(headerByteCount - 4)]))
+            guard Checksum.crc32c(payload, after: start) == checksum else {
+                throw damaged("the checksum is not that of its bytes")
+            }
+            // After the checksum: a version that is wrong by a bit is no newer one.
             guard found <= version else {
                 throw CheckpointError(
                     .unsupported,
                     "\(path): written in format version \(found); this program reads up to "
                         + "\(version): run a newer one")
-            }
-            let payload = UnsafeRawBufferPointer(rebasing: buffer[headerByteCount...])
-            guard payload.count == Int(length) else {
-                throw damaged("\(payload.count) bytes after the header, not \(length)")
-            }
-            guard Checksum.crc32c(payload) == checksum else {
-                throw damaged("the checksum is not that of its bytes")
             }
             do {
                 var reader = ByteReader(payload)
@@ -117,7 +129,7 @@ enum CheckpointFormat {
 
     // MARK: Records of the state log
 
-    static func bytes(of piece: OperatorState, sequence: UInt64) throws -> [UInt8] {
+    package static func bytes(of piece: OperatorState, sequence: UInt64) throws -> [UInt8] {
         var writer = ByteWriter()
         writer.writeVarint(sequence)
         writer.writeString(piece.operatorID)
@@ -133,7 +145,7 @@ enum CheckpointFormat {
         return try writer.takeBytes()
     }
 
-    static func piece(
+    package static func piece(
         of bytes: [UInt8]
     ) throws -> (sequence: UInt64, piece: OperatorState) {
         try bytes.withUnsafeBytes { buffer in

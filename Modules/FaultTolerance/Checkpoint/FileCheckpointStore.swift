@@ -14,8 +14,9 @@ public final class FileCheckpointStore: CheckpointStore {
     private struct State {
         var sequence: UInt64 = 0
         var void: [ClosedRange<UInt64>] = []
-        /// The files that are there, oldest first, with what they still need of the state.
-        var kept: [(sequence: UInt64, oldestState: BatchTime)] = []
+        /// The files that are there, oldest first, with what they still need of the state; damaged
+        /// ones need nothing.
+        var kept: [(sequence: UInt64, oldestState: BatchTime?)] = []
     }
 
     /// The directory.
@@ -81,12 +82,34 @@ public final class FileCheckpointStore: CheckpointStore {
     // MARK: Writing
 
     /// Keeps `record` as the newest, durably, with the state since the last one kept.
+    ///
+    /// Old files that cannot be removed are tried again by the next write.
     public func write(_ record: CheckpointRecord, state pieces: [OperatorState]) async throws {
         let (sequence, void) = state.withLock { state in
             // Never used again, also when this write fails: pieces of it may be in the log.
             state.sequence += 1
             return (state.sequence, state.void)
         }
+        let path = path(of: sequence)
+        do {
+            try await write(pieces, of: record, sequence)
+            let bytes = try CheckpointFormat.bytes(
+                of: CheckpointFormat.Contents(record: record, sequence: sequence, void: void))
+            try await medium.perform { try $0.replaceFile(path, with: bytes) }
+        } catch {
+            state.withLock { $0.void.append(number: sequence) }
+            // Its name may be there, though not durably.
+            _ = try? await medium.perform { try $0.remove(path) }
+            throw error
+        }
+        state.withLock { $0.kept.append((sequence, record.oldestState)) }
+        // The record is kept whatever becomes of the old ones.
+        try? await forgetOld()
+    }
+
+    private func write(
+        _ pieces: [OperatorState], of record: CheckpointRecord, _ sequence: UInt64
+    ) async throws {
         let time = max(record.newestCompleted ?? record.time, record.time)
         try await withThrowingTaskGroup(of: Void.self) { group in
             for piece in pieces {
@@ -95,27 +118,23 @@ public final class FileCheckpointStore: CheckpointStore {
             }
             try await group.waitForAll()
         }
-        let bytes = try CheckpointFormat.bytes(
-            of: CheckpointFormat.Contents(record: record, sequence: sequence, void: void))
-        let path = path(of: sequence)
-        try await medium.perform { try $0.replaceFile(path, with: bytes) }
-        try await forgetOld(keeping: (sequence, record.oldestState))
     }
 
-    private func forgetOld(
-        keeping newest: (sequence: UInt64, oldestState: BatchTime)
-    ) async throws {
+    private func forgetOld() async throws {
         let (old, needed) = state.withLock { state in
-            state.kept.append(newest)
-            let old = state.kept.prefix(max(0, state.kept.count - retainedCount))
-            state.kept.removeFirst(old.count)
-            return (old.map { path(of: $0.sequence) }, state.kept.map(\.oldestState).min())
+            let count = max(0, state.kept.count - retainedCount)
+            return (
+                state.kept.prefix(count).map(\.sequence),
+                state.kept.dropFirst(count).compactMap(\.oldestState).min()
+            )
         }
-        guard !old.isEmpty else { return }
+        guard let last = old.last else { return }
+        let paths = old.map { path(of: $0) }
         try await medium.perform { medium in
-            for path in old { try medium.remove(path) }
+            for path in paths { try medium.remove(path) }
         }
         if let needed { try await log.clean(before: needed) }
+        state.withLock { state in state.kept.removeAll { $0.sequence <= last } }
     }
 
     // MARK: Recovery
@@ -124,48 +143,51 @@ public final class FileCheckpointStore: CheckpointStore {
     ///
     /// - Throws: ``CheckpointError`` when there are checkpoints and none can be read.
     public func recover() async throws -> RecoveredCheckpoint? {
-        let (found, problems, newest) = try await readFiles()
-        guard let last = found.last else {
-            if let problem = problems.last {
-                throw CheckpointError(
-                    .damaged, "no checkpoint in \(directory) can be read: \(problem)")
-            }
-            return nil
+        let (found, problems, damaged) = try await readFiles()
+        let last = found.last
+        if last == nil, let problem = problems.last {
+            throw CheckpointError(
+                .damaged, "no checkpoint in \(directory) can be read: \(problem)")
         }
         var (pieces, newestPiece): ([(sequence: UInt64, piece: OperatorState)], UInt64) = ([], 0)
         for try await record in log.records() {
             let (sequence, piece) = try CheckpointFormat.piece(of: record.bytes)
             newestPiece = max(newestPiece, sequence)
-            let isVoid = last.void.contains { $0.contains(sequence) }
-            if sequence <= last.sequence, !isVoid, piece.time >= last.record.oldestState {
-                pieces.append((sequence, piece))
-            }
+            guard let last, sequence <= last.sequence, piece.time >= last.record.oldestState,
+                !last.void.contains(where: { $0.contains(sequence) })
+            else { continue }
+            pieces.append((sequence, piece))
         }
         // Pieces of one write were written side by side.
         pieces.sort { ($0.sequence, $0.piece.time) < ($1.sequence, $1.piece.time) }
-        let highest = max(newest, newestPiece, last.sequence)
+        // Also of the first write of all there may be pieces without a file.
+        let counted = last?.sequence ?? 0
+        let highest = max(damaged.max() ?? 0, newestPiece, counted)
         state.withLock { state in
             state.sequence = highest
-            state.void = last.void
-            if highest > last.sequence { state.void.append((last.sequence + 1)...highest) }
+            state.void = last?.void ?? []
+            if highest > counted { state.void.append((counted + 1)...highest) }
             state.kept = found.map { ($0.sequence, $0.record.oldestState) }
+            state.kept += damaged.map { ($0, nil) }
+            state.kept.sort { $0.sequence < $1.sequence }
         }
-        return RecoveredCheckpoint(
-            record: last.record, state: pieces.map(\.piece), problems: problems)
+        return last.map {
+            RecoveredCheckpoint(
+                record: $0.record, state: pieces.map(\.piece), problems: problems)
+        }
     }
 
-    /// The readable checkpoint files, oldest first, what is wrong with others, and the highest number.
+    /// The readable checkpoint files, oldest first, what is wrong with others, and their numbers.
     private func readFiles() async throws -> (
-        found: [CheckpointFormat.Contents], problems: [String], newest: UInt64
+        found: [CheckpointFormat.Contents], problems: [String], damaged: [UInt64]
     ) {
         let directory = directory
         return try await medium.perform { medium in
             var found: [CheckpointFormat.Contents] = []
             var problems: [String] = []
-            var newest: UInt64 = 0
+            var damaged: [UInt64] = []
             for name in try medium.list(directory) {
                 guard let number = Self.number(of: name) else { continue }
-                newest = max(newest, number)
                 let path = directory + "/" + name
                 do {
                     let contents = try CheckpointFormat.contents(
@@ -177,9 +199,10 @@ public final class FileCheckpointStore: CheckpointStore {
                     found.append(contents)
                 } catch let error as CheckpointError where error.code == .damaged {
                     problems.append(error.message)
+                    damaged.append(number)
                 }
             }
-            return (found, problems, newest)
+            return (found, problems, damaged)
         }
     }
 
@@ -192,5 +215,16 @@ public final class FileCheckpointStore: CheckpointStore {
     private static func number(of name: String) -> UInt64? {
         guard name.hasPrefix("checkpoint-") else { return nil }
         return UInt64(name.dropFirst("checkpoint-".count))
+    }
+}
+
+extension [ClosedRange<UInt64>] {
+    /// Adds a number above all others.
+    fileprivate mutating func append(number: UInt64) {
+        if let last, last.upperBound + 1 == number {
+            self[count - 1] = last.lowerBound...number
+        } else {
+            append(number...number)
+        }
     }
 }

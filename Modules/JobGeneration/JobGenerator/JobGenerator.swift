@@ -48,6 +48,8 @@ public actor JobGenerator {
 
     private var machine: JobGeneratorMachine?
     private var grid: BatchAlignment?
+    /// Completed batches that were not cleaned up yet.
+    private var unsettled: [BatchTime] = []
     private var drainReplies: [Mailbox<Bool>] = []
     private var isStopped = false
     /// The frozen graph's, so that it is described once.
@@ -180,7 +182,8 @@ extension JobGenerator {
             defer { listeners.post(.batchSettled(batch)) }
             return handle(.generationFailed(batch))
         case .batchEnded(let batch, let outcome):
-            // A completed batch settles when it has been cleaned up.
+            // A completed batch settles when it has been cleaned up, maybe together with others.
+            if outcome == .completed { unsettled.append(batch) }
             defer { if outcome != .completed { listeners.post(.batchSettled(batch)) } }
             return handle(.batchEnded(batch, outcome))
         case .probed(let hasBlocks): return handle(.probed(hasUnallocatedBlocks: hasBlocks))
@@ -197,7 +200,10 @@ extension JobGenerator {
                     .checkpointFailed(
                         time: batch, message: "old batches could not be released: \(error)"))
             }
-            listeners.post(.batchSettled(batch))
+            for settled in unsettled.filter({ $0 <= batch }).sorted() {
+                listeners.post(.batchSettled(settled))
+            }
+            unsettled.removeAll { $0 <= batch }
             return handle(.cleanedUp)
         case .drain(let mode, let reply):
             drainReplies.append(reply)

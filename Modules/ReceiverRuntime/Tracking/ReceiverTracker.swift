@@ -205,20 +205,21 @@ public actor ReceiverTracker: BlockAllocator, RateController, ReceivedBlockRepor
     /// Whether there are blocks that belong to no batch yet.
     public var hasUnallocatedBlocks: Bool { tracker.hasUnallocatedBlocks }
 
-    /// Takes up what the log of an earlier run says, and stores the blocks again; without a log there
-    /// is nothing.
+    /// Takes up what the log of an earlier run says; without a log there is nothing.
     ///
-    /// Called before ``run()``. Blocks that ended with the earlier run are in no batch any more.
-    ///
-    /// - Parameter threshold: batches before it are done with.
-    /// - Returns: the blocks that are lost.
     /// - Throws: what reading throws, or `CodecError` for a record that is not one of a tracker.
-    @discardableResult
-    public func recover(before threshold: BatchTime = .zero) async throws -> [StoredBlock] {
-        guard let log else { return [] }
+    public func recover() async throws {
+        guard let log else { return }
         for record in try await log.readAll() {
             tracker.apply(try Codec<BlockTrackingEvent>.of().value(of: record))
         }
+    }
+
+    /// Stores again the blocks that ``recover()`` found; called before ``run()``.
+    ///
+    /// - Returns: the blocks that ended with the earlier run: they are in no batch any more.
+    /// - Throws: what the handlers throw for blocks that should be there.
+    public func restoreBlocks() async throws -> [StoredBlock] {
         var lost: [StoredBlock] = []
         for block in tracker.heldBlocks {
             if case .input(_, let number) = block.id {

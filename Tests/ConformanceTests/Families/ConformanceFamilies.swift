@@ -34,6 +34,7 @@ enum ConformanceFamilies {
         "rate_limiter": { try RateConformance.rateLimiter() },
         "receiverStream": { try await ReceiverConformance.report() },
         "recurring_timer": { try ScheduleConformance.recurringTimer() },
+        "recovery": { try await RecoveryConformance.report() },
         "remember": { try await RememberConformance.report() },
         "saveAs": { try await SaveConformance.report() },
         "slice": { try await SliceConformance.report() },
@@ -50,7 +51,7 @@ enum ConformanceFamilies {
         let groups: [(reason: String, families: [String])] = [
             (
                 "recovery arrives with a later issue",
-                ["checkpoint_files", "recovery"]
+                ["checkpoint_files"]
             )
         ]
         return Dictionary(

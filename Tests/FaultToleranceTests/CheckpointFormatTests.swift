@@ -1,0 +1,96 @@
+import BatchEngine
+import DStreamCore
+import DStreamTestKit
+import FaultTolerance
+import Testing
+
+/// The page on the format says what the store writes, and what was once written stays readable.
+@Suite struct CheckpointFormatTests {
+    private func bytes(of path: String...) throws -> [UInt8] {
+        var parts = #filePath.split(separator: "/").dropLast(3).map(String.init)
+        parts += path
+        return try FileSystem.readAll("/" + parts.joined(separator: "/"))
+    }
+
+    /// The examples on the page, in their order.
+    private func examples() throws -> [[UInt8]] {
+        let page = try bytes(of: "Docs", "Formats", "Checkpoint.md")
+        let blocks = String(decoding: page, as: UTF8.self).components(between: "```hex", "```")
+        return blocks.map { lines in
+            lines.flatMap { line in
+                line.split(separator: " ").dropFirst().compactMap { UInt8($0, radix: 16) }
+            }
+        }
+    }
+
+    private var contents: CheckpointFormat.Contents {
+        var record = CheckpointRecord(
+            time: .seconds(2), appName: "café", zeroTime: .zero, batchInterval: .seconds(1),
+            fingerprint: "f", pendingBatches: [.seconds(2)], isCompleted: false)
+        record.newestCompleted = .seconds(1)
+        record.parallelism = 2
+        record.oldestState = .seconds(1)
+        return CheckpointFormat.Contents(record: record, sequence: 3, void: [2...2])
+    }
+
+    private var piece: OperatorState {
+        OperatorState(
+            operatorID: "count", time: .seconds(1), kind: .changes, partition: 0,
+            partitionCount: 2, values: EncodedValues(bytes: [1, 97, 5], count: 1),
+            removed: EncodedValues(bytes: [1, 98], count: 1))
+    }
+
+    @Test func theExamplesAreWritten() throws {
+        let examples = try examples()
+        try #require(examples.count == 2)
+        #expect(try CheckpointFormat.bytes(of: contents) == examples[0])
+        #expect(try CheckpointFormat.bytes(of: piece, sequence: 3) == examples[1])
+    }
+
+    @Test func theExamplesAreRead() throws {
+        let examples = try examples()
+        try #require(examples.count == 2)
+        #expect(try CheckpointFormat.contents(of: examples[0], path: "x") == contents)
+        let (sequence, read) = try CheckpointFormat.piece(of: examples[1])
+        #expect(sequence == 3)
+        #expect(read == piece)
+    }
+
+    /// A directory as version 1 left it.
+    @Test func theFirstVersionIsRead() async throws {
+        let medium = SimulatedStorageMedium()
+        medium.setDirectory("/old")
+        medium.setDirectory("/old/state")
+        for name in ["checkpoint-000000000001", "checkpoint-000000000002"] {
+            medium.setContents(
+                of: "/old/" + name, to: try bytes(of: "Tests", "Fixtures", "checkpoint-v1", name))
+        }
+        medium.setContents(
+            of: "/old/state/log-2000-62000",
+            to: try bytes(of: "Tests", "Fixtures", "checkpoint-v1", "state", "log-2000-62000"))
+        let store = try await FileCheckpointStore.open("/old", on: medium)
+        let found = try await store.recover()
+        #expect(
+            found
+                == RecoveredCheckpoint(record: contents.record, state: [piece, piece]))
+    }
+}
+
+extension String {
+    /// The lines of each part from a line to another.
+    fileprivate func components(between start: String, _ end: String) -> [[Substring]] {
+        var parts: [[Substring]] = []
+        var isInside = false
+        for line in split(separator: "\n", omittingEmptySubsequences: false) {
+            if isInside, line == end {
+                isInside = false
+            } else if isInside {
+                parts[parts.count - 1].append(line)
+            } else if line == start {
+                isInside = true
+                parts.append([])
+            }
+        }
+        return parts
+    }
+}
