@@ -45,6 +45,7 @@ let package = Package(
         .library(name: "StreamingContext", targets: ["StreamingContext"]),
         .library(name: "DStreamTestKit", targets: ["DStreamTestKit"]),
         .executable(name: "bench", targets: ["bench"]),
+        .executable(name: "crash", targets: ["crash"]),
         .executable(name: "textsource", targets: ["textsource"]),
         .executable(name: "NetworkWordCount", targets: ["NetworkWordCount"]),
         .executable(name: "CustomReceiver", targets: ["CustomReceiver"]),
@@ -76,6 +77,7 @@ let package = Package(
             ]),
         program(
             "bench", at: "Tools/bench", ["StreamingContext", "BatchEngine", "DStreamTestKit"]),
+        program("crash", at: "Tools/crash", ["StreamingContext", "BatchEngine"]),
         program("textsource", at: "Tools/textsource", ["BatchEngine"]),
         program(
             "NetworkWordCount", at: "Docs/Examples/NetworkWordCount", ["StreamingContext"]),
