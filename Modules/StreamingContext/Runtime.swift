@@ -226,4 +226,10 @@ private struct MarkedGraph: JobSource {
     }
 
     func clearMetadata(_ time: BatchTime) { graph.clearMetadata(time) }
+
+    func captureState(
+        through time: BatchTime, since: BatchTime?, _ context: GenerationContext
+    ) async throws -> (pieces: [OperatorState], oldest: BatchTime) {
+        try await graph.captureState(through: time, since: since, context)
+    }
 }

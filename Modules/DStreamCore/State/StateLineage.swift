@@ -98,7 +98,9 @@ final class StateLineage: Sendable {
         let before = time - own.slideDuration
         let isLate = links.withLock { ($0.newest ?? time) > time }
         if isLate { return nil }
-        if !own.hasFailedToMake(before),
+        // What an earlier run left includes its batches: they are not made again.
+        let isLeft = links.withLock { $0.restored.map { before <= $0.time } ?? false }
+        if !isLeft, !own.hasFailedToMake(before),
             case .dataset(let dataset)? = try await own.plan(at: before, context)
         {
             links.withLock { links in

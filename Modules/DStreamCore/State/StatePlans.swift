@@ -46,6 +46,7 @@ struct StatePlans {
             return step
         }
         lineage.made(time)
+        lineage.setPartitions(partitions)
         return StateInputs.plan(
             steps: steps, records: shuffled(parentPlan), before: base.plan)
     }

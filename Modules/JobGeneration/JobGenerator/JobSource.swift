@@ -32,11 +32,4 @@ public protocol JobSource: Sendable {
     ) async throws -> (pieces: [OperatorState], oldest: BatchTime)
 }
 
-extension JobSource {
-    /// Nothing is kept.
-    public func captureState(
-        through time: BatchTime, since: BatchTime?, _ context: GenerationContext
-    ) async throws -> (pieces: [OperatorState], oldest: BatchTime) { ([], time) }
-}
-
 extension DStreamGraph: JobSource {}

@@ -30,6 +30,10 @@ final class ScriptedSource: JobSource {
     }
 
     func clearMetadata(_ time: BatchTime) { trace.note("clear \(time.text)") }
+
+    func captureState(
+        through time: BatchTime, since: BatchTime?, _ context: GenerationContext
+    ) async throws -> (pieces: [OperatorState], oldest: BatchTime) { ([], time) }
 }
 
 /// An allocator that notes its calls.
