@@ -98,7 +98,7 @@ extension StreamingContext {
                     + "ms, and this program has \(batchInterval.milliseconds) ms; keep the interval "
                     + "or start from an empty checkpoint directory")
         }
-        try graph.restoreState(found.state, asOf: record.newestCompleted ?? record.zeroTime)
+        try graph.restoreState(found.state, of: record)
     }
 
     /// Opens the logs of receivers; nil: none has one.

@@ -52,6 +52,8 @@ public final class DStreamGraph: Sendable {
     /// The time between batches.
     public let batchInterval: Duration
     private let state = Locked(State())
+    /// Names or ids of operators whose state in a checkpoint is given up.
+    let discardedStates = Locked(Set<String>())
     private let turn = GenerationTurn()
 
     /// Makes an empty graph.
@@ -229,6 +231,7 @@ extension DStreamGraph {
                     node.checkpointProblem(hasDirectory: hasDirectory), node.codecProblem,
                 ].compactMap { $0 }
             }
+            found += nameProblems
         }
         if let error = StreamError.gathering(found) {
             stop()

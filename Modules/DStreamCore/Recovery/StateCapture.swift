@@ -1,6 +1,10 @@
 public import BatchEngine
 internal import Synchronization
 
+/// Makes pieces of one shape out of those of another.
+@usableFromInline
+typealias StateMigration = @Sendable (OperatorState) throws -> OperatorState
+
 /// How what an operator keeps between batches gets into checkpoints and back.
 @usableFromInline
 struct StateCapture: Sendable {
@@ -22,6 +26,8 @@ struct StateCapture: Sendable {
     let take: @Sendable (Request) throws -> (pieces: [OperatorState], oldest: BatchTime)
     /// Puts back what was taken, as of a batch; called before the first batch.
     @usableFromInline let restore: @Sendable ([OperatorState], BatchTime) throws -> Void
+    /// Makes pieces of the operator out of those of another shape, by that shape.
+    var migrations: [String: StateMigration] = [:]
 
     @usableFromInline
     init(
