@@ -29,11 +29,8 @@ extension DStreamGraph {
     /// The operators that keep something between batches, once the graph is started.
     public var statefulOperators: [StatefulOperator] { stateCaptures.map(\.candidate.this) }
 
-    /// Gives up the state that a checkpoint holds of an operator that is no more, or not to go on
-    /// with it; without effect where there is none.
-    ///
-    /// - Parameter operator: its name, or its ``StatefulOperator/id`` when it has none.
-    public func discardState(of operator: String) {
+    /// Gives up the state that a checkpoint holds of an operator, by its name or id.
+    package func discardState(of operator: String) {
         discardedStates.withLock { _ = $0.insert(`operator`) }
     }
 
@@ -59,17 +56,18 @@ extension DStreamGraph {
         {
             throw error
         }
-        let captures = Dictionary(
-            uniqueKeysWithValues: stateCaptures.map { ($0.candidate.this, $0.capture) })
+        let time = record.newestCompleted ?? record.zeroTime
         let pieces = Dictionary(grouping: pieces, by: \.operatorID)
-        for known in record.operators {
-            guard let target = matching.taken[known.id], let capture = captures[target],
-                var pieces = pieces[known.id]
-            else { continue }
-            if known.shape != target.shape, let migrate = capture.migrations[known.shape] {
-                pieces = try pieces.map(migrate)
+        let sources = Dictionary(uniqueKeysWithValues: matching.taken.map { ($1, $0) })
+        for (candidate, capture) in stateCaptures {
+            let known = record.operators.first { $0.id == sources[candidate.this] }
+            var own = known.flatMap { pieces[$0.id] } ?? []
+            if let known, known.shape != candidate.this.shape,
+                let migrate = capture.migrations[known.shape]
+            {
+                own = try own.map(migrate)
             }
-            try capture.restore(pieces, record.newestCompleted ?? record.zeroTime)
+            try capture.restore(own, time)
         }
     }
 

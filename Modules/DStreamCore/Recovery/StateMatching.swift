@@ -103,8 +103,11 @@ struct StateMatching {
             return Self.changed(known, to: other.this)
         }
         var text = "the checkpoint holds state of \(known), and this program has no such operator; "
-        if let other = near.first(where: { $0.this.shape == known.shape }), let name = other.this.name {
-            text += "if it is now called \"\(name)\", say named(\"\(name)\", formerly: "
+        if let other = near.first(where: { $0.this.shape == known.shape }),
+            let name = other.this.name
+        {
+            text +=
+                "if it is now called \"\(name)\", say named(\"\(name)\", formerly: "
                 + "\"\(known.name ?? known.id)\"); otherwise "
         }
         return text + "give its state up with discardState(of: \"\(known.name ?? known.id)\")"

@@ -1,5 +1,3 @@
-public import DStreamCore
-
 /// What lies in the directory of a ``FileWriteAheadLog``, looked at without a lock and without
 /// changing anything.
 ///
