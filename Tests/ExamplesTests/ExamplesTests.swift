@@ -82,7 +82,7 @@ struct ExamplesTests {
         let program = try ExampleRun.program("RecoverableNetworkWordCount").path
         let check = try ExampleRun(
             "inspect", in: folder,
-            ["checkpoint", "check", "checkpoint", "--", program, "localhost", "1", "c", "p"])
+            ["checkpoint", "check", "checkpoint", "--", program, "localhost", "1", "c", "p", "100"])
         #expect(
             try await check.nextLine().hasPrefix(
                 "the checkpoint was written by \"RecoverableNetworkWordCount\""))
