@@ -46,6 +46,7 @@ let package = Package(
         .library(name: "DStreamTestKit", targets: ["DStreamTestKit"]),
         .executable(name: "bench", targets: ["bench"]),
         .executable(name: "crash", targets: ["crash"]),
+        .executable(name: "fuzz", targets: ["fuzz"]),
         .executable(name: "inspect", targets: ["inspect"]),
         .executable(name: "textsource", targets: ["textsource"]),
         .executable(name: "NetworkWordCount", targets: ["NetworkWordCount"]),
@@ -79,6 +80,9 @@ let package = Package(
         program(
             "bench", at: "Tools/bench", ["StreamingContext", "BatchEngine", "DStreamTestKit"]),
         program("crash", at: "Tools/crash", ["StreamingContext", "BatchEngine"]),
+        program(
+            "fuzz", at: "Tools/fuzz",
+            ["BatchEngine", "DStreamCore", "FaultTolerance", "ReceiverRuntime", "DStreamTestKit"]),
         program(
             "inspect", at: "Tools/inspect",
             ["FaultTolerance", "ReceiverRuntime", "DStreamCore", "BatchEngine"]),
