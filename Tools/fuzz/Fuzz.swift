@@ -48,7 +48,7 @@ import Foundation
     }()
 
     /// Called by libFuzzer.
-    @_cdecl("LLVMFuzzerTestOneInput")
+    @c(LLVMFuzzerTestOneInput)
     public func feedOne(_ start: UnsafePointer<UInt8>, _ count: Int) -> CInt {
         chosen.feed(Array(UnsafeBufferPointer(start: start, count: count)))
         return 0
