@@ -267,7 +267,11 @@ extension StreamingContext {
         let runtime = try Runtime(
             self, registrations.map(\.receiver), zeroTime: zeroTime, checkpoints, logs)
         try await runtime.tracker.recover()
-        if checkpoints?.found == nil { await runtime.tracker.takeBackAllocations() }
+        if checkpoints?.found == nil {
+            // The checkpoint of what is left here was taken away.
+            await runtime.tracker.takeBackAllocations()
+            try await logs?.choices?.release(before: BatchTime(milliseconds: .max))
+        }
         for block in try await runtime.tracker.restoreBlocks() {
             components.logger.log(
                 level: .warning,
@@ -275,6 +279,10 @@ extension StreamingContext {
                     + "the earlier run: the stream had no write-ahead log")
         }
         graph.prepareReading(runtime.generator.generationContext)
+        if let checkpoints, checkpoints.found == nil {
+            try await writeFirst(
+                checkpoints.store, zeroTime, runtime.generator.generationContext)
+        }
         return runtime
     }
 
