@@ -134,7 +134,7 @@ import Testing
     @Test func aNewerVersionIsRefusedAndLeft() async throws {
         let medium = try await History.medium(writing: 1...3)
         var bytes = try #require(medium.contents(of: History.path(3)))
-        bytes[4] = 2
+        bytes[4] = 3
         let checksum = Checksum.crc32c(Array(bytes[..<12]) + Array(bytes[16...]))
         for index in 0..<4 { bytes[12 + index] = UInt8(checksum >> (8 * index) & 255) }
         medium.setContents(of: History.path(3), to: bytes)

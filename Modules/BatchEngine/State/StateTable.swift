@@ -50,8 +50,10 @@ public final class StateTable<Key: StreamKey, Value: Sendable> {
     struct UndoLog {
         @usableFromInline var version: Int64
         @usableFromInline var base: Int64?
-        /// Whether the batch started from nothing: nothing is noted then.
+        /// Whether the batch started from nothing: there is no way back then.
         @usableFromInline var isWhole: Bool
+        /// Whether keys of a snapshot were loaded: they are not noted.
+        @usableFromInline var hasLoaded = false
         /// Whether a key may be there twice.
         @usableFromInline var mayRepeat = false
         @usableFromInline var undos: [Undo] = []
@@ -94,6 +96,8 @@ public final class StateTable<Key: StreamKey, Value: Sendable> {
     @exclusivity(unchecked) @usableFromInline var isNoting = false
     @exclusivity(unchecked) @usableFromInline var now: Int64 = .min
     @exclusivity(unchecked) @usableFromInline var currentVersion: Int64?
+    /// How often changes were taken back.
+    @exclusivity(unchecked) @usableFromInline var rewindCount = 0
 
     /// Makes a table without keys.
     ///
@@ -203,6 +207,7 @@ extension StateTable {
     /// stays.
     @inlinable
     public func load(_ key: Key, _ value: Value, updatedAt time: Int64) {
+        open?.hasLoaded = true
         let place = find(key)
         guard place.isFound else { return insert(key, value, time, place) }
         entries[place.number].pointee.value = value
@@ -283,5 +288,6 @@ extension StateTable {
         }
         logs = []
         currentVersion = nil
+        rewindCount &+= 1
     }
 }
