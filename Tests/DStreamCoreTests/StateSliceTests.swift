@@ -19,7 +19,9 @@ import Testing
             while !changes.isDone {
                 try table.forEachChange(&changes, count: 7) { key, value, _ in
                     set[key] = value
-                } removed: { entries[$0] = nil }
+                } removed: {
+                    entries[$0] = nil
+                }
             }
             entries.merge(set) { _, new in new }
             through = last
@@ -70,9 +72,8 @@ import Testing
                 version += 1
                 let known = reader.through ?? 1
                 if random.chance(15) {
-                    for _ in 0..<random.int(1...3) where history.last.map({ $0.version > known })
-                        ?? false
-                    { history.removeLast() }
+                    let open = history.count { $0.version > known }
+                    history.removeLast(min(open, random.int(1...3)))
                 }
                 let entries = try apply(version, on: history.last, table, &random)
                 if random.chance(5) {

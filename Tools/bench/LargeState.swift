@@ -23,6 +23,7 @@ enum LargeState {
         try await ssc.start()
         try await fill(keys, ssc, queue, seen)
         let filled = seen.seen.times.count
+        let filledBytes = ResourceUsage.residentBytes() ?? 0
         let input = updates(batches, of: try arguments.number("touched", default: 1000), keys)
             .map { ssc.batchContext.parallelize($0) }
         // What the last large batches left to be written is not what is measured.
@@ -37,6 +38,7 @@ enum LargeState {
             "keys": keys, "batches": batches, "cpu_ms_per_batch": cpu / Double(batches) * 1000,
             "p50_ms": percentile(0.5, of: times), "p99_ms": percentile(0.99, of: times),
             "max_ms": percentile(1, of: times),
+            "filled_rss_mb": Double(filledBytes) / 1_048_576,
             "rss_mb": Double(ResourceUsage.residentBytes() ?? 0) / 1_048_576,
         ])
     }

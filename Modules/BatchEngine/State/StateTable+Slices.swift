@@ -101,7 +101,7 @@ extension StateTable {
             let end = min(log.undos.count, cursor.offset + rest)
             rest -= max(0, end - cursor.offset)
             for undo in log.undos[min(cursor.offset, end)..<end] {
-                let number = find(undo.key).number
+                let number = number(of: undo)
                 let updatedAt = number < 0 ? .max : entries[number].pointee.updatedAt
                 if updatedAt > cursor.last {
                     try removed(undo.key)
@@ -115,6 +115,15 @@ extension StateTable {
         }
         try forEachChanged(after: cursor.last, since: cursor.since, set)
         cursor.wasRead = true
+    }
+
+    /// Where the key of a change is now; negative: nowhere.
+    @inlinable @inline(__always)
+    func number(of undo: Undo) -> Int {
+        let hint = Int(undo.number)
+        // Most entries never move.
+        if hint < entryCount, Key.isSameKey(entries[hint].pointee.key, undo.key) { return hint }
+        return find(undo.key).number
     }
 
     /// Calls a closure with each key changed after a version, as it was in that version, if it was

@@ -35,12 +35,15 @@ public final class StateTable<Key: StreamKey, Value: Sendable> {
         @usableFromInline var key: Key
         /// The value before; nil: there was none.
         @usableFromInline var value: Value?
+        /// The entry's number at the change: a hint.
+        @usableFromInline var number: UInt32
         @usableFromInline var updatedAt: Int64
 
         @inlinable @inline(__always)
-        init(_ key: Key, _ value: Value?, _ updatedAt: Int64) {
+        init(_ key: Key, _ value: Value?, _ updatedAt: Int64, number: Int) {
             self.key = key
             self.value = value
+            self.number = UInt32(truncatingIfNeeded: number)
             self.updatedAt = updatedAt
         }
     }
@@ -179,7 +182,7 @@ extension StateTable {
     @inlinable @inline(__always)
     public func set(_ key: Key, at place: Place, to value: Value) {
         guard place.number >= 0 else {
-            if isNoting { open?.undos.append(Undo(key, nil, 0)) }
+            if isNoting { open?.undos.append(Undo(key, nil, 0, number: entryCount)) }
             return insert(key, value, now, place)
         }
         note(place.number)
@@ -230,7 +233,9 @@ extension StateTable {
         let entry = entries[number]
         if isNoting, entry.pointee.updatedAt != now {
             open?.undos.append(
-                Undo(entry.pointee.key, entry.pointee.value, entry.pointee.updatedAt))
+                Undo(
+                    entry.pointee.key, entry.pointee.value, entry.pointee.updatedAt,
+                    number: number))
         }
     }
 

@@ -13,14 +13,13 @@ struct TableCapture<Key: StreamKey, StateValue: Sendable>: Sendable {
 
     @inlinable
     init(
-        lineage: StateLineage, site: OperatorSite, hasTimers: Bool, states: Codec<Stamped>,
-        keys: Codec<Key>
+        lineage: StateLineage, site: OperatorSite, hasTimers: Bool, values: Codec<StateValue>
     ) {
         self.lineage = lineage
         self.site = site
         self.hasTimers = hasTimers
-        self.states = states
-        self.keys = keys
+        keys = .of()
+        states = .stamped(values)
     }
 
     @inlinable
@@ -82,7 +81,8 @@ struct TableCapture<Key: StreamKey, StateValue: Sendable>: Sendable {
         for cell in cells {
             try cell.withTable { table in
                 let versions = table.versions(after: since, through: last)
-                let isKnown = kept.isRestored || versions?.contains(where: table.hasLoaded(in:)) == false
+                let hasLoaded = versions?.contains(where: table.hasLoaded(in:)) ?? true
+                let isKnown = kept.isRestored || !hasLoaded
                 guard let versions, isKnown else { return due = nil }
                 due?.append(
                     versions.first.map { ($0, StateChangeCursor(since: since, through: last)) })
@@ -247,5 +247,27 @@ struct TableCapture<Key: StreamKey, StateValue: Sendable>: Sendable {
         var elements: [Stamped] = []
         table.drain { key, state in if let state { elements.append((key, state)) } }
         lineage.restore(.source([[.values(Values(elements))]]), asOf: time, kept: kept)
+    }
+}
+
+extension Codec {
+    /// The codec of a key with its state and the time of its last update: that of the tuple,
+    /// without its detours.
+    @inlinable
+    static func stamped<Key: StreamKey, StateValue: Sendable>(
+        _ values: Codec<StateValue>
+    ) -> Codec where T == (Key, (StateValue, Int64)) {
+        Codec(
+            shape: "(\(Codec<Key>.of().shape),(\(values.shape),\(Codec<Int64>.of().shape)))",
+            encode: { stamped, writer in
+                stamped.0.encode(to: &writer)
+                values.encode(stamped.1.0, &writer)
+                stamped.1.1.encode(to: &writer)
+            },
+            decode: { reader in
+                let key = try Key.decode(from: &reader)
+                let value = try values.decode(&reader)
+                return (key, (value, try Int64.decode(from: &reader)))
+            })
     }
 }

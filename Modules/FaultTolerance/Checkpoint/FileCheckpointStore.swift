@@ -11,9 +11,16 @@ internal import Synchronization
 /// ## Isolation
 /// One write at a time; nothing blocks the cooperative threads.
 public final class FileCheckpointStore: CheckpointStore {
+    /// Writes that never counted.
+    fileprivate struct VoidWrites {
+        var numbers: ClosedRange<UInt64>
+        /// The newest batch of which the log may have a piece.
+        var newest: BatchTime
+    }
+
     private struct State {
         var sequence: UInt64 = 0
-        var void: [ClosedRange<UInt64>] = []
+        var void: [VoidWrites] = []
         /// The files that are there, oldest first, with what they still need of the state; damaged
         /// ones need nothing.
         var kept: [(sequence: UInt64, oldestState: BatchTime?)] = []
@@ -64,12 +71,27 @@ public final class FileCheckpointStore: CheckpointStore {
             }
         }
         do {
+            try await removeUnfinished(in: directory, on: medium)
             let log = try await FileWriteAheadLog.open(directory + "/state", on: medium)
             return FileCheckpointStore(
                 directory, medium, lock, log, retainedCount: retainedCount)
         } catch {
             lock.release()
             throw error
+        }
+    }
+
+    /// Removes files that were being written when a program ended.
+    private static func removeUnfinished(
+        in directory: String, on medium: some StorageMedium
+    ) async throws {
+        try await medium.perform { medium in
+            for name in try medium.list(directory) {
+                guard name.hasSuffix(".tmp"), number(of: String(name.dropLast(4))) != nil else {
+                    continue
+                }
+                try medium.remove(directory + "/" + name)
+            }
         }
     }
 
@@ -88,7 +110,7 @@ public final class FileCheckpointStore: CheckpointStore {
         let (sequence, void) = state.withLock { state in
             // Never used again, also when this write fails: pieces of it may be in the log.
             state.sequence += 1
-            return (state.sequence, state.void)
+            return (state.sequence, state.void.map(\.numbers))
         }
         let path = path(of: sequence)
         do {
@@ -97,7 +119,8 @@ public final class FileCheckpointStore: CheckpointStore {
                 of: CheckpointFormat.Contents(record: record, sequence: sequence, void: void))
             try await medium.perform { try $0.replaceFile(path, with: bytes) }
         } catch {
-            state.withLock { $0.void.append(number: sequence) }
+            let newest = pieces.map(\.time).max() ?? record.time
+            state.withLock { $0.void.append(number: sequence, newest: newest) }
             // Its name may be there, though not durably.
             _ = try? await medium.perform { try $0.remove(path) }
             throw error
@@ -123,10 +146,10 @@ public final class FileCheckpointStore: CheckpointStore {
     private func forgetOld() async throws {
         let (old, needed) = state.withLock { state in
             let count = max(0, state.kept.count - retainedCount)
-            return (
-                state.kept.prefix(count).map(\.sequence),
-                state.kept.dropFirst(count).compactMap(\.oldestState).min()
-            )
+            let needed = state.kept.dropFirst(count).compactMap(\.oldestState).min()
+            // Their pieces are too old to count, void or not.
+            if let needed { state.void.removeAll { $0.newest < needed } }
+            return (state.kept.prefix(count).map(\.sequence), needed)
         }
         guard let last = old.last else { return }
         let paths = old.map { path(of: $0) }
@@ -150,13 +173,21 @@ public final class FileCheckpointStore: CheckpointStore {
                 .damaged, "no checkpoint in \(directory) can be read: \(problem)")
         }
         var (pieces, newestPiece): ([(sequence: UInt64, piece: OperatorState)], UInt64) = ([], 0)
+        // Only writes that have left something behind need to be told from others any more.
+        var void: [ClosedRange<UInt64>: BatchTime] = [:]
+        var newestUncounted = BatchTime.zero
         for try await record in log.records() {
             let (sequence, piece) = try CheckpointFormat.piece(of: record.bytes)
             newestPiece = max(newestPiece, sequence)
-            guard let last, sequence <= last.sequence, piece.time >= last.record.oldestState,
-                !last.void.contains(where: { $0.contains(sequence) })
-            else { continue }
-            pieces.append((sequence, piece))
+            guard let last, sequence <= last.sequence else {
+                newestUncounted = max(newestUncounted, piece.time)
+                continue
+            }
+            if let range = last.void.first(where: { $0.contains(sequence) }) {
+                void[range] = max(void[range] ?? piece.time, piece.time)
+            } else if piece.time >= last.record.oldestState {
+                pieces.append((sequence, piece))
+            }
         }
         // Pieces of one write were written side by side.
         pieces.sort { ($0.sequence, $0.piece.time) < ($1.sequence, $1.piece.time) }
@@ -165,8 +196,12 @@ public final class FileCheckpointStore: CheckpointStore {
         let highest = max(damaged.max() ?? 0, newestPiece, counted)
         state.withLock { state in
             state.sequence = highest
-            state.void = last?.void ?? []
-            if highest > counted { state.void.append((counted + 1)...highest) }
+            state.void = void.map { VoidWrites(numbers: $0.key, newest: $0.value) }
+            state.void.sort { $0.numbers.lowerBound < $1.numbers.lowerBound }
+            if highest > counted {
+                state.void.append(
+                    VoidWrites(numbers: (counted + 1)...highest, newest: newestUncounted))
+            }
             state.kept = found.map { ($0.sequence, $0.record.oldestState) }
             state.kept += damaged.map { ($0, nil) }
             state.kept.sort { $0.sequence < $1.sequence }
@@ -218,13 +253,14 @@ public final class FileCheckpointStore: CheckpointStore {
     }
 }
 
-extension [ClosedRange<UInt64>] {
+extension [FileCheckpointStore.VoidWrites] {
     /// Adds a number above all others.
-    fileprivate mutating func append(number: UInt64) {
-        if let last, last.upperBound + 1 == number {
-            self[count - 1] = last.lowerBound...number
+    fileprivate mutating func append(number: UInt64, newest: BatchTime) {
+        if let last, last.numbers.upperBound + 1 == number {
+            self[count - 1].numbers = last.numbers.lowerBound...number
+            self[count - 1].newest = Swift.max(last.newest, newest)
         } else {
-            append(number...number)
+            append(FileCheckpointStore.VoidWrites(numbers: number...number, newest: newest))
         }
     }
 }
