@@ -2,6 +2,11 @@ internal import BatchEngine
 internal import Synchronization
 
 extension DStreamGraph {
+    /// Says that state will be captured; called between the start and the first batch.
+    package func prepareCapture() {
+        for (_, capture) in stateCaptures { capture.prepare() }
+    }
+
     /// What operators keep between batches, as far as it changed.
     ///
     /// - Parameters:

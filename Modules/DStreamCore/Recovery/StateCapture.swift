@@ -22,12 +22,16 @@ struct StateCapture: Sendable {
     let take: @Sendable (Request) throws -> (pieces: [OperatorState], oldest: BatchTime)
     /// Puts back what was taken, as of a batch; called before the first batch.
     @usableFromInline let restore: @Sendable ([OperatorState], BatchTime) throws -> Void
+    /// Told before the first batch that there will be checkpoints.
+    let prepare: @Sendable () -> Void
 
     @usableFromInline
     init(
+        prepare: @escaping @Sendable () -> Void = {},
         take: @escaping @Sendable (Request) throws -> (pieces: [OperatorState], oldest: BatchTime),
         restore: @escaping @Sendable ([OperatorState], BatchTime) throws -> Void
     ) {
+        self.prepare = prepare
         self.take = take
         self.restore = restore
     }

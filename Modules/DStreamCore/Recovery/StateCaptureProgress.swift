@@ -49,13 +49,13 @@ struct StateCaptureProgress: Sendable {
 
     private var kept = Kept()
     private var proposed: Kept?
-    private var isOn = false
+    /// Whether changes must stay readable until they are kept.
+    var isOn = false
 
     /// Takes note of how the last write has ended.
     ///
     /// - Parameter since: the batch whose state was kept last.
     mutating func settle(since: BatchTime?) -> Kept {
-        isOn = true
         if let through = proposed?.through, let since, through <= since {
             kept = proposed ?? kept
         }
@@ -70,7 +70,6 @@ struct StateCaptureProgress: Sendable {
 
     mutating func restore(_ kept: Kept) {
         self.kept = kept
-        isOn = true
     }
 
     /// The version after which changes must stay readable.

@@ -24,7 +24,9 @@ struct TableCapture<Key: StreamKey, StateValue: Sendable>: Sendable {
 
     @inlinable
     var capture: StateCapture {
-        StateCapture(take: { try take($0) }, restore: { try restore($0, $1) })
+        StateCapture(
+            prepare: { lineage.keepChanges() }, take: { try take($0) },
+            restore: { try restore($0, $1) })
     }
 
     /// Keys that are read while the table is held.

@@ -112,6 +112,10 @@ final class StateLineage: Sendable {
         }
     }
 
+    /// Keeps what batches change readable until a checkpoint has it.
+    @usableFromInline
+    func keepChanges() { links.withLock { $0.capture.isOn = true } }
+
     /// Begins a capture: into how many partitions the state is dealt, and what is kept of it.
     @usableFromInline
     func capturing(
