@@ -143,7 +143,7 @@ struct LargeStateRecoveryTests {
         #expect(whole.seen.most < 8192 + 2048 + 2 * 4000)
         for cut in [13, 15, 16] {
             let medium = SimulatedStorageMedium()
-            let fails: @Sendable (Int) -> Bool = { $0 < 2 * cut && $0 % 5 > 2 }
+            let fails: @Sendable (Int) -> Bool = { $0 < cut && $0 % 5 > 2 }
             _ = try await run(on: medium, from: 0, to: cut, failing: cut % 2 == 0 ? fails : nil)
             let rest = try await run(on: medium, from: cut, to: 30)
             #expect(rest.states == whole.states, "after \(cut)")
