@@ -79,11 +79,13 @@ struct Runtime: Sendable {
                 concurrentJobs: configuration.concurrentJobs,
                 failurePolicy: configuration.failurePolicy), clock: clock,
             listeners: context.listeners, backPressure: backPressure, errorSink: report)
+        var generation = JobGenerator.Configuration(
+            appName: context.appName, failurePolicy: configuration.failurePolicy,
+            lateBatches: configuration.lateBatches == .skip ? .skip : .generate,
+            maxQueuedBatches: configuration.maxQueuedBatches)
+        generation.settings = configuration.settings
         generator = JobGenerator(
-            JobGenerator.Configuration(
-                appName: context.appName, failurePolicy: configuration.failurePolicy,
-                lateBatches: configuration.lateBatches == .skip ? .skip : .generate,
-                maxQueuedBatches: configuration.maxQueuedBatches), source: graph,
+            generation, source: graph,
             queue: scheduler, allocator: tracker, inputInfo: InputInfoTracker(),
             batch: batch, checkpointStore: checkpoints?.store,
             clock: clock, listeners: context.listeners,
@@ -210,6 +212,7 @@ private struct MarkedGraph: JobSource {
     let contextID: ObjectIdentifier
 
     var fingerprint: String { graph.fingerprint }
+    var statefulOperators: [StatefulOperator] { graph.statefulOperators }
     var inputRememberDuration: Duration { graph.inputRememberDuration }
 
     func generateJobs(

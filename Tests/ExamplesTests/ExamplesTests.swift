@@ -6,7 +6,7 @@ import Testing
 ///
 /// The built programs run against a server that follows a script, and tests wait for what they
 /// print. What is sent at once is one batch's, so each batch is known.
-@Suite("Examples", .serialized, .timeLimit(.minutes(2)))
+@Suite("Examples", .serialized, .timeLimit(.minutes(5)))
 struct ExamplesTests {
     /// A run of a program that reads lines from a server, and the server's end of the connection.
     private func served(
@@ -70,7 +70,31 @@ struct ExamplesTests {
                 }
             }
             #expect(saved.sorted() == ["(and,1)", "(word,2)"])
+            try await inspect(run.folder)
         }
+    }
+
+    /// What the recoverable word count leaves is whole, and another start could go on from it.
+    private func inspect(_ folder: String) async throws {
+        let report = try ExampleRun("inspect", in: folder, ["checkpoint", "checkpoint"])
+        #expect(try await report.nextLine().hasPrefix("checkpoint "))
+        #expect(try await report.ended() == 0)
+        let program = try ExampleRun.program("RecoverableNetworkWordCount").path
+        let check = try ExampleRun(
+            "inspect", in: folder,
+            ["checkpoint", "check", "checkpoint", "--", program, "localhost", "1", "c", "p", "100"])
+        #expect(
+            try await check.nextLine().hasPrefix(
+                "the checkpoint was written by \"RecoverableNetworkWordCount\""))
+        #expect(try await check.ended() == 0)
+        let wrong = try ExampleRun(
+            "inspect", in: folder,
+            [
+                "checkpoint", "check", "checkpoint", "--",
+                try ExampleRun.program("QueueStream").path, "50", "2",
+            ])
+        #expect(try await wrong.nextLine().hasPrefix("nothing was checked"))
+        #expect(try await wrong.ended() == 1)
     }
 
     @Test func queueStream() async throws {

@@ -52,7 +52,11 @@ public final class DStreamGraph: Sendable {
     /// The time between batches.
     public let batchInterval: Duration
     private let state = Locked(State())
-    private let turn = GenerationTurn()
+    /// Names or ids of operators whose state in a checkpoint is given up.
+    let discardedStates = Locked(Set<String>())
+    /// What operators with another id or shape than before go on with, until it is kept anew.
+    let carriedState = Locked<[OperatorState]>([])
+    let turn = GenerationTurn()
 
     /// Makes an empty graph.
     ///
@@ -229,6 +233,7 @@ extension DStreamGraph {
                     node.checkpointProblem(hasDirectory: hasDirectory), node.codecProblem,
                 ].compactMap { $0 }
             }
+            found += nameProblems
         }
         if let error = StreamError.gathering(found) {
             stop()

@@ -221,7 +221,7 @@ struct TableCapture<Key: StreamKey, StateValue: Sendable>: Sendable {
     func restore(_ pieces: [OperatorState], _ time: BatchTime) throws {
         let known = pieces.filter { $0.time <= time }
         guard let base = known.last(where: { $0.kind == .whole || $0.kind == .base }) else {
-            if known.isEmpty { return }
+            if known.isEmpty { return lineage.restore(nil, asOf: time) }
             throw StreamError(
                 .checkpointMismatch,
                 "the checkpoint holds changes of a state and not the state that was changed; start "

@@ -1,0 +1,101 @@
+package import DStreamCore
+
+/// The checkpoint files in a directory, as they are.
+package struct CheckpointFiles: Sendable {
+    /// Those that can be read, oldest first.
+    package private(set) var readable: [CheckpointFormat.Contents] = []
+    /// Those that cannot, and why.
+    package private(set) var damaged: [(sequence: UInt64, problem: String)] = []
+
+    /// The one that counts.
+    package var newest: CheckpointFormat.Contents? { readable.last }
+
+    /// Reads a directory.
+    ///
+    /// - Throws: ``CheckpointError`` `.damaged` when there are checkpoints and none can be read,
+    ///   `.unsupported`; or ``StorageError``.
+    package init(in directory: String, _ medium: some StorageMedium) async throws {
+        let files = try await medium.perform { medium in
+            var files = CheckpointFiles()
+            for name in try medium.list(directory) {
+                try files.read(name, in: directory, medium)
+            }
+            return files
+        }
+        if files.readable.isEmpty, let problem = files.damaged.last?.problem {
+            throw CheckpointError(
+                .damaged, "no checkpoint in \(directory) can be read: \(problem)")
+        }
+        self = files
+    }
+
+    private init() {}
+
+    private mutating func read(
+        _ name: String, in directory: String, _ medium: some StorageMedium
+    ) throws {
+        guard let number = Self.number(of: name[...]) else { return }
+        let path = directory + "/" + name
+        do {
+            let contents = try CheckpointFormat.contents(
+                of: try medium.readAll(path, maximum: 1 << 28), path: path)
+            guard contents.sequence == number else {
+                throw CheckpointError(
+                    .damaged, "\(path): it is number \(contents.sequence) by its content")
+            }
+            readable.append(contents)
+        } catch let error as CheckpointError where error.code == .damaged {
+            damaged.append((number, error.message))
+        }
+    }
+
+    /// The number of a checkpoint file; nil: it is none by its name.
+    static func number(of name: Substring) -> UInt64? {
+        guard name.hasPrefix("checkpoint-") else { return nil }
+        return UInt64(name.dropFirst("checkpoint-".count))
+    }
+
+    /// What a state log holds.
+    package struct LoggedState: Sendable {
+        /// What belongs to the newest file, in the order in which it was taken.
+        package var pieces: [OperatorState] = []
+        /// The highest number of a write.
+        var newest: UInt64 = 0
+        /// Void writes of the newest file that have left something, and its newest batch: only
+        /// they need to be told from others any more.
+        var void: [ClosedRange<UInt64>: BatchTime] = [:]
+        /// The newest batch of pieces of later writes than the newest file's.
+        var newestUncounted = BatchTime.zero
+    }
+
+    /// Reads the state that belongs to the newest file.
+    package func state(in records: LogRecords) async throws -> LoggedState {
+        var found = LoggedState()
+        var pieces: [(sequence: UInt64, piece: OperatorState)] = []
+        for try await record in records {
+            let (sequence, piece) = try CheckpointFormat.piece(of: record.bytes)
+            found.newest = max(found.newest, sequence)
+            guard let newest, sequence <= newest.sequence else {
+                found.newestUncounted = max(found.newestUncounted, piece.time)
+                continue
+            }
+            if let range = newest.void.first(where: { $0.contains(sequence) }) {
+                found.void[range] = max(found.void[range] ?? piece.time, piece.time)
+            } else if piece.time >= newest.record.oldestState {
+                pieces.append((sequence, piece))
+            }
+        }
+        // Pieces of one write were written side by side.
+        pieces.sort { ($0.sequence, $0.piece.time) < ($1.sequence, $1.piece.time) }
+        found.pieces = pieces.map(\.piece)
+        return found
+    }
+
+    /// The newest checkpoint with its state.
+    func recovered(_ state: [OperatorState]) -> RecoveredCheckpoint? {
+        newest.map {
+            RecoveredCheckpoint(
+                record: $0.record, state: state, problems: damaged.map(\.problem))
+        }
+    }
+}
