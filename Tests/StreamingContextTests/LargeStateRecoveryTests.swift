@@ -21,10 +21,10 @@ struct LargeStateRecoveryTests {
         }
 
         private let store: FileCheckpointStore
-        private let failing: @Sendable (Int) -> Bool
+        private let failing: @Sendable (Int, BatchTime) -> Bool
         private let state = Mutex(State())
 
-        init(_ store: FileCheckpointStore, failing: @escaping @Sendable (Int) -> Bool) {
+        init(_ store: FileCheckpointStore, failing: @escaping @Sendable (Int, BatchTime) -> Bool) {
             self.store = store
             self.failing = failing
         }
@@ -35,7 +35,7 @@ struct LargeStateRecoveryTests {
                 state.counts.append(pieces.reduce(0) { $0 + $1.values.count })
                 return state.writes
             }
-            if failing(number) { throw WriteError() }
+            if failing(number, record.time) { throw WriteError() }
             try await store.write(record, state: pieces)
             state.withLock { state in
                 state.bases += pieces.count { $0.kind == .base }
@@ -80,10 +80,10 @@ struct LargeStateRecoveryTests {
     /// Runs some batches, going on from what the medium has.
     private func run(
         on medium: SimulatedStorageMedium, from first: Int, to last: Int,
-        initial: [(Int, Int)]? = nil, failing: (@Sendable (Int) -> Bool)? = nil
+        initial: [(Int, Int)]? = nil, failing: (@Sendable (Int, BatchTime) -> Bool)? = nil
     ) async throws -> Run {
         let files = try await FileCheckpointStore.open("/state", on: medium)
-        let store = WatchedStore(files, failing: failing ?? { _ in false })
+        let store = WatchedStore(files, failing: failing ?? { _, _ in false })
         var components = StreamHarness.quietComponents
         components.checkpointStore = store
         let harness = StreamHarness(
@@ -143,7 +143,9 @@ struct LargeStateRecoveryTests {
         #expect(whole.seen.most < 8192 + 2048 + 2 * 4000)
         for cut in [13, 15, 16] {
             let medium = SimulatedStorageMedium()
-            let fails: @Sendable (Int) -> Bool = { $0 < cut && $0 % 5 > 2 }
+            let fails: @Sendable (Int, BatchTime) -> Bool = { number, time in
+                number % 5 > 2 && time < .seconds(Int64(cut))
+            }
             _ = try await run(on: medium, from: 0, to: cut, failing: cut % 2 == 0 ? fails : nil)
             let rest = try await run(on: medium, from: cut, to: 30)
             #expect(rest.states == whole.states, "after \(cut)")
