@@ -262,6 +262,7 @@ extension StreamingContext {
             checkpoints?.found?.record.zeroTime
             ?? BatchTime(milliseconds: now.milliseconds - offset)
         try graph.start(zeroTime: zeroTime)
+        if checkpoints != nil { graph.prepareCapture() }
         if let found = checkpoints?.found { try restore(found) }
         let logs = try await openLogs(registrations)
         let runtime = try Runtime(
