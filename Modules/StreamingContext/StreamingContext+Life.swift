@@ -60,6 +60,7 @@ extension StreamingContext {
             runtime = try await makeRuntime()
         } catch {
             life.withLock { $0 = .stopped(StopReport()) }
+            await graph.closeSinks()
             await closeCheckpoints()
             close()
             termination.fail(error)
@@ -263,6 +264,7 @@ extension StreamingContext {
             ?? BatchTime(milliseconds: now.milliseconds - offset)
         try graph.start(zeroTime: zeroTime)
         if let found = checkpoints?.found { try restore(found) }
+        try await graph.openSinks(on: batchContext.engine, goesOn: checkpoints?.found != nil)
         let logs = try await openLogs(registrations)
         let runtime = try Runtime(
             self, registrations.map(\.receiver), zeroTime: zeroTime, checkpoints, logs)
@@ -280,6 +282,7 @@ extension StreamingContext {
 
     private func keepRunning(_ runtime: Runtime) async {
         let report = await runtime.run { self.end(runtime, $0) }
+        await graph.closeSinks()
         await closeCheckpoints()
         end(runtime, report)
     }

@@ -54,4 +54,43 @@ import Testing
         }
         #expect(trace.all.count == 1)
     }
+
+    @Test func thoseWhoWaitForABatchHearWhatBecameOfIt() async throws {
+        let trace = Trace()
+        let store = RecordingStore(trace)
+        let writer = CheckpointWriter(store: store)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                await writer.run(capture: { record, _ in (record, []) }) { answer in
+                    trace.note("answer \(answer.ticket)")
+                }
+            }
+            // Written while batch 2 was being generated: it does not say what that one reads.
+            writer.submit(record(2), ticket: 1, generated: .seconds(1))
+            try await writer.kept(.seconds(1))
+            store.error.withLock { $0 = Boom("disk full") }
+            writer.submit(record(2), ticket: 2, generated: .seconds(2))
+            await trace.expect([
+                "checkpoint 2000 pending [] completed", "answer 1",
+                "checkpoint 2000 pending [] completed", "answer 2",
+            ])
+            // Also who asks only after the failure hears of it, and not only at the next write.
+            let error = await #expect(throws: StreamError.self) {
+                try await writer.kept(.seconds(2))
+            }
+            #expect(error?.code == .checkpointUnwritable)
+            try await writer.kept(.seconds(1))
+            store.error.withLock { $0 = nil }
+            writer.submit(record(3), ticket: 3, generated: .seconds(2))
+            await trace.expect(["checkpoint 3000 pending [] completed", "answer 3"])
+            try await writer.kept(.seconds(2))
+            await withThrowingTaskGroup(of: Void.self) { waiting in
+                waiting.addTask { try await writer.kept(.seconds(3)) }
+                waiting.cancelAll()
+                await #expect(throws: CancellationError.self) { try await waiting.next() }
+            }
+            writer.finish()
+            try await group.waitForAll()
+        }
+    }
 }

@@ -55,6 +55,8 @@ public final class DStreamGraph: Sendable {
     /// Names or ids of operators whose state in a checkpoint is given up.
     let discardedStates = Locked(Set<String>())
     private let turn = GenerationTurn()
+    /// The outputs into transactional sinks, in declaration order.
+    let sinks = Locked<[DeclaredSink]>([])
 
     /// Makes an empty graph.
     ///
@@ -211,7 +213,7 @@ extension DStreamGraph {
                 state.problems
             )
         }
-        var found = problems
+        var found = problems + sinkProblems
         if outputs.isEmpty {
             found.append(
                 StreamError(

@@ -10,6 +10,11 @@ public struct GenerationContext: Sendable {
     public let inputInfo: any InputReporting
     /// Where `print` writes; one call per batch and stream.
     public let standardOutput: @Sendable (String) -> Void
+    /// Returns when a restart would run the batch again with the same input: what is put out for good
+    /// waits for it.
+    ///
+    /// Without checkpoints there is nothing to wait for.
+    public var inputIsKept: @Sendable (BatchTime) async throws -> Void = { _ in }
 
     /// Makes a context.
     public init(

@@ -52,6 +52,7 @@ public actor JobGenerator {
     private var unsettled: [BatchTime] = []
     private var drainReplies: [Mailbox<Bool>] = []
     private var isStopped = false
+    private var newestGenerated: BatchTime?
     /// The frozen graph's, so that it is described once.
     private var fingerprint = ""
     private var statefulOperators: [StatefulOperator] = []
@@ -75,10 +76,12 @@ public actor JobGenerator {
         self.clock = clock
         self.listeners = listeners
         self.errorSink = errorSink
-        checkpoints = checkpointStore.map { CheckpointWriter(store: $0) }
-        let context = GenerationContext(
+        let checkpoints = checkpointStore.map { CheckpointWriter(store: $0) }
+        self.checkpoints = checkpoints
+        var context = GenerationContext(
             batch: batch, allocator: allocator, inputInfo: inputInfo,
             standardOutput: standardOutput)
+        if let checkpoints { context.inputIsKept = { try await checkpoints.kept($0) } }
         generationContext = context
         worker = GenerationWorker(
             source: source, queue: queue, inputInfo: inputInfo, context: context,
@@ -176,7 +179,9 @@ extension JobGenerator {
     private func take(_ message: Message) -> Bool {
         switch message {
         case .ticked: return handle(.ticked)
-        case .generated(let batch): return handle(.generated(batch))
+        case .generated(let batch):
+            newestGenerated = max(newestGenerated ?? batch, batch)
+            return handle(.generated(batch))
         case .generationFailed(let batch, let error):
             listeners.post(
                 .batchGenerationFailed(time: batch, message: FailureCause(error).text))
@@ -259,7 +264,7 @@ extension JobGenerator {
         record.parallelism = generationContext.batch.defaultParallelism
         record.operators = statefulOperators
         record.configuration = configuration.settings
-        checkpoints?.submit(record, ticket: checkpoint.ticket)
+        checkpoints?.submit(record, ticket: checkpoint.ticket, generated: newestGenerated)
     }
 
     private func setAside(_ batch: BatchTime) {
