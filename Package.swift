@@ -44,6 +44,7 @@ let package = Package(
         .library(name: "FaultTolerance", targets: ["FaultTolerance"]),
         .library(name: "StreamingContext", targets: ["StreamingContext"]),
         .library(name: "DStreamTestKit", targets: ["DStreamTestKit"]),
+        .library(name: "SQLiteSink", targets: ["SQLiteSink"]),
         .executable(name: "bench", targets: ["bench"]),
         .executable(name: "crash", targets: ["crash"]),
         .executable(name: "fuzz", targets: ["fuzz"]),
@@ -60,6 +61,11 @@ let package = Package(
         .executable(name: "StatefulNetworkWordCount", targets: ["StatefulNetworkWordCount"]),
         .executable(name: "WindowedNetworkWordCount", targets: ["WindowedNetworkWordCount"]),
     ],
+    traits: [
+        .trait(
+            name: "SQLite",
+            description: "SQLiteSink, exactly-once output into SQLite; needs libsqlite3-dev.")
+    ],
     targets: [
         // The system shim cannot have MemberImportVisibility: in optimised builds on Linux the
         // compiler attributes `timespec` to a private module of the toolchain.
@@ -71,6 +77,16 @@ let package = Package(
         module(
             "StreamingContext",
             ["BatchEngine", "DStreamCore", "JobGeneration", "ReceiverRuntime", "FaultTolerance"]),
+        // Without the trait the module is empty, and neither header nor library is needed.
+        module(
+            "SQLiteSink",
+            [
+                "DStreamCore", "BatchEngine",
+                .target(name: "CSQLite", condition: .when(traits: ["SQLite"])),
+            ]),
+        .systemLibrary(
+            name: "CSQLite", path: "Modules/CSQLite", pkgConfig: "sqlite3",
+            providers: [.apt(["libsqlite3-dev"]), .brew(["sqlite"])]),
         module(
             "DStreamTestKit",
             [
@@ -115,6 +131,13 @@ let package = Package(
         tests(
             "FaultToleranceTests",
             ["FaultTolerance", "DStreamCore", "BatchEngine", "DStreamTestKit"]),
+        tests(
+            "SQLiteSinkTests",
+            [
+                "SQLiteSink", "StreamingContext", "FaultTolerance", "DStreamCore", "BatchEngine",
+                "DStreamTestKit",
+                .target(name: "CSQLite", condition: .when(traits: ["SQLite"])),
+            ]),
         tests("TidyTests", []),
         // It runs the examples as programs, and so does not depend on them.
         tests("ExamplesTests", ["BatchEngine"]),
@@ -135,7 +158,7 @@ let package = Package(
             "PublicAPITests",
             [
                 "BatchEngine", "DStreamCore", "JobGeneration", "ReceiverRuntime",
-                "FaultTolerance", "StreamingContext", "DStreamTestKit",
+                "FaultTolerance", "StreamingContext", "DStreamTestKit", "SQLiteSink",
             ]),
         tests(
             "ConformanceTests",

@@ -60,6 +60,7 @@ extension StreamingContext {
             runtime = try await makeRuntime()
         } catch {
             life.withLock { $0 = .stopped(StopReport()) }
+            await graph.closeSinks()
             await closeCheckpoints()
             close()
             termination.fail(error)
@@ -264,6 +265,7 @@ extension StreamingContext {
         try graph.start(zeroTime: zeroTime)
         if checkpoints != nil { graph.prepareCapture() }
         if let found = checkpoints?.found { try restore(found) }
+        try await graph.openSinks(on: batchContext.engine, goesOn: checkpoints?.found != nil)
         let logs = try await openLogs(registrations)
         let runtime = try Runtime(
             self, registrations.map(\.receiver), zeroTime: zeroTime, checkpoints, logs)
@@ -289,6 +291,7 @@ extension StreamingContext {
 
     private func keepRunning(_ runtime: Runtime) async {
         let report = await runtime.run { self.end(runtime, $0) }
+        await graph.closeSinks()
         await closeCheckpoints()
         end(runtime, report)
     }

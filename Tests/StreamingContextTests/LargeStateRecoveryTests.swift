@@ -7,7 +7,7 @@ import Synchronization
 import Testing
 
 /// A state that is written again in slices over several checkpoints comes back exactly.
-@Suite("Recovery of large state", .timeLimit(.minutes(2)))
+@Suite("Recovery of large state", .timeLimit(.minutes(5)))
 struct LargeStateRecoveryTests {
     private struct WriteError: Error {}
 

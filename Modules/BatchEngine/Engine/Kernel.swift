@@ -31,14 +31,16 @@ public struct Kernel: Sendable {
     /// make (buckets of an exchange; 1 otherwise).
     public typealias Body =
         @Sendable (TaskContext, [PartitionData], _ outputs: Int) throws -> [PartitionData]
-    /// Runs over one partition and may wait, for outputs that call asynchronous clients.
-    public typealias Effect = @Sendable (TaskContext, [PartitionData]) async throws -> Void
+    /// Runs over one partition and may wait, for outputs that call asynchronous clients; gives what
+    /// the driver is to have of it.
+    public typealias Effect =
+        @Sendable (TaskContext, [PartitionData]) async throws -> [PartitionData]
 
     /// How a kernel runs.
     public enum Work: Sendable {
         /// Synchronous work that makes partition data.
         case pure(Body)
-        /// Asynchronous work for its effect only.
+        /// Asynchronous work for its effect.
         case effect(Effect)
     }
 

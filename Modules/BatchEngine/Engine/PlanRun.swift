@@ -276,8 +276,9 @@ extension PlanRun {
                 try run(context, inputs, stage.outputs)
             }
         case .effect(let run):
-            try await TaskContext.$current.withValue(context) { try await run(context, inputs) }
-            return []
+            return try await TaskContext.$current.withValue(context) {
+                try await run(context, inputs)
+            }
         }
     }
 

@@ -216,6 +216,22 @@ extension Pipe {
             do { try await body(chunks, context) } catch {
                 throw OperatorFailure.wrap(error, at: site)
             }
+            return []
+        }
+    }
+
+    /// A kernel that makes one value of each partition, by a body that may wait.
+    @inlinable
+    public func resultKernel<Result: Sendable>(
+        id: KernelID, _ site: OperatorSite,
+        _ body: @escaping @Sendable (PartitionChunks<Element>, TaskContext) async throws -> Result
+    ) -> Kernel {
+        let gather = gathered
+        return Kernel(id: id, site: site) { context, inputs in
+            let chunks = PartitionChunks(try gather(context, inputs))
+            do { return [.values(Values([try await body(chunks, context)]))] } catch {
+                throw OperatorFailure.wrap(error, at: site)
+            }
         }
     }
 }

@@ -57,6 +57,8 @@ public final class DStreamGraph: Sendable {
     /// What operators with another id or shape than before go on with, until it is kept anew.
     let carriedState = Locked<[OperatorState]>([])
     let turn = GenerationTurn()
+    /// The outputs into transactional sinks, in declaration order.
+    let sinks = Locked<[DeclaredSink]>([])
 
     /// Makes an empty graph.
     ///
@@ -213,7 +215,7 @@ extension DStreamGraph {
                 state.problems
             )
         }
-        var found = problems
+        var found = problems + sinkProblems
         if outputs.isEmpty {
             found.append(
                 StreamError(

@@ -12,7 +12,7 @@ public struct StreamError: Error, CustomStringConvertible {
             case codecMissing, badConfiguration, checkpointUnwritable, checkpointMismatch
             case drainIncomplete, receiverFailed, notSupported
             case stateNotSet, stateRemoved, stateTimingOut
-            case fileUnreadable
+            case fileUnreadable, sinkUnusable
         }
         private let kind: Kind
         private init(_ kind: Kind) { self.kind = kind }
@@ -76,6 +76,8 @@ public struct StreamError: Error, CustomStringConvertible {
         /// A file of a file stream is gone, cannot be read, is compressed, or has no whole number
         /// of records; its batch does not count as done, and running it again reads all its files.
         public static let fileUnreadable = Code(.fileUnreadable)
+        /// A transactional sink cannot be used by this run; the underlying error says why.
+        public static let sinkUnusable = Code(.sinkUnusable)
         /// What was asked is not there yet.
         public static let notSupported = Code(.notSupported)
         /// The code's name.

@@ -30,6 +30,7 @@ struct ImportTable {
         "JobGeneration": Row(["DStreamCore", "BatchEngine"]),
         "ReceiverRuntime": Row(["DStreamCore", "BatchEngine"]),
         "FaultTolerance": Row(["DStreamCore", "BatchEngine"]),
+        "SQLiteSink": Row(["DStreamCore", "BatchEngine", "CSQLite"]),
         "StreamingContext": Row(layers),
         "DStreamTestKit": Row(layers.union(["StreamingContext"])),
     ])

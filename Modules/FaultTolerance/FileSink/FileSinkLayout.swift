@@ -1,0 +1,143 @@
+internal import BatchEngine
+internal import DStreamCore
+
+/// The names in the directory of a ``FileSink``.
+package struct FileSinkLayout: Sendable {
+    let directory: String
+
+    package init(directory: String) { self.directory = directory }
+
+    var lock: String { directory + "/lock" }
+    var data: String { directory + "/data" }
+    var staged: String { directory + "/staged" }
+    var manifest: String { directory + "/manifest" }
+
+    func path(of batch: BatchTime) -> String { "\(manifest)/batch-\(batch.milliseconds)" }
+
+    func path(ofSegment number: Int) -> String {
+        "\(manifest)/segment-\(Self.padded(number, 9))"
+    }
+
+    /// What a file of the manifest is.
+    enum Kind: Hashable {
+        case batch(BatchTime)
+        case segment(Int)
+        /// One that was being written when the program ended.
+        case leftover
+    }
+
+    static func kind(ofManifest name: String) -> Kind? {
+        if name.hasSuffix(".tmp") { return .leftover }
+        if name.hasPrefix("batch-"), let time = Int64(name.dropFirst(6)) {
+            return .batch(BatchTime(milliseconds: time))
+        }
+        if name.hasPrefix("segment-"), let number = Int(name.dropFirst(8)) {
+            return .segment(number)
+        }
+        return nil
+    }
+
+    /// Whether a file names committed batches.
+    static func isOfManifest(_ name: String) -> Bool {
+        switch kind(ofManifest: name) {
+        case .batch, .segment: true
+        case .leftover, nil: false
+        }
+    }
+
+    /// `TIME-PARTITION-NUMBER`, with a number that tells the tries apart.
+    static func dataName(_ batch: BatchTime, _ partition: Int, _ number: Int) -> String {
+        "\(batch.milliseconds)-\(padded(partition, 5))-\(number)"
+    }
+
+    /// The batch of a data file; nil: not one of ours.
+    static func batch(ofData name: String) -> BatchTime? {
+        guard let match = name.wholeMatch(of: #/(-?[0-9]+)-[0-9]{5,}-[0-9]+(\..*)?/#) else {
+            return nil
+        }
+        return Int64(match.1).map { BatchTime(milliseconds: $0) }
+    }
+
+    private static func padded(_ number: Int, _ count: Int) -> String {
+        let digits = String(number)
+        return String(repeating: "0", count: max(0, count - digits.count)) + digits
+    }
+
+    // MARK: Reading
+
+    func read(_ path: String, _ medium: any StorageMedium) throws -> [CommittedFiles] {
+        try FileSinkManifest.read(
+            try medium.readAll(path), path: path, sink: "file:" + directory)
+    }
+
+    /// Reads the beginning of a manifest file: its ranges, mostly one or two.
+    func readRanges(
+        _ path: String, _ medium: any StorageMedium
+    ) throws -> [CommittedBatches.Range] {
+        let file = try medium.open(path, .read)
+        var count = 1 << 10
+        while true {
+            let bytes = try file.read(at: 0, count: count)
+            do {
+                return try FileSinkManifest.readRanges(
+                    bytes, path: path, sink: "file:" + directory)
+            } catch let error as SinkError
+                where error.code == .damaged && bytes.count == count && count < 1 << 24
+            {
+                // The head may be longer.
+                count *= 4
+            }
+        }
+    }
+}
+
+extension FileSinkLayout {
+    /// The batches that the manifest names, in the order of their times.
+    package func committed(on medium: some StorageMedium) throws -> [CommittedFiles] {
+        var batches: [BatchTime: CommittedFiles] = [:]
+        var known: Set<String> = []
+        // Files of single batches go once they are in a segment, also while names are listed: only a
+        // list without anything new shows that nothing was missed.
+        while true {
+            let new = try medium.list(manifest).filter { name in
+                !known.contains(name) && Self.isOfManifest(name)
+            }
+            if new.isEmpty { return batches.values.sorted { $0.batch < $1.batch } }
+            for name in new {
+                do {
+                    for entry in try read(manifest + "/" + name, medium) {
+                        batches[entry.batch] = entry
+                    }
+                    known.insert(name)
+                } catch let error as StorageError where error.code == .notFound {}
+            }
+        }
+    }
+}
+
+extension FileSink {
+    /// The batches that are committed in a directory, in the order of their times.
+    ///
+    /// May be called while a program writes there, by any program: it takes no lock, and finds each
+    /// batch whole or not at all.
+    ///
+    /// - Throws: ``DStreamCore/SinkError`` `.damaged` or `.unsupported`; ``StorageError``.
+    /// - Complexity: reads the whole manifest.
+    public static func committedBatches(
+        in directory: String, on medium: some StorageMedium = FileStorageMedium()
+    ) async throws -> [CommittedFiles] {
+        let layout = FileSinkLayout(directory: directory)
+        return try await medium.perform { try layout.committed(on: $0) }
+    }
+
+    /// The paths of all committed files, batch by batch and in the order of partitions.
+    ///
+    /// - Throws: as ``committedBatches(in:on:)``.
+    public static func committedFiles(
+        in directory: String, on medium: some StorageMedium = FileStorageMedium()
+    ) async throws -> [String] {
+        try await committedBatches(in: directory, on: medium).flatMap { batch in
+            batch.files.map { directory + "/" + $0.path }
+        }
+    }
+}
