@@ -1,3 +1,5 @@
+internal import BatchEngine
+
 /// Which operator of a program goes on with which state of a checkpoint.
 ///
 /// Operators with a name are found by it; the others by kind, shape and place, as long as their
@@ -6,6 +8,7 @@ struct StateMatching {
     /// An operator of the program.
     struct Candidate {
         var this: StatefulOperator
+        let site: OperatorSite
         /// The name or id it had when the checkpoint was written; nil: the one it has.
         var formerly: String?
         /// The shapes of earlier states that it can make its own from.
@@ -43,13 +46,9 @@ struct StateMatching {
     }
 
     private mutating func matchNames() {
-        for candidate in open {
-            guard let name = candidate.formerly ?? candidate.this.name,
-                let index = found.firstIndex(where: {
-                    $0.kind == candidate.this.kind
-                        && ($0.name == name || candidate.formerly == $0.id)
-                })
-            else { continue }
+        // Who says what it was called comes first: its former name may be somebody else's now.
+        for candidate in open.filter({ $0.formerly != nil }) + open.filter({ $0.formerly == nil }) {
+            guard let index = place(of: candidate) else { continue }
             let known = found.remove(at: index)
             open.removeAll { $0.this.id == candidate.this.id }
             if known.shape != candidate.this.shape, !candidate.migrations.contains(known.shape) {
@@ -58,6 +57,18 @@ struct StateMatching {
                 taken[known.id] = candidate.this
             }
         }
+    }
+
+    /// Where the state of a candidate with a name is: under the name it has, or the one it had.
+    private func place(of candidate: Candidate) -> Int? {
+        let ofKind = found.indices.filter { found[$0].kind == candidate.this.kind }
+        if let name = candidate.this.name,
+            let index = ofKind.first(where: { found[$0].name == name })
+        {
+            return index
+        }
+        guard let formerly = candidate.formerly else { return nil }
+        return ofKind.first { found[$0].name == formerly || found[$0].id == formerly }
     }
 
     /// Matches unnamed operators in their order, as long as there are as many as there were.
