@@ -183,7 +183,13 @@ struct UpgradePromises {
         let message = await refusal { harness, words in
             harness.record(Self.mapping(words, Int.self).mapped)
         }
-        #expect(message.contains("mapWithState output \"sums\""), "\(message)")
+        let output = "mapWithState output \"sums\""
+        #expect(message.contains("discardState(of: \"\(output)\")"), "\(message)")
+        let alone = try await run { harness, words in
+            harness.ssc.discardState(of: output)
+            return harness.record(Self.mapping(words, Int.self).mapped)
+        }
+        #expect(alone == ["a 9", "b 18"])
     }
 
     // MARK: What cannot be read

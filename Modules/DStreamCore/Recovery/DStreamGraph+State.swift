@@ -88,7 +88,7 @@ extension DStreamGraph {
                     .checkpointMismatch,
                     "what the checkpoint holds of \(known) cannot be read; start from an earlier "
                         + "checkpoint, or give it up with discardState(of: "
-                        + "\"\(known.name ?? known.id)\")", site: candidate.site, underlying: error)
+                        + "\"\(known.discardName)\")", site: candidate.site, underlying: error)
             }
             // What an operator goes on with must be found by what it is now, before the next batch.
             let stateID = candidate.this.stateID
@@ -131,7 +131,9 @@ extension DStreamGraph {
             }
             add(settings.capture, "", node.traits.stateShape ?? node.shape, isState: true)
             let givesState = node.traits.givesState
-            add(settings.elementCapture, " output", node.shape, isState: givesState)
+            add(
+                settings.elementCapture, StatefulOperator.outputSuffix, node.shape,
+                isState: givesState)
         }
         return captures
     }

@@ -97,7 +97,7 @@ struct StateMatching {
     private static func changed(_ known: StatefulOperator, to this: StatefulOperator) -> String {
         "\(known) kept \(known.shape), and in this program it keeps \(this.shape); turn the old "
             + "state into the new one with migrateState(from:), give it up with "
-            + "discardState(of: \"\(known.name ?? known.id)\"), or go back to the old type"
+            + "discardState(of: \"\(known.discardName)\"), or go back to the old type"
     }
 
     private static func ambiguous(_ known: [StatefulOperator], _ count: Int) -> String {
@@ -121,6 +121,15 @@ struct StateMatching {
                 "if it is now called \"\(name)\", say named(\"\(name)\", formerly: "
                 + "\"\(known.name ?? known.id)\"); otherwise "
         }
-        return text + "give its state up with discardState(of: \"\(known.name ?? known.id)\")"
+        return text + "give its state up with discardState(of: \"\(known.discardName)\")"
     }
+}
+
+extension StatefulOperator {
+    /// What is said to give up this state and nothing else: a state and its operator's output have
+    /// one name.
+    var discardName: String { kind.hasSuffix(Self.outputSuffix) ? id : name ?? id }
+
+    /// Ends the kind of what came out of an operator that also keeps a state.
+    static var outputSuffix: String { " output" }
 }
