@@ -197,7 +197,7 @@ extension StreamingContext {
     @TaskLocal static var within: ObjectIdentifier?
 
     /// Where the context is; from now on starting, if it was not started yet.
-    private func claimStart(_ claim: OneShot<(any Error)?>) -> Life {
+    func claimStart(_ claim: OneShot<(any Error)?>) -> Life {
         life.withLock { life in
             let before = life
             if case .initialized = life { life = .starting(claim) }
@@ -244,6 +244,7 @@ extension StreamingContext {
         // Rounded down also before 1970.
         let remainder = now.milliseconds % interval
         let offset = remainder < 0 ? remainder + interval : remainder
+        let deadLetters = await prepareDeadLetters()
         let checkpoints = try await openCheckpoints()
         let zeroTime =
             checkpoints?.found?.record.zeroTime
@@ -252,7 +253,7 @@ extension StreamingContext {
         if let found = checkpoints?.found { try restore(found) }
         let logs = try await openLogs(registrations)
         let runtime = try Runtime(
-            self, registrations.map(\.receiver), zeroTime: zeroTime, checkpoints, logs)
+            self, registrations.map(\.receiver), zeroTime: zeroTime, checkpoints, logs, deadLetters)
         try await runtime.tracker.recover()
         if checkpoints?.found == nil { await runtime.tracker.takeBackAllocations() }
         for block in try await runtime.tracker.restoreBlocks() {
@@ -287,7 +288,7 @@ extension StreamingContext {
     }
 
     /// Lets go of what a stopped context does not need.
-    private func close() {
+    func close() {
         graph.stop()
         graph.clear()
         if ownsEngine { batchContext.engine.shutdown() }
