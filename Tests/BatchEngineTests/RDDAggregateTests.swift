@@ -29,7 +29,7 @@ struct RDDAggregateTests {
         #expect(error?.attempts == 4)
     }
 
-    @Test("aggregates by key agree with dictionaries", .timeLimit(.minutes(1)))
+    @Test("aggregates by key agree with dictionaries", .timeLimit(.minutes(5)))
     func byKey() async throws {
         for seed in 0..<100 as Range<UInt64> {
             let pairs = pairs(seed)

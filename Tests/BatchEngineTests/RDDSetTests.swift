@@ -12,7 +12,7 @@ struct RDDSetTests {
         return (0..<count).map { _ in Int.random(in: 0...40, using: &numbers) }
     }
 
-    @Test("distinct, intersection, subtract and subtractByKey", .timeLimit(.minutes(1)))
+    @Test("distinct, intersection, subtract and subtractByKey", .timeLimit(.minutes(5)))
     func sets() async throws {
         for seed in 0..<150 as Range<UInt64> {
             var numbers = SeededNumbers(seed: seed)

@@ -7,7 +7,7 @@ import BatchEngine
 struct RDDSortTests {
     private let context = BatchContext.parallel(slots: 2)
 
-    @Test("sorted over all partitions, and stable, in both directions", .timeLimit(.minutes(1)))
+    @Test("sorted over all partitions, and stable, in both directions", .timeLimit(.minutes(5)))
     func sortBy() async throws {
         for seed in 0..<150 as Range<UInt64> {
             var numbers = SeededNumbers(seed: seed)
@@ -67,7 +67,7 @@ struct RDDSortTests {
         #expect(byKey.map { $0.1 } == [2, 1, 9])
     }
 
-    @Test("top, takeOrdered, max and min agree with sorting", .timeLimit(.minutes(1)))
+    @Test("top, takeOrdered, max and min agree with sorting", .timeLimit(.minutes(5)))
     func ends() async throws {
         for seed in 0..<100 as Range<UInt64> {
             var numbers = SeededNumbers(seed: seed)

@@ -7,7 +7,7 @@ import Testing
 /// in `JoinPropertyTests`.
 @Suite("Joins of streams")
 struct JoinTests {
-    @Test("a batch in which one stream has no RDD cannot be generated", .timeLimit(.minutes(1)))
+    @Test("a batch in which one stream has no RDD cannot be generated", .timeLimit(.minutes(5)))
     func gap() async throws {
         let harness = StreamHarness()
         let first = harness.input([[(1, "a")], nil, [(1, "c")]])

@@ -15,7 +15,7 @@ import Testing
     }
 
     /// State for ten thousand batches, some of which fail: nothing grows.
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(5)))
     func tenThousandBatchesTakeConstantMemoryAndWork() async throws {
         let engine = InlineEngine()
         let run = StateRun(engine)
@@ -67,7 +67,7 @@ import Testing
     }
 
     /// A batch looks at the keys it has records for and at those that are due, and at no others.
-    @Test(.timeLimit(.minutes(1)), arguments: [1_000, 50_000])
+    @Test(.timeLimit(.minutes(5)), arguments: [1_000, 50_000])
     func aBatchCostsWhatItTouches(keys: Int) async throws {
         let run = StateRun()
         let initial = run.batch.parallelize((0..<keys).map { ($0, $0) })
@@ -88,7 +88,7 @@ import Testing
     }
 
     /// Keys that are due cost as much as they are.
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(5)))
     func timeOutsCostTheKeysThatAreDue() async throws {
         let run = StateRun()
         let initial = run.batch.parallelize((0..<10_000).map { ($0, $0) })

@@ -195,7 +195,7 @@ private struct History {
         return spec
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(5)))
     func mapWithStateIsAsIfOnlyGoodBatchesHadHappened() async {
         await Property("mapWithState with failures", histories: 1000).check { seed in
             var history = History(seed: seed)
@@ -217,7 +217,7 @@ private struct History {
     }
 
     /// Batches that nobody looked at are applied before the next one that somebody looks at.
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(5)))
     func batchesNobodyLooksAtCountAsWell() async {
         await Property("mapWithState looked at rarely", histories: 1000).check { seed in
             var history = History(seed: seed, fails: false)
@@ -244,7 +244,7 @@ private struct History {
         }
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(5)))
     func updateStateByKeyIsAsIfOnlyGoodBatchesHadHappened() async {
         await Property("updateStateByKey with failures", histories: 2000).check { seed in
             var history = History(seed: seed)

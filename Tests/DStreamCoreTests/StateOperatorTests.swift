@@ -48,7 +48,7 @@ import Testing
     }
 
     /// A window over snapshots reads each as of its own batch, though all were applied by then.
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(5)))
     func snapshotsAreThoseOfTheirBatch() async throws {
         let run = StateRun()
         let batches: [[(String, Int)]?] = (1...12).map { [("a", $0), ("k\($0 % 4)", 1)] }
@@ -98,7 +98,7 @@ import Testing
     }
 
     /// Who looks ahead sees nothing of the state to come, and changes nothing.
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(5)))
     func slicesDoNotDisturbTheState() async throws {
         let run = StateRun()
         let sums = run.input([[("a", 1)], [("a", 2)], [("a", 3)]]).mapWithState(Self.sum).mapped

@@ -25,7 +25,7 @@ import Testing
     }
 
     /// In order of batches, for gaps and empty batches, for every shape.
-    @Test(.timeLimit(.minutes(1)), arguments: 0..<40 as Range<UInt64>)
+    @Test(.timeLimit(.minutes(5)), arguments: 0..<40 as Range<UInt64>)
     func valuesComeInTheOrderOfBatches(seed: UInt64) async throws {
         let draw = draw(seed)
         let (window, slide) = (1 + draw(25), 1 + draw(4))
@@ -59,7 +59,7 @@ import Testing
     /// What one slide costs is the same however many panes the window has; the most of all slides
     /// is looked at, not the mean.
     @Test(
-        .timeLimit(.minutes(1)),
+        .timeLimit(.minutes(5)),
         arguments: [(6, 1), (10, 1), (100, 1), (1000, 1), (1000, 7), (999, 10)])
     func aSlideMergesAConstantNumberOfTables(window: Int, slide: Int) async throws {
         let calls = Shared(0)
@@ -105,7 +105,7 @@ import Testing
     }
 
     /// Tables of the size of a window are kept for one slide, panes for a window.
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(5)))
     func whatIsRememberedIsBounded() async throws {
         let harness = StreamHarness()
         let window = 40

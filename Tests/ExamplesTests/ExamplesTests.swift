@@ -6,7 +6,7 @@ import Testing
 ///
 /// The built programs run against a server that follows a script, and tests wait for what they
 /// print. What is sent at once is one batch's, so each batch is known.
-@Suite("Examples", .serialized, .timeLimit(.minutes(2)))
+@Suite("Examples", .serialized, .timeLimit(.minutes(5)))
 struct ExamplesTests {
     /// A run of a program that reads lines from a server, and the server's end of the connection.
     private func served(

@@ -4,7 +4,7 @@ import JobGeneration
 import Testing
 
 /// Rates from completed batches to the receivers.
-@Suite(.timeLimit(.minutes(1))) struct BackPressureTests {
+@Suite(.timeLimit(.minutes(5))) struct BackPressureTests {
     private struct FixedEstimator: RateEstimator {
         func compute(
             time: BatchTime, elements: Int, processingDelay: Duration, schedulingDelay: Duration

@@ -5,7 +5,7 @@ import Synchronization
 import Testing
 
 /// One write in flight, the newest of those that wait, and an answer for each write.
-@Suite(.timeLimit(.minutes(1))) struct CheckpointWriterTests {
+@Suite(.timeLimit(.minutes(5))) struct CheckpointWriterTests {
     private func record(_ second: Int64) -> CheckpointRecord {
         CheckpointRecord(
             time: .seconds(second), appName: "test", zeroTime: .zero, batchInterval: .seconds(1),

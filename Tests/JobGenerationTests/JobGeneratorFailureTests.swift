@@ -6,7 +6,7 @@ import Synchronization
 import Testing
 
 /// Failures of generation, of jobs and of checkpoints.
-@Suite(.timeLimit(.minutes(1))) struct JobGeneratorFailureTests {
+@Suite(.timeLimit(.minutes(5))) struct JobGeneratorFailureTests {
     private let site = OperatorSite("transform", file: "App/Main.swift", line: 7)
 
     private func failing(at batch: BatchTime, policy: FailurePolicy) -> GeneratorHarness {

@@ -6,7 +6,7 @@ import Synchronization
 import Testing
 
 /// Draining, stopping and cancelling a generator.
-@Suite(.timeLimit(.minutes(1))) struct JobGeneratorStoppingTests {
+@Suite(.timeLimit(.minutes(5))) struct JobGeneratorStoppingTests {
     @Test func drainingTakesWhatIsLeftIntoOneMoreBatchWithoutWaitingForTheClock() async throws {
         let harness = GeneratorHarness(immediateOutcome: .completed)
         harness.allocator.looksWithBlocks.withLock { $0 = 5 }

@@ -6,7 +6,7 @@ import Synchronization
 import Testing
 
 /// The way of a batch through the generator, between doubles and on a manual clock.
-@Suite(.timeLimit(.minutes(1))) struct JobGeneratorTests {
+@Suite(.timeLimit(.minutes(5))) struct JobGeneratorTests {
     @Test func aBatchTakesTheFiveStepsInOrderAndIsForgottenAfterTheSecondCheckpoint() async throws {
         let harness = GeneratorHarness { time, context in
             context.inputInfo.report(

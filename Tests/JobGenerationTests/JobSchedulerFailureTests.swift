@@ -4,7 +4,7 @@ import JobGeneration
 import Testing
 
 /// Failed outputs under both policies, and what their errors say.
-@Suite(.timeLimit(.minutes(1))) struct JobSchedulerFailureTests {
+@Suite(.timeLimit(.minutes(5))) struct JobSchedulerFailureTests {
     @Test func underContinueLaterBatchesGoOnAndTheFailedOneStaysPending() async throws {
         let harness = SchedulerHarness(policy: .continue)
         try await harness.run {

@@ -4,7 +4,7 @@ import JobGeneration
 import Testing
 
 /// Order, concurrency, delays and ends of job sets.
-@Suite(.timeLimit(.minutes(1))) struct JobSchedulerTests {
+@Suite(.timeLimit(.minutes(5))) struct JobSchedulerTests {
     @Test func jobsRunOneAtATimeInBatchAndDeclarationOrder() async throws {
         let harness = SchedulerHarness()
         try await harness.run {

@@ -8,7 +8,7 @@ import Testing
 ///
 /// One line per batch: events as `submitted`, `started`, `output 0 started`, `output 0 completed`,
 /// `completed`, as the recorded cases have them, then what is pending.
-@Suite(.timeLimit(.minutes(1))) struct ListenerEventsTests {
+@Suite(.timeLimit(.minutes(5))) struct ListenerEventsTests {
     /// A recorded case: which outputs there are and which of them fail.
     struct Case: Sendable, CustomTestStringConvertible {
         let name: String

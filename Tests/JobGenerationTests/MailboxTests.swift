@@ -2,7 +2,7 @@ import DStreamCore
 import Testing
 
 /// The mailbox: order, room, replacement, ends and cancellation.
-@Suite(.timeLimit(.minutes(1))) struct MailboxTests {
+@Suite(.timeLimit(.minutes(5))) struct MailboxTests {
     @Test func messagesComeInTheOrderTheyWerePosted() async throws {
         let mailbox = Mailbox<Int>(capacity: 2)
         try await mailbox.send(1)

@@ -6,7 +6,7 @@ import Synchronization
 import Testing
 
 /// A declared graph on the local engine, through generator and scheduler.
-@Suite(.timeLimit(.minutes(1))) struct RealGraphTests {
+@Suite(.timeLimit(.minutes(5))) struct RealGraphTests {
     @Test func batchesOfADeclaredGraphRunAndErrorsNameTheOperatorOfTheTask() async throws {
         let clock = ManualClock()
         let trace = Trace()

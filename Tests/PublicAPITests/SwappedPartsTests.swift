@@ -118,7 +118,7 @@ private final class Counter: StreamingListener {
 
 @Suite("Parts that a user swaps")
 struct SwappedPartsTests {
-    @Test("a clock", .timeLimit(.minutes(1)))
+    @Test("a clock", .timeLimit(.minutes(5)))
     func clock() async throws {
         let clock = ManualClock()
         var components = StreamingContext.Components()
@@ -138,7 +138,7 @@ struct SwappedPartsTests {
         #expect(times.withLock { $0 } == [.seconds(3601)])
     }
 
-    @Test("an engine", .timeLimit(.minutes(1)))
+    @Test("an engine", .timeLimit(.minutes(5)))
     func engine() async throws {
         let engine = CountingEngine()
         let harness = StreamHarness(engine: .custom(engine))
@@ -153,12 +153,12 @@ struct SwappedPartsTests {
         engine.shutdown()
     }
 
-    @Test("an engine passes the check for engines", .timeLimit(.minutes(1)))
+    @Test("an engine passes the check for engines", .timeLimit(.minutes(5)))
     func engineCheck() async throws {
         try await checkExecutionEngine { CountingEngine() }
     }
 
-    @Test("a block store", .timeLimit(.minutes(1)))
+    @Test("a block store", .timeLimit(.minutes(5)))
     func blockStore() async throws {
         let store = NotingStore()
         let engine = CountingEngine(blockStore: store)
@@ -176,7 +176,7 @@ struct SwappedPartsTests {
         engine.shutdown()
     }
 
-    @Test("a block handler", .timeLimit(.minutes(1)))
+    @Test("a block handler", .timeLimit(.minutes(5)))
     func blockHandler() async throws {
         let engine = LocalEngine(slots: 1)
         var components = StreamHarness.quietComponents
@@ -199,7 +199,7 @@ struct SwappedPartsTests {
         engine.shutdown()
     }
 
-    @Test("a logger", .timeLimit(.minutes(1)))
+    @Test("a logger", .timeLimit(.minutes(5)))
     func logger() async throws {
         let logger = KeepingLogger()
         var components = StreamingContext.Components()
@@ -214,7 +214,7 @@ struct SwappedPartsTests {
             ])
     }
 
-    @Test("a listener", .timeLimit(.minutes(1)))
+    @Test("a listener", .timeLimit(.minutes(5)))
     func listener() async throws {
         let harness = StreamHarness()
         let counter = Counter()

@@ -6,7 +6,7 @@ import Synchronization
 import Testing
 
 /// Promises S17 to S19 of `Docs/Semantics.md`: a run ends without draining, another goes on.
-@Suite("Surviving crashes", .timeLimit(.minutes(1)))
+@Suite("Surviving crashes", .timeLimit(.minutes(5)))
 struct CrashPromises {
     /// Declares streams on a context that goes on from a directory, and starts it.
     private func start(

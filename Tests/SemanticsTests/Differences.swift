@@ -8,7 +8,7 @@ import Testing
 /// The list "Where we differ from Spark on purpose" of `Docs/Semantics.md`.
 @Suite("Differences from Spark")
 struct Differences {
-    @Test("1: whichever output failed, the batch is not done", .timeLimit(.minutes(1)))
+    @Test("1: whichever output failed, the batch is not done", .timeLimit(.minutes(5)))
     func whicheverOutput() async throws {
         for failing in 0..<3 {
             var configuration = StreamingContext.Configuration()
@@ -26,7 +26,7 @@ struct Differences {
         }
     }
 
-    @Test("2: a completed batch is not run again", .timeLimit(.minutes(1)))
+    @Test("2: a completed batch is not run again", .timeLimit(.minutes(5)))
     func completedOnce() async throws {
         let directory = try FileSystem.createTemporaryDirectory(prefix: "dstreams")
         defer { try? FileSystem.removeTree(directory) }
@@ -51,7 +51,7 @@ struct Differences {
         await #expect(throws: StreamError.self) { try await careless.ssc.start() }
     }
 
-    @Test("3: an inverse function gives what the plain form gives", .timeLimit(.minutes(1)))
+    @Test("3: an inverse function gives what the plain form gives", .timeLimit(.minutes(5)))
     func inverse() async throws {
         let batches = [["a", "b"], ["a"], ["c"], [], ["b", "b"], ["a"], [], ["c"]]
         let directory = try FileSystem.createTemporaryDirectory(prefix: "dstreams")
@@ -77,7 +77,7 @@ struct Differences {
         }
     }
 
-    @Test("4: a state times out in the first batch after it is due", .timeLimit(.minutes(1)))
+    @Test("4: a state times out in the first batch after it is due", .timeLimit(.minutes(5)))
     func timeouts() async throws {
         let directory = try FileSystem.createTemporaryDirectory(prefix: "dstreams")
         defer { try? FileSystem.removeTree(directory) }
@@ -96,7 +96,7 @@ struct Differences {
             seen.batches.map(\.elements) == [["a updated"], [], [], ["a timed out"], [], []])
     }
 
-    @Test("5: files that begin with _ or . are never read", .timeLimit(.minutes(1)))
+    @Test("5: files that begin with _ or . are never read", .timeLimit(.minutes(5)))
     func hiddenFiles() async throws {
         let directory = try FileSystem.createTemporaryDirectory(prefix: "dstreams")
         defer { try? FileSystem.removeTree(directory) }
@@ -114,7 +114,7 @@ struct Differences {
     }
 
     @Test(
-        "6: intervals are compared by value, rates are kept, zeros refused", .timeLimit(.minutes(1))
+        "6: intervals are compared by value, rates are kept, zeros refused", .timeLimit(.minutes(5))
     )
     func intervals() async throws {
         #expect(Duration.seconds(60) == .milliseconds(60_000))
@@ -131,7 +131,7 @@ struct Differences {
         #expect(error?.parts.count == 2)
     }
 
-    @Test("8: any number of contexts run in a process", .timeLimit(.minutes(1)))
+    @Test("8: any number of contexts run in a process", .timeLimit(.minutes(5)))
     func contexts() async throws {
         let harnesses = (0..<5).map { _ in StreamHarness() }
         let recorders = harnesses.map { $0.record($0.input([[1], [2]])) }
@@ -142,7 +142,7 @@ struct Differences {
         for recorder in recorders { #expect(recorder.batches.map(\.elements) == [[1]]) }
     }
 
-    @Test("8: getActive gives the context started last", .timeLimit(.minutes(1)))
+    @Test("8: getActive gives the context started last", .timeLimit(.minutes(5)))
     func active() async {
         // In a process of its own, where no other test starts contexts.
         await #expect(processExitsWith: .success) {
@@ -162,7 +162,7 @@ struct Differences {
     }
 
     @Test(
-        "9: start() throws all bad declarations, late ones change nothing", .timeLimit(.minutes(1)))
+        "9: start() throws all bad declarations, late ones change nothing", .timeLimit(.minutes(5)))
     func declarations() async throws {
         let harness = StreamHarness()
         let input = harness.input([[1]])
@@ -183,7 +183,7 @@ struct Differences {
         #expect(seen.batches.count == 1 && late.batches.isEmpty)
     }
 
-    @Test("10: no RDD is nil", .timeLimit(.minutes(1)))
+    @Test("10: no RDD is nil", .timeLimit(.minutes(5)))
     func noNull() async throws {
         let harness = StreamHarness()
         let seen = harness.record(harness.input([[1], nil, [3]]))

@@ -9,7 +9,7 @@ import Testing
 /// Promises S13 to S16 of `Docs/Semantics.md`.
 @Suite("Ending, and keys")
 struct EndingPromises {
-    @Test("S13: a graceful stop processes what was received", .timeLimit(.minutes(1)))
+    @Test("S13: a graceful stop processes what was received", .timeLimit(.minutes(5)))
     func drained() async throws {
         let harness = StreamHarness()
         let feeds = [FeedReceiver<Int>(), FeedReceiver<Int>()]
@@ -25,7 +25,7 @@ struct EndingPromises {
         #expect(seen.batches.flatMap(\.elements).sorted() == [0, 1, 10, 11, 20, 21])
     }
 
-    @Test("S13: what was not drained by the deadline is reported", .timeLimit(.minutes(1)))
+    @Test("S13: what was not drained by the deadline is reported", .timeLimit(.minutes(5)))
     func undrained() async throws {
         let harness = StreamHarness()
         let feed = FeedReceiver<Int>()
@@ -49,7 +49,7 @@ struct EndingPromises {
         #expect(harness.errors.map(\.code) == [.drainIncomplete])
     }
 
-    @Test("S14: leaving run() means that everything has ended", .timeLimit(.minutes(1)))
+    @Test("S14: leaving run() means that everything has ended", .timeLimit(.minutes(5)))
     func ended() async throws {
         let harness = StreamHarness()
         let feed = FeedReceiver<Int>()
@@ -69,7 +69,7 @@ struct EndingPromises {
         #expect(StreamingContext.getActive() !== harness.ssc)
     }
 
-    @Test("S14: a closure that never returns is left, and reported", .timeLimit(.minutes(1)))
+    @Test("S14: a closure that never returns is left, and reported", .timeLimit(.minutes(5)))
     func abandoned() async throws {
         let harness = StreamHarness()
         let isRunning = TestGate()
@@ -102,7 +102,7 @@ struct EndingPromises {
         harness.clock.finish()
     }
 
-    @Test("S15: keys are compared by bytes, zeros are one key", .timeLimit(.minutes(1)))
+    @Test("S15: keys are compared by bytes, zeros are one key", .timeLimit(.minutes(5)))
     func keys() async throws {
         let harness = StreamHarness()
         let words = harness.record(
@@ -126,7 +126,7 @@ struct EndingPromises {
         ]
     }
 
-    @Test("S16: hashes of keys are the same in every process and run", .timeLimit(.minutes(1)))
+    @Test("S16: hashes of keys are the same in every process and run", .timeLimit(.minutes(5)))
     func hashes() async throws {
         #expect(Self.hashes == Self.golden)
         await #expect(processExitsWith: .success) {

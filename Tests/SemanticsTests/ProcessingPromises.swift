@@ -9,7 +9,7 @@ import Testing
 /// Promises S1 to S7 of `Docs/Semantics.md`.
 @Suite("Processing")
 struct ProcessingPromises {
-    @Test("S1: a batch is generated in five steps, and forgotten last", .timeLimit(.minutes(1)))
+    @Test("S1: a batch is generated in five steps, and forgotten last", .timeLimit(.minutes(5)))
     func steps() async throws {
         let journal = Journal()
         let engine = LocalEngine(slots: 2)
@@ -57,7 +57,7 @@ struct ProcessingPromises {
         engine.shutdown()
     }
 
-    @Test("S2: batch times are zero time and multiples of the interval", .timeLimit(.minutes(1)))
+    @Test("S2: batch times are zero time and multiples of the interval", .timeLimit(.minutes(5)))
     func times() async throws {
         let harness = StreamHarness(
             batchInterval: .milliseconds(300), startTime: .milliseconds(1000))
@@ -70,7 +70,7 @@ struct ProcessingPromises {
         #expect(seen.batches.map(\.time) == [.milliseconds(1200), .milliseconds(1500)])
     }
 
-    @Test("S2: a late batch is generated late, never skipped", .timeLimit(.minutes(1)))
+    @Test("S2: a late batch is generated late, never skipped", .timeLimit(.minutes(5)))
     func late() async throws {
         let harness = StreamHarness()
         let seen = harness.record(harness.input([[1], [2], [3]]))
@@ -85,7 +85,7 @@ struct ProcessingPromises {
         #expect(late == [.seconds(1), .seconds(2)])
     }
 
-    @Test("S2: skipped batches are reported, and their blocks go on", .timeLimit(.minutes(1)))
+    @Test("S2: skipped batches are reported, and their blocks go on", .timeLimit(.minutes(5)))
     func skipped() async throws {
         var configuration = StreamingContext.Configuration()
         configuration.lateBatches = .skip
@@ -105,7 +105,7 @@ struct ProcessingPromises {
         #expect(skipped == [.seconds(1), .seconds(2)])
     }
 
-    @Test("S3: batches and their outputs run in order", .timeLimit(.minutes(1)))
+    @Test("S3: batches and their outputs run in order", .timeLimit(.minutes(5)))
     func order() async throws {
         let harness = StreamHarness()
         let journal = Journal()
@@ -125,7 +125,7 @@ struct ProcessingPromises {
             ])
     }
 
-    @Test("S4: a stream's RDD is made once per batch", .timeLimit(.minutes(1)))
+    @Test("S4: a stream's RDD is made once per batch", .timeLimit(.minutes(5)))
     func once() async throws {
         let harness = StreamHarness()
         let journal = Journal()
@@ -148,7 +148,7 @@ struct ProcessingPromises {
         }
     }
 
-    @Test("S5: a task is tried maxTaskFailures times, then its job fails", .timeLimit(.minutes(1)))
+    @Test("S5: a task is tried maxTaskFailures times, then its job fails", .timeLimit(.minutes(5)))
     func attempts() async throws {
         let harness = StreamHarness()
         let journal = Journal()
@@ -164,7 +164,7 @@ struct ProcessingPromises {
         #expect(error.site?.name == "foreachPartition" && error.underlying is Boom)
     }
 
-    @Test("S6: a failed batch is pending, is thrown and is heard of", .timeLimit(.minutes(1)))
+    @Test("S6: a failed batch is pending, is thrown and is heard of", .timeLimit(.minutes(5)))
     func failedBatch() async throws {
         for policy in [FailurePolicy.stop, .continue] {
             var configuration = StreamingContext.Configuration()
@@ -194,7 +194,7 @@ struct ProcessingPromises {
     }
 
     @Test(
-        "S7: a batch that cannot be generated has no jobs and is pending", .timeLimit(.minutes(1)))
+        "S7: a batch that cannot be generated has no jobs and is pending", .timeLimit(.minutes(5)))
     func ungenerated() async throws {
         var configuration = StreamingContext.Configuration()
         configuration.failurePolicy = .continue

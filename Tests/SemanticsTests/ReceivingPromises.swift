@@ -8,7 +8,7 @@ import Testing
 /// Promises S8 to S12 of `Docs/Semantics.md`.
 @Suite("Receiving")
 struct ReceivingPromises {
-    @Test("S8: what is acknowledged after store(block:) is processed", .timeLimit(.minutes(1)))
+    @Test("S8: what is acknowledged after store(block:) is processed", .timeLimit(.minutes(5)))
     func acknowledged() async throws {
         // However a graceful stop and the stores meet.
         for _ in 0..<20 {
@@ -36,7 +36,7 @@ struct ReceivingPromises {
         }
     }
 
-    @Test("S9: each block is in one batch, in the order of receiving", .timeLimit(.minutes(1)))
+    @Test("S9: each block is in one batch, in the order of receiving", .timeLimit(.minutes(5)))
     func order() async throws {
         let harness = StreamHarness()
         let feed = FeedReceiver<Int>()
@@ -62,7 +62,7 @@ struct ReceivingPromises {
         #expect(gathered == gathered.sorted())
     }
 
-    @Test("S10: storing suspends at the limit, and nothing is dropped", .timeLimit(.minutes(1)))
+    @Test("S10: storing suspends at the limit, and nothing is dropped", .timeLimit(.minutes(5)))
     func limit() async throws {
         var configuration = StreamingContext.Configuration()
         configuration.receiver.receivedBytesLimit = 1000
@@ -89,7 +89,7 @@ struct ReceivingPromises {
         engine.shutdown()
     }
 
-    @Test("S11: a receiver that throws or returns is started again", .timeLimit(.minutes(1)))
+    @Test("S11: a receiver that throws or returns is started again", .timeLimit(.minutes(5)))
     func restart() async throws {
         let harness = StreamHarness()
         let receiver = ScriptedReceiver<Int>(
@@ -117,7 +117,7 @@ struct ReceivingPromises {
     }
 
     @Test(
-        "S12: long lines are cut or refused, invalid UTF-8 replaced", .timeLimit(.minutes(1)),
+        "S12: long lines are cut or refused, invalid UTF-8 replaced", .timeLimit(.minutes(5)),
         arguments: [LineSplitter.LongLinePolicy.truncate, .refuse])
     func lines(policy: LineSplitter.LongLinePolicy) async throws {
         let harness = StreamHarness()

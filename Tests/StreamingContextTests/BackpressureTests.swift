@@ -22,7 +22,7 @@ struct BackpressureTests {
         }
     }
 
-    @Test("the rate falls when processing is slow", .timeLimit(.minutes(1)))
+    @Test("the rate falls when processing is slow", .timeLimit(.minutes(5)))
     func falls() async throws {
         let harness = StreamHarness(configuration: configuration(initialRate: nil))
         let clock = harness.clock
@@ -51,7 +51,7 @@ struct BackpressureTests {
         clock.finish()
     }
 
-    @Test("the initial rate counts from the first batch on", .timeLimit(.minutes(1)))
+    @Test("the initial rate counts from the first batch on", .timeLimit(.minutes(5)))
     func initialRate() async throws {
         let harness = StreamHarness(configuration: configuration(initialRate: 10))
         let feed = Feed<Int>()
@@ -71,7 +71,7 @@ struct BackpressureTests {
         #expect(counts.count == 3 && counts.allSatisfy { (9...11).contains($0) }, "\(counts)")
     }
 
-    @Test("the highest rate bounds the initial one", .timeLimit(.minutes(1)))
+    @Test("the highest rate bounds the initial one", .timeLimit(.minutes(5)))
     func highestRate() async throws {
         var configuration = configuration(initialRate: 1000)
         configuration.receiver.rate = RateLimiter.Configuration(maximumRate: 4)
@@ -92,7 +92,7 @@ struct BackpressureTests {
         harness.clock.finish()
     }
 
-    @Test("switched off, nothing is slowed down", .timeLimit(.minutes(1)))
+    @Test("switched off, nothing is slowed down", .timeLimit(.minutes(5)))
     func off() async throws {
         let harness = StreamHarness()
         let clock = harness.clock

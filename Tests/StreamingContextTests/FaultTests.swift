@@ -60,7 +60,7 @@ struct FaultTests {
     }
 
     @Test(
-        "under .stop nothing runs after the failed batch", .timeLimit(.minutes(1)),
+        "under .stop nothing runs after the failed batch", .timeLimit(.minutes(5)),
         arguments: Place.allCases)
     func stop(place: Place) async throws {
         let harness = StreamHarness()
@@ -87,7 +87,7 @@ struct FaultTests {
     }
 
     @Test(
-        "under .continue later batches go on", .timeLimit(.minutes(1)), arguments: Place.allCases)
+        "under .continue later batches go on", .timeLimit(.minutes(5)), arguments: Place.allCases)
     func goOn(place: Place) async throws {
         var configuration = StreamingContext.Configuration()
         configuration.failurePolicy = .continue
@@ -130,7 +130,7 @@ struct FaultTests {
         }
     }
 
-    @Test("a task that succeeds in the end is no fault", .timeLimit(.minutes(1)))
+    @Test("a task that succeeds in the end is no fault", .timeLimit(.minutes(5)))
     func retried() async throws {
         let harness = StreamHarness()
         let left = Locked(3)
@@ -148,7 +148,7 @@ struct FaultTests {
         #expect(seen.batches.map(\.elements) == [[1, 2]])
     }
 
-    @Test("listeners hear why an output failed", .timeLimit(.minutes(1)))
+    @Test("listeners hear why an output failed", .timeLimit(.minutes(5)))
     func heard() async throws {
         let harness = StreamHarness()
         _ = declare(.foreachRDD, harness.input([[1]]), Notes<Void>())
@@ -159,7 +159,7 @@ struct FaultTests {
         #expect(operation.description.contains("StreamingContextTests/FaultTests.swift:"))
     }
 
-    @Test("of many errors the last thousand are kept", .timeLimit(.minutes(1)))
+    @Test("of many errors the last thousand are kept", .timeLimit(.minutes(5)))
     func manyErrors() async throws {
         var configuration = StreamingContext.Configuration()
         configuration.failurePolicy = .continue

@@ -17,7 +17,7 @@ struct FilesFaultTests {
         }
     }
 
-    @Test("a file that goes before it is read fails its batch by name", .timeLimit(.minutes(1)))
+    @Test("a file that goes before it is read fails its batch by name", .timeLimit(.minutes(5)))
     func vanished() async throws {
         let root = try WatchedDirectory()
         let harness = StreamHarness.forFiles()
@@ -48,7 +48,7 @@ struct FilesFaultTests {
     }
 
     @Test(
-        "what is no plain file is named", .timeLimit(.minutes(1)),
+        "what is no plain file is named", .timeLimit(.minutes(5)),
         arguments: [
             ("logs.gz", ".gz files are compressed"), ("sub/sub/a", "Is a directory"),
             ("odd.bin", "5 bytes, which is no multiple of the record length 2"),
@@ -81,7 +81,7 @@ struct FilesFaultTests {
         #expect(error.message.contains("\(root.path)/\(path)"))
     }
 
-    @Test("a failed task reads its file again", .timeLimit(.minutes(1)))
+    @Test("a failed task reads its file again", .timeLimit(.minutes(5)))
     func retried() async throws {
         let root = try WatchedDirectory()
         var configuration = StreamingContext.Configuration()
@@ -102,7 +102,7 @@ struct FilesFaultTests {
         #expect(tries.all.count == 5)
     }
 
-    @Test("an output that cannot be written is not blamed on the input", .timeLimit(.minutes(1)))
+    @Test("an output that cannot be written is not blamed on the input", .timeLimit(.minutes(5)))
     func outputFails() async throws {
         let root = try WatchedDirectory()
         let output = try WatchedDirectory()
@@ -127,7 +127,7 @@ struct FilesFaultTests {
         #expect(text.contains("rename") && text.contains("out-102000"))
     }
 
-    @Test("a directory that cannot be made fails the batch", .timeLimit(.minutes(1)))
+    @Test("a directory that cannot be made fails the batch", .timeLimit(.minutes(5)))
     func noDirectory() async throws {
         let output = try WatchedDirectory()
         try output.write("file", "", at: 0)
@@ -144,7 +144,7 @@ struct FilesFaultTests {
             ])
     }
 
-    @Test("a task that is tried again leaves one version of its part", .timeLimit(.minutes(1)))
+    @Test("a task that is tried again leaves one version of its part", .timeLimit(.minutes(5)))
     func oneVersion() async throws {
         let output = try WatchedDirectory()
         var configuration = StreamingContext.Configuration()
@@ -166,7 +166,7 @@ struct FilesFaultTests {
             try output.text("out-1000/part-00000") == (0..<20_000).map { "\($0)\n" }.joined())
     }
 
-    @Test("object files come back with their partitions", .timeLimit(.minutes(1)))
+    @Test("object files come back with their partitions", .timeLimit(.minutes(5)))
     func objects() async throws {
         struct NoCodec: Sendable {}
         let output = try WatchedDirectory()

@@ -16,7 +16,7 @@ struct FilesOddTests {
     #if os(Linux)
         // Other systems see one name, however it is written.
         @Test(
-            "names that are only written the same are two files", .timeLimit(.minutes(1)),
+            "names that are only written the same are two files", .timeLimit(.minutes(5)),
             arguments: [false, true])
         func twoNames(isDirectory: Bool) async throws {
             let root = try WatchedDirectory()
@@ -33,7 +33,7 @@ struct FilesOddTests {
             #expect(lines.batches.map { Set($0.elements) } == [["together", "apart"], []])
         }
 
-        @Test("a name that is no UTF-8 is reported", .timeLimit(.minutes(1)))
+        @Test("a name that is no UTF-8 is reported", .timeLimit(.minutes(5)))
         func nameOfOtherBytes() async throws {
             let root = try WatchedDirectory()
             let warnings = Notes<String>()
@@ -54,7 +54,7 @@ struct FilesOddTests {
         }
     #endif
 
-    @Test("a link that leads nowhere hides no other file", .timeLimit(.minutes(1)))
+    @Test("a link that leads nowhere hides no other file", .timeLimit(.minutes(5)))
     func links() async throws {
         let root = try WatchedDirectory()
         let warnings = Notes<String>()
@@ -72,7 +72,7 @@ struct FilesOddTests {
         #expect(warnings.all.first?.contains("\(root.path)/itself: Too many levels") == true)
     }
 
-    @Test("a pipe fails its batch by name instead of being waited for", .timeLimit(.minutes(1)))
+    @Test("a pipe fails its batch by name instead of being waited for", .timeLimit(.minutes(5)))
     func pipe() async throws {
         let root = try WatchedDirectory()
         let harness = StreamHarness.forFiles()
@@ -90,7 +90,7 @@ struct FilesOddTests {
         #expect(text.contains("\(root.path)/pipe cannot be read: it is a pipe"), "\(text)")
     }
 
-    @Test("an empty file has no records, however long they are", .timeLimit(.minutes(1)))
+    @Test("an empty file has no records, however long they are", .timeLimit(.minutes(5)))
     func noRecords() async throws {
         let root = try WatchedDirectory()
         let harness = StreamHarness.forFiles()

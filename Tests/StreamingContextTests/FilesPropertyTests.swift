@@ -8,7 +8,7 @@ import Testing
 @Suite("Random histories of files")
 struct FilesPropertyTests {
     /// Every file whose modification time allows it gives its lines exactly once.
-    @Test(.timeLimit(.minutes(1)), arguments: 0..<30 as Range<UInt64>)
+    @Test(.timeLimit(.minutes(5)), arguments: 0..<30 as Range<UInt64>)
     func everyFileIsReadOnce(seed: UInt64) async throws {
         var state = seed &* 0x9e37_79b9_7f4a_7c15 &+ 1
         func draw(_ limit: Int) -> Int {

@@ -7,7 +7,7 @@ import Testing
 /// Streams of the files that appear in directories.
 @Suite("Streams of files")
 struct FilesStreamTests {
-    @Test("the last line needs no end, and every end of line counts", .timeLimit(.minutes(1)))
+    @Test("the last line needs no end, and every end of line counts", .timeLimit(.minutes(5)))
     func lines() async throws {
         let root = try WatchedDirectory()
         let harness = StreamHarness.forFiles()
@@ -32,7 +32,7 @@ struct FilesStreamTests {
         #expect(pairs.batches.map { $0.elements.map(\.0) } == texts.map(\.2))
     }
 
-    @Test("files larger than what is read at once, cut anywhere", .timeLimit(.minutes(1)))
+    @Test("files larger than what is read at once, cut anywhere", .timeLimit(.minutes(5)))
     func largeFiles() async throws {
         let root = try WatchedDirectory()
         let harness = StreamHarness.forFiles()
@@ -54,7 +54,7 @@ struct FilesStreamTests {
         #expect(isRight)
     }
 
-    @Test("a thousand files, one partition each, and what is told of them", .timeLimit(.minutes(1)))
+    @Test("a thousand files, one partition each, and what is told of them", .timeLimit(.minutes(5)))
     func manyFiles() async throws {
         let root = try WatchedDirectory()
         let harness = StreamHarness.forFiles()
@@ -78,7 +78,7 @@ struct FilesStreamTests {
 
     @Test(
         "a file that is written to all the time is read again when the window has passed",
-        .timeLimit(.minutes(1)))
+        .timeLimit(.minutes(5)))
     func touched() async throws {
         let root = try WatchedDirectory()
         let harness = StreamHarness.forFiles(remember: .milliseconds(1500))
@@ -92,7 +92,7 @@ struct FilesStreamTests {
         #expect(lines.batches.map(\.elements) == [["0"], [], [], [], ["4"], []])
     }
 
-    @Test("a directory that appears is one more file", .timeLimit(.minutes(1)))
+    @Test("a directory that appears is one more file", .timeLimit(.minutes(5)))
     func subdirectory() async throws {
         let root = try WatchedDirectory()
         let harness = StreamHarness.forFiles()
@@ -111,7 +111,7 @@ struct FilesStreamTests {
     }
 
     @Test(
-        "a missing directory is told of once, and is read when it is there", .timeLimit(.minutes(1))
+        "a missing directory is told of once, and is read when it is there", .timeLimit(.minutes(5))
     )
     func missingDirectory() async throws {
         let root = try WatchedDirectory()
@@ -130,7 +130,7 @@ struct FilesStreamTests {
         #expect(harness.errors.isEmpty)
     }
 
-    @Test("the filter sees paths, never those with _ or .", .timeLimit(.minutes(1)))
+    @Test("the filter sees paths, never those with _ or .", .timeLimit(.minutes(5)))
     func filter() async throws {
         let root = try WatchedDirectory()
         let harness = StreamHarness.forFiles()
@@ -151,7 +151,7 @@ struct FilesStreamTests {
     }
 
     @Test(
-        "a persisted stream of files reads them once for all its outputs", .timeLimit(.minutes(1)))
+        "a persisted stream of files reads them once for all its outputs", .timeLimit(.minutes(5)))
     func persisted() async throws {
         let root = try WatchedDirectory()
         let harness = StreamHarness.forFiles()
@@ -169,7 +169,7 @@ struct FilesStreamTests {
         #expect(harness.errors.isEmpty)
     }
 
-    @Test("a window over files and a slice of them", .timeLimit(.minutes(1)))
+    @Test("a window over files and a slice of them", .timeLimit(.minutes(5)))
     func windowed() async throws {
         let root = try WatchedDirectory()
         let harness = StreamHarness.forFiles(remember: .seconds(1))
@@ -196,7 +196,7 @@ struct FilesStreamTests {
         #expect(sliced.all.first == ["0"] && sliced.all.dropFirst().first == ["0", "1"])
     }
 
-    @Test("declarations that cannot work are reported by start", .timeLimit(.minutes(1)))
+    @Test("declarations that cannot work are reported by start", .timeLimit(.minutes(5)))
     func badDeclarations() async throws {
         let harness = StreamHarness.forFiles()
         _ = harness.record(harness.ssc.textFileStream("/tmp/[a"))
@@ -211,7 +211,7 @@ struct FilesStreamTests {
             ])
     }
 
-    @Test("the same RDD for every batch", .timeLimit(.minutes(1)))
+    @Test("the same RDD for every batch", .timeLimit(.minutes(5)))
     func constant() async throws {
         let harness = StreamHarness()
         let rdd = harness.ssc.batchContext.parallelize([1, 2, 3], partitions: 2)

@@ -8,7 +8,7 @@ import Testing
 
 @Suite("A graceful stop")
 struct GracefulStopTests {
-    @Test("processes what is gathered, stored and queued", .timeLimit(.minutes(1)))
+    @Test("processes what is gathered, stored and queued", .timeLimit(.minutes(5)))
     func drains() async throws {
         let harness = StreamHarness()
         let (feed, other) = (Feed<Int>(), Feed<Int>())
@@ -86,7 +86,7 @@ struct GracefulStopTests {
     }
 
     @Test(
-        "abandons at its deadline a closure that blocks its thread", .timeLimit(.minutes(1)),
+        "abandons at its deadline a closure that blocks its thread", .timeLimit(.minutes(5)),
         arguments: [false, true])
     func deadline(inTask: Bool) async throws {
         let blocked = Blocked(inTask: inTask)
@@ -116,7 +116,7 @@ struct GracefulStopTests {
         harness.clock.finish()
     }
 
-    @Test("a stop that is not graceful abandons, too", .timeLimit(.minutes(1)))
+    @Test("a stop that is not graceful abandons, too", .timeLimit(.minutes(5)))
     func ungraceful() async throws {
         let blocked = Blocked(inTask: true)
         try await blocked.start()
@@ -126,7 +126,7 @@ struct GracefulStopTests {
         blocked.semaphore.signal()
     }
 
-    @Test("run() that is cancelled returns nevertheless", .timeLimit(.minutes(1)))
+    @Test("run() that is cancelled returns nevertheless", .timeLimit(.minutes(5)))
     func cancelledRun() async throws {
         let blocked = Blocked(inTask: true)
         let task = Task { try await blocked.harness.ssc.run() }
@@ -141,7 +141,7 @@ struct GracefulStopTests {
         blocked.harness.clock.finish()
     }
 
-    @Test("a body that listens to cancellation is not abandoned", .timeLimit(.minutes(1)))
+    @Test("a body that listens to cancellation is not abandoned", .timeLimit(.minutes(5)))
     func cancelledBody() async throws {
         let engine = LocalEngine(slots: 1)
         let harness = StreamHarness(engine: .custom(engine))
@@ -165,7 +165,7 @@ struct GracefulStopTests {
         harness.clock.finish()
     }
 
-    @Test("does not wait for ever for a receiver that ignores its end", .timeLimit(.minutes(1)))
+    @Test("does not wait for ever for a receiver that ignores its end", .timeLimit(.minutes(5)))
     func stubbornReceiver() async throws {
         let harness = StreamHarness()
         let (isRunning, mayEnd, hasEnded) = (TestGate(), TestGate(), TestGate())
@@ -183,7 +183,7 @@ struct GracefulStopTests {
         try await hasEnded.wait()
     }
 
-    @Test("reports a batch that failed", .timeLimit(.minutes(1)))
+    @Test("reports a batch that failed", .timeLimit(.minutes(5)))
     func afterFailure() async throws {
         let harness = StreamHarness()
         let feed = Feed<Int>()

@@ -4,7 +4,7 @@ import Testing
 
 @Suite("A pipeline on the harness")
 struct HarnessTests {
-    @Test("counts words batch by batch", .timeLimit(.minutes(1)))
+    @Test("counts words batch by batch", .timeLimit(.minutes(5)))
     func wordCount() async throws {
         let harness = StreamHarness()
         let lines = harness.input([["a b a"], [], ["b"]])

@@ -10,7 +10,7 @@ struct LifeCycleTests {
         harness.record(harness.input([[1, 2], [3]]))
     }
 
-    @Test("goes from initialized to active to stopped", .timeLimit(.minutes(1)))
+    @Test("goes from initialized to active to stopped", .timeLimit(.minutes(5)))
     func states() async throws {
         let harness = StreamHarness()
         _ = counting(harness)
@@ -27,7 +27,7 @@ struct LifeCycleTests {
         harness.clock.finish()
     }
 
-    @Test("stopped before it was started, it cannot be started", .timeLimit(.minutes(1)))
+    @Test("stopped before it was started, it cannot be started", .timeLimit(.minutes(5)))
     func stopFirst() async throws {
         let harness = StreamHarness()
         _ = counting(harness)
@@ -40,7 +40,7 @@ struct LifeCycleTests {
         #expect(harness.listener.events.isEmpty)
     }
 
-    @Test("many tasks start it once", .timeLimit(.minutes(1)))
+    @Test("many tasks start it once", .timeLimit(.minutes(5)))
     func concurrentStarts() async throws {
         for _ in 0..<20 {
             let harness = StreamHarness()
@@ -57,7 +57,7 @@ struct LifeCycleTests {
         }
     }
 
-    @Test("many tasks that start what cannot work all hear why", .timeLimit(.minutes(1)))
+    @Test("many tasks that start what cannot work all hear why", .timeLimit(.minutes(5)))
     func concurrentFailingStarts() async throws {
         let harness = StreamHarness()
         _ = harness.input([[1]])
@@ -82,7 +82,7 @@ struct LifeCycleTests {
         #expect(error?.code == .noOutput)
     }
 
-    @Test("many tasks stop it once, and all get the report", .timeLimit(.minutes(1)))
+    @Test("many tasks stop it once, and all get the report", .timeLimit(.minutes(5)))
     func concurrentStops() async throws {
         let harness = StreamHarness()
         let feed = Feed<Int>()
@@ -101,7 +101,7 @@ struct LifeCycleTests {
         harness.clock.finish()
     }
 
-    @Test("starts and stops at once end well", .timeLimit(.minutes(1)))
+    @Test("starts and stops at once end well", .timeLimit(.minutes(5)))
     func startAgainstStop() async throws {
         for _ in 0..<50 {
             let harness = StreamHarness()
@@ -117,7 +117,7 @@ struct LifeCycleTests {
         }
     }
 
-    @Test("is active while it runs, and the last one started is found", .timeLimit(.minutes(1)))
+    @Test("is active while it runs, and the last one started is found", .timeLimit(.minutes(5)))
     func activeContexts() async throws {
         let harness = StreamHarness()
         _ = counting(harness)
@@ -130,7 +130,7 @@ struct LifeCycleTests {
         #expect(!isOurs())
     }
 
-    @Test("run() returns when somebody stops the context", .timeLimit(.minutes(1)))
+    @Test("run() returns when somebody stops the context", .timeLimit(.minutes(5)))
     func runUntilStopped() async throws {
         let harness = StreamHarness()
         let seen = counting(harness)
@@ -143,7 +143,7 @@ struct LifeCycleTests {
         harness.clock.finish()
     }
 
-    @Test("cancelling run() stops the context", .timeLimit(.minutes(1)), arguments: [false, true])
+    @Test("cancelling run() stops the context", .timeLimit(.minutes(5)), arguments: [false, true])
     func cancelledRun(isGraceful: Bool) async throws {
         var configuration = StreamingContext.Configuration()
         configuration.stopsGracefullyOnShutdown = isGraceful
@@ -159,7 +159,7 @@ struct LifeCycleTests {
         harness.clock.finish()
     }
 
-    @Test("run() throws what failed, and everything has ended then", .timeLimit(.minutes(1)))
+    @Test("run() throws what failed, and everything has ended then", .timeLimit(.minutes(5)))
     func failedRun() async throws {
         let harness = StreamHarness()
         harness.input([[1]]).foreachRDD { _ in throw Boom() }
@@ -172,7 +172,7 @@ struct LifeCycleTests {
         harness.clock.finish()
     }
 
-    @Test("a waiter that is cancelled leaves, the others wait on", .timeLimit(.minutes(1)))
+    @Test("a waiter that is cancelled leaves, the others wait on", .timeLimit(.minutes(5)))
     func cancelledWaiters() async throws {
         let harness = StreamHarness()
         _ = counting(harness)
@@ -188,7 +188,7 @@ struct LifeCycleTests {
         try await stays.value
     }
 
-    @Test("waiting with a time-out tells whether it ended", .timeLimit(.minutes(1)))
+    @Test("waiting with a time-out tells whether it ended", .timeLimit(.minutes(5)))
     func timeout() async throws {
         let harness = StreamHarness()
         _ = counting(harness)
@@ -205,7 +205,7 @@ struct LifeCycleTests {
         harness.clock.finish()
     }
 
-    @Test("contexts in one process know nothing of each other", .timeLimit(.minutes(1)))
+    @Test("contexts in one process know nothing of each other", .timeLimit(.minutes(5)))
     func severalContexts() async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             for number in 1...6 {
@@ -224,7 +224,7 @@ struct LifeCycleTests {
         }
     }
 
-    @Test("listeners hear everything in order, each once", .timeLimit(.minutes(1)))
+    @Test("listeners hear everything in order, each once", .timeLimit(.minutes(5)))
     func listeners() async throws {
         let harness = StreamHarness()
         _ = counting(harness)

@@ -8,7 +8,7 @@ import Testing
 /// A job that is slow holds up what comes in: memory stays bounded, nothing is dropped.
 @Suite("Memory while a job is stalled")
 struct MemoryBoundTests {
-    @Test("storing waits at the limit of stored bytes", .timeLimit(.minutes(1)))
+    @Test("storing waits at the limit of stored bytes", .timeLimit(.minutes(5)))
     func storedBytes() async throws {
         var configuration = StreamingContext.Configuration()
         configuration.receiver.receivedBytesLimit = 2000
@@ -57,7 +57,7 @@ struct MemoryBoundTests {
         engine.shutdown()
     }
 
-    @Test("a failed batch does not keep the room of later ones", .timeLimit(.minutes(1)))
+    @Test("a failed batch does not keep the room of later ones", .timeLimit(.minutes(5)))
     func failedBatchesMakeRoom() async throws {
         var configuration = StreamingContext.Configuration()
         configuration.receiver.receivedBytesLimit = 4000
@@ -80,7 +80,7 @@ struct MemoryBoundTests {
         engine.shutdown()
     }
 
-    @Test("a stopped context leaves nothing in its engine's store", .timeLimit(.minutes(1)))
+    @Test("a stopped context leaves nothing in its engine's store", .timeLimit(.minutes(5)))
     func leavesNothing() async throws {
         for isGraceful in [false, true] {
             let engine = LocalEngine(slots: 2)
@@ -111,7 +111,7 @@ struct MemoryBoundTests {
         }
     }
 
-    @Test("gathering waits, too, and so does who stores", .timeLimit(.minutes(1)))
+    @Test("gathering waits, too, and so does who stores", .timeLimit(.minutes(5)))
     func gathered() async throws {
         var configuration = StreamingContext.Configuration()
         configuration.receiver.receivedBytesLimit = 2000
@@ -158,7 +158,7 @@ struct MemoryBoundTests {
         engine.shutdown()
     }
 
-    @Test("only so many batches wait; the others come late", .timeLimit(.minutes(1)))
+    @Test("only so many batches wait; the others come late", .timeLimit(.minutes(5)))
     func queuedBatches() async throws {
         var configuration = StreamingContext.Configuration()
         configuration.maxQueuedBatches = 3

@@ -13,7 +13,7 @@ struct MisuseTests {
     }
 
     @Test(
-        "start() throws all bad declarations together, with their places", .timeLimit(.minutes(1)))
+        "start() throws all bad declarations together, with their places", .timeLimit(.minutes(5)))
     func gathered() async throws {
         var configuration = StreamingContext.Configuration()
         configuration.concurrentJobs = 0
@@ -50,7 +50,7 @@ struct MisuseTests {
     }
 
     @Test(
-        "a batch interval that cannot work is refused", .timeLimit(.minutes(1)),
+        "a batch interval that cannot work is refused", .timeLimit(.minutes(5)),
         arguments: [.zero, .milliseconds(-5), .microseconds(1500)] as [Duration])
     func batchInterval(_ interval: Duration) async throws {
         let ssc = StreamingContext(appName: "misuse", batchInterval: interval)
@@ -61,13 +61,13 @@ struct MisuseTests {
             error?.parts.isEmpty == true, "one fault, one error: \(error.map { "\($0)" } ?? "")")
     }
 
-    @Test("nothing to run is refused", .timeLimit(.minutes(1)))
+    @Test("nothing to run is refused", .timeLimit(.minutes(5)))
     func noOutput() async throws {
         let harness = StreamHarness()
         #expect(await startError(harness.ssc)?.code == .noOutput)
     }
 
-    @Test("a failed start is final, and waiters hear of it", .timeLimit(.minutes(1)))
+    @Test("a failed start is final, and waiters hear of it", .timeLimit(.minutes(5)))
     func failedStart() async throws {
         let harness = StreamHarness()
         let waiting = Task { try await harness.ssc.awaitTermination() }
@@ -80,7 +80,7 @@ struct MisuseTests {
 
     @Test(
         "a declaration after start changes nothing, and awaitTermination throws it",
-        .timeLimit(.minutes(1)))
+        .timeLimit(.minutes(5)))
     func lateDeclarations() async throws {
         let harness = StreamHarness()
         let input = harness.input([[1], [2]])
@@ -111,7 +111,7 @@ struct MisuseTests {
         #expect(harness.listener.events.allSatisfy { !$0.isReceiverStarted })
     }
 
-    @Test("a declaration after stop, likewise", .timeLimit(.minutes(1)))
+    @Test("a declaration after stop, likewise", .timeLimit(.minutes(5)))
     func afterStop() async throws {
         let harness = StreamHarness()
         let input = harness.input([[1]])
@@ -124,14 +124,14 @@ struct MisuseTests {
         #expect(error?.code == .alreadyStopped && error?.site?.name == "print")
     }
 
-    @Test("streams of two contexts cannot be united", .timeLimit(.minutes(1)))
+    @Test("streams of two contexts cannot be united", .timeLimit(.minutes(5)))
     func twoContexts() async throws {
         let (harness, other) = (StreamHarness(), StreamHarness())
         harness.ssc.union([harness.input([[1]]), other.input([[2]])]).print()
         #expect(await startError(harness.ssc)?.code == .contextMismatch)
     }
 
-    @Test("a level that needs bytes needs a codec", .timeLimit(.minutes(1)))
+    @Test("a level that needs bytes needs a codec", .timeLimit(.minutes(5)))
     func codecMissing() async throws {
         struct Opaque {}
         let harness = StreamHarness()
@@ -144,7 +144,7 @@ struct MisuseTests {
         #expect(error?.message.contains("StreamCodable") == true)
     }
 
-    @Test("settings that cannot work are refused by start()", .timeLimit(.minutes(1)))
+    @Test("settings that cannot work are refused by start()", .timeLimit(.minutes(5)))
     func settings() async throws {
         typealias Change = @Sendable (inout StreamingContext.Configuration) -> Void
         let changes: [(String, Change)] = [
@@ -172,7 +172,7 @@ struct MisuseTests {
         }
     }
 
-    @Test("the checkpoint directory is looked at when it is set", .timeLimit(.minutes(1)))
+    @Test("the checkpoint directory is looked at when it is set", .timeLimit(.minutes(5)))
     func checkpointDirectory() async throws {
         let base = try FileSystem.createTemporaryDirectory(prefix: "dstreams")
         try FileSystem.writeAtomically(base + "/file", [1], durability: .handedOver)
@@ -204,7 +204,7 @@ struct MisuseTests {
         try FileSystem.removeTree(base)
     }
 
-    @Test("deadlines of zero and below end a stop at once", .timeLimit(.minutes(1)))
+    @Test("deadlines of zero and below end a stop at once", .timeLimit(.minutes(5)))
     func deadlines() async throws {
         for deadline in [.zero, .seconds(-1)] as [Duration] {
             let harness = StreamHarness()

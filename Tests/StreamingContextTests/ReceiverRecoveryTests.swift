@@ -7,7 +7,7 @@ import StreamingContext
 import Testing
 
 /// What receivers stored before a crash is processed after it, in the batches it was given to.
-@Suite("Recovery of received blocks", .timeLimit(.minutes(1)))
+@Suite("Recovery of received blocks", .timeLimit(.minutes(5)))
 struct ReceiverRecoveryTests {
     /// A run over a log: what came out, by batch.
     private final class Run: Sendable {

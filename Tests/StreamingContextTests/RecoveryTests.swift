@@ -6,7 +6,7 @@ import StreamingContext
 import Testing
 
 /// A context made from the checkpoint of an earlier one goes on as if there had been one run.
-@Suite("Recovery", .timeLimit(.minutes(2)))
+@Suite("Recovery", .timeLimit(.minutes(5)))
 struct RecoveryTests {
     private static let batches: [[(String, Int)]?] = (0..<40).map { number in
         if number % 7 == 3 { return [] }

@@ -21,7 +21,7 @@ struct ReleaseTests {
 
     private struct Weak { weak var context: StreamingContext? }
 
-    @Test("dropped without a start, it is gone", .timeLimit(.minutes(1)))
+    @Test("dropped without a start, it is gone", .timeLimit(.minutes(5)))
     func neverStarted() async throws {
         let gate = TestGate()
         let weak = { Weak(context: make(gate)) }()
@@ -29,7 +29,7 @@ struct ReleaseTests {
         #expect(weak.context == nil)
     }
 
-    @Test("stopped without a start, it is gone", .timeLimit(.minutes(1)))
+    @Test("stopped without a start, it is gone", .timeLimit(.minutes(5)))
     func stoppedOnly() async throws {
         let gate = TestGate()
         let weak = await {
@@ -41,7 +41,7 @@ struct ReleaseTests {
         #expect(weak.context == nil)
     }
 
-    @Test("after a start that failed, it is gone", .timeLimit(.minutes(1)))
+    @Test("after a start that failed, it is gone", .timeLimit(.minutes(5)))
     func failedStart() async throws {
         let gate = TestGate()
         let weak = await {
@@ -55,7 +55,7 @@ struct ReleaseTests {
         #expect(weak.context == nil)
     }
 
-    @Test("after start, batches and stop, it is gone", .timeLimit(.minutes(1)))
+    @Test("after start, batches and stop, it is gone", .timeLimit(.minutes(5)))
     func stopped() async throws {
         let gate = TestGate()
         let clock = ManualClock()
@@ -74,7 +74,7 @@ struct ReleaseTests {
         clock.finish()
     }
 
-    @Test("a body that holds its own context lets go of it in the end", .timeLimit(.minutes(1)))
+    @Test("a body that holds its own context lets go of it in the end", .timeLimit(.minutes(5)))
     func cycle() async throws {
         let gate = TestGate()
         let weak = try await {

@@ -26,17 +26,17 @@ struct SignalStopTests {
         exit(0)
     }
 
-    @Test("SIGINT drains", .timeLimit(.minutes(1)))
+    @Test("SIGINT drains", .timeLimit(.minutes(5)))
     func interrupt() async {
         await #expect(processExitsWith: .success) { try await Self.drain(after: SIGINT) }
     }
 
-    @Test("SIGTERM drains", .timeLimit(.minutes(1)))
+    @Test("SIGTERM drains", .timeLimit(.minutes(5)))
     func terminate() async {
         await #expect(processExitsWith: .success) { try await Self.drain(after: SIGTERM) }
     }
 
-    @Test("what fails ends the program with its error", .timeLimit(.minutes(1)))
+    @Test("what fails ends the program with its error", .timeLimit(.minutes(5)))
     func failure() async {
         await #expect(processExitsWith: .success) {
             let harness = StreamHarness()
@@ -51,7 +51,7 @@ struct SignalStopTests {
         }
     }
 
-    @Test("a second signal has its usual effect", .timeLimit(.minutes(1)))
+    @Test("a second signal has its usual effect", .timeLimit(.minutes(5)))
     func second() async {
         await #expect(processExitsWith: .signal(SIGINT)) {
             let harness = StreamHarness()

@@ -12,7 +12,7 @@ struct SocketStreamTests {
         try await TCPListener.bind(host: "127.0.0.1", port: 0)
     }
 
-    @Test("a server that goes away is connected to again", .timeLimit(.minutes(1)))
+    @Test("a server that goes away is connected to again", .timeLimit(.minutes(5)))
     func restart() async throws {
         let harness = StreamHarness()
         let listener = try await listen()
@@ -37,7 +37,7 @@ struct SocketStreamTests {
         harness.clock.finish()
     }
 
-    @Test("a connection that is refused is reported and tried again", .timeLimit(.minutes(1)))
+    @Test("a connection that is refused is reported and tried again", .timeLimit(.minutes(5)))
     func refused() async throws {
         let harness = StreamHarness()
         let listener = try await listen()
@@ -59,7 +59,7 @@ struct SocketStreamTests {
         harness.clock.finish()
     }
 
-    @Test("long lines and bytes that are no UTF-8 are counted", .timeLimit(.minutes(1)))
+    @Test("long lines and bytes that are no UTF-8 are counted", .timeLimit(.minutes(5)))
     func badLines() async throws {
         let harness = StreamHarness()
         let listener = try await listen()
@@ -91,7 +91,7 @@ struct SocketStreamTests {
         }
     }
 
-    @Test("a decoder makes elements of bytes", .timeLimit(.minutes(1)))
+    @Test("a decoder makes elements of bytes", .timeLimit(.minutes(5)))
     func decoded() async throws {
         let harness = StreamHarness()
         let listener = try await listen()
@@ -109,7 +109,7 @@ struct SocketStreamTests {
         listener.close()
     }
 
-    @Test("raw frames are blocks; a bad one ends its connection", .timeLimit(.minutes(1)))
+    @Test("raw frames are blocks; a bad one ends its connection", .timeLimit(.minutes(5)))
     func raw() async throws {
         let harness = StreamHarness()
         let listener = try await listen()
@@ -133,7 +133,7 @@ struct SocketStreamTests {
         listener.close()
     }
 
-    @Test("an asynchronous sequence is a stream", .timeLimit(.minutes(1)))
+    @Test("an asynchronous sequence is a stream", .timeLimit(.minutes(5)))
     func sequence() async throws {
         let harness = StreamHarness()
         let (source, continuation) = AsyncStream.makeStream(of: Int.self)

@@ -238,7 +238,7 @@ struct SparkKeysTests {
         #expect(configuration.backpressure.initialRate == nil)
     }
 
-    @Test("take the highest rate but one as it is", .timeLimit(.minutes(1)))
+    @Test("take the highest rate but one as it is", .timeLimit(.minutes(5)))
     func highRate() async throws {
         let configuration = try Configuration(sparkProperties: [
             "spark.streaming.receiver.maxRate": "9223372036854775806",

@@ -13,7 +13,7 @@ import Testing
 /// Lines from a descriptor that other programs write to.
 @Suite("Standard input")
 struct StandardInputTests {
-    @Test("lines of a pipe, and the last one without an end", .timeLimit(.minutes(1)))
+    @Test("lines of a pipe, and the last one without an end", .timeLimit(.minutes(5)))
     func pipeLines() async throws {
         var ends: [Int32] = [-1, -1]
         try #require(pipe(&ends) == 0)
@@ -33,7 +33,7 @@ struct StandardInputTests {
         #expect(harness.errors.isEmpty)
     }
 
-    @Test("stopping does not wait for input", .timeLimit(.minutes(1)))
+    @Test("stopping does not wait for input", .timeLimit(.minutes(5)))
     func stopping() async throws {
         var ends: [Int32] = [-1, -1]
         try #require(pipe(&ends) == 0)

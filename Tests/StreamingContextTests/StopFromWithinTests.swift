@@ -9,7 +9,7 @@ import Testing
 @Suite("Stopping a context from within")
 struct StopFromWithinTests {
     @Test(
-        "from the body of an output operation, it is only asked for", .timeLimit(.minutes(1)),
+        "from the body of an output operation, it is only asked for", .timeLimit(.minutes(5)),
         arguments: [false, true])
     func fromOutput(isGraceful: Bool) async throws {
         let harness = StreamHarness()
@@ -36,7 +36,7 @@ struct StopFromWithinTests {
         harness.clock.finish()
     }
 
-    @Test("from the body of a transformation", .timeLimit(.minutes(1)))
+    @Test("from the body of a transformation", .timeLimit(.minutes(5)))
     func fromTransform() async throws {
         let harness = StreamHarness()
         let ssc = harness.ssc
@@ -51,7 +51,7 @@ struct StopFromWithinTests {
         #expect(seen.batches.map(\.elements) == [[1]])
     }
 
-    @Test("from a receiver", .timeLimit(.minutes(1)), arguments: [false, true])
+    @Test("from a receiver", .timeLimit(.minutes(5)), arguments: [false, true])
     func fromReceiver(isGraceful: Bool) async throws {
         let harness = StreamHarness()
         let ssc = harness.ssc
@@ -66,7 +66,7 @@ struct StopFromWithinTests {
         harness.clock.finish()
     }
 
-    @Test("a task that a listener makes waits for the end", .timeLimit(.minutes(1)))
+    @Test("a task that a listener makes waits for the end", .timeLimit(.minutes(5)))
     func fromListenersTask() async throws {
         let harness = StreamHarness()
         let ssc = harness.ssc
@@ -80,7 +80,7 @@ struct StopFromWithinTests {
         #expect(ssc.state == .stopped)
     }
 
-    @Test("another context's stop is waited for", .timeLimit(.minutes(1)))
+    @Test("another context's stop is waited for", .timeLimit(.minutes(5)))
     func ofAnother() async throws {
         let (harness, other) = (StreamHarness(), StreamHarness())
         _ = other.record(other.input([[1]]))

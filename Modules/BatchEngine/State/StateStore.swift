@@ -140,22 +140,20 @@ public struct NoStateStore: StateStore {
 /// Two tasks want the same table at the same time only when several jobs run at once, a later one
 /// reading or advancing what an earlier one reads; neither has anything else to do meanwhile.
 public final class StateCell<Key: StreamKey, Value: Sendable>: AnyStateCell {
-    @usableFromInline let lock = Locked(())
-    /// Touched under the lock only.
-    @usableFromInline nonisolated(unsafe) let table: StateTable<Key, Value>
+    @usableFromInline let table: Locked<StateTable<Key, Value>>
 
     /// Makes a cell around a table that nobody else uses.
     @inlinable
-    public init(_ table: sending StateTable<Key, Value>) { self.table = table }
+    public init(_ table: sending StateTable<Key, Value>) { self.table = Locked(table) }
 
     /// Runs `body` alone with the table.
     ///
     /// - Throws: what `body` throws.
     @inlinable
     public func withTable(_ body: (StateTable<Key, Value>) throws -> Void) throws {
-        try lock.withLock { _ in try body(table) }
+        try table.withLock { table in try body(table) }
     }
 
     /// How much the table holds; waits while a task works on it.
-    public var usage: StateUsage { lock.withLock { _ in table.usage } }
+    public var usage: StateUsage { table.withLock { $0.usage } }
 }

@@ -69,7 +69,7 @@ import Testing
     }
 
     /// All operators over the same three streams.
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(5)))
     func everyOperatorIsWhatItsDefinitionSays() async {
         await Property("join", histories: 1000).check { seed in
             var random = StateRandom(seed)

@@ -136,7 +136,7 @@ import Testing
     }
 
     /// All operators over the same windows of the same input.
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(5)))
     func everyWindowIsWhatItsDefinitionSays() async {
         await Property("window", histories: 1000).check { seed in
             var plan = Plan(seed, lengths: seed % 10 == 0 ? 20...40 : 3...12)
@@ -151,7 +151,7 @@ import Testing
     }
 
     /// What a window gives is input like any other.
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(5)))
     func windowsOfWindows() async {
         await Property("window of windows", histories: 2000).check { seed in
             let operations = WindowOperator.allCases
@@ -171,7 +171,7 @@ import Testing
     }
 
     /// Batches read from outside, before and after their time, are what they are in their time.
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(5)))
     func slicesAreTheBatchesOfTheirTimes() async {
         await Property("slice", histories: 1000).check { seed in
             var random = StateRandom(seed)

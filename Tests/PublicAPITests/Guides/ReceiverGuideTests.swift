@@ -8,7 +8,7 @@ struct DeviceLost: Error {}
 
 @Suite("The code of the guide to receivers")
 struct ReceiverGuideTests {
-    @Test("a pipeline is tested with a script in place of its receiver", .timeLimit(.minutes(1)))
+    @Test("a pipeline is tested with a script in place of its receiver", .timeLimit(.minutes(5)))
     func meansOfMeasurements() async throws {
         let harness = StreamHarness()
         let (stored, storedAgain) = (TestGate(), TestGate())
@@ -29,7 +29,7 @@ struct ReceiverGuideTests {
         #expect(harness.errors.isEmpty)
     }
 
-    @Test("a receiver is tested against a double of its source", .timeLimit(.minutes(1)))
+    @Test("a receiver is tested against a double of its source", .timeLimit(.minutes(5)))
     func acknowledgesAfterStoring() async throws {
         let harness = StreamHarness()
         let broker = InMemoryBroker(["a", "b", "c"])
@@ -44,7 +44,7 @@ struct ReceiverGuideTests {
         #expect(seen.batches.flatMap(\.elements) == ["a", "b", "c"])
     }
 
-    @Test("the receiver of the unreliable kind stores what comes", .timeLimit(.minutes(1)))
+    @Test("the receiver of the unreliable kind stores what comes", .timeLimit(.minutes(5)))
     func unreliable() async throws {
         let harness = StreamHarness()
         let (values, continuation) = AsyncThrowingStream.makeStream(of: Double.self)
@@ -66,7 +66,7 @@ struct ReceiverGuideTests {
 
     @Test(
         "an acknowledgement that fails is reported, and the stream lives on",
-        .timeLimit(.minutes(1)))
+        .timeLimit(.minutes(5)))
     func unacknowledged() async throws {
         let harness = StreamHarness()
         let broker = InMemoryBroker(["a"], refusesFirst: true)
@@ -85,7 +85,7 @@ struct ReceiverGuideTests {
         #expect(seen.batches.flatMap(\.elements) == ["a", "a"], "delivered twice, lost never")
     }
 
-    @Test("a broker that has moved is looked for after ten seconds", .timeLimit(.minutes(1)))
+    @Test("a broker that has moved is looked for after ten seconds", .timeLimit(.minutes(5)))
     func moved() async throws {
         let harness = StreamHarness()
         let broker = InMemoryBroker([], hasMoved: true)
@@ -101,7 +101,7 @@ struct ReceiverGuideTests {
         await harness.ssc.stop()
     }
 
-    @Test("what calls back is received", .timeLimit(.minutes(1)))
+    @Test("what calls back is received", .timeLimit(.minutes(5)))
     func callbacks() async throws {
         let harness = StreamHarness()
         let feed = ManualFeed()

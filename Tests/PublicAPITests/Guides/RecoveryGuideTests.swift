@@ -6,7 +6,7 @@ import Testing
 /// The code of `Docs/Guides/Recovery.md` runs.
 @Suite("The guide to recovery")
 struct RecoveryGuideTests {
-    @Test("makes a context that starts, twice on one directory", .timeLimit(.minutes(1)))
+    @Test("makes a context that starts, twice on one directory", .timeLimit(.minutes(5)))
     func starts() async throws {
         let directory = try FileSystem.createTemporaryDirectory(prefix: "guide")
         defer { try? FileSystem.removeTree(directory) }
