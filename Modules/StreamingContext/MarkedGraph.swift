@@ -7,8 +7,9 @@ struct MarkedGraph: JobSource {
     let graph: DStreamGraph
     let contextID: ObjectIdentifier
     let deadLetters: (any DeadLetterStore)?
-    /// The batches that run again after a restart.
-    let rerun: Set<BatchTime>
+    /// Batches up to this time may have run before a restart, whatever the checkpoint knows; nil:
+    /// this run is the first.
+    let restart: BatchTime?
 
     var fingerprint: String { graph.fingerprint }
     var inputRememberDuration: Duration { graph.inputRememberDuration }
@@ -38,7 +39,7 @@ struct MarkedGraph: JobSource {
         var marked: [OutputJob] = []
         for var job in jobs {
             let id = DeadLetter.ID(batchTime: time, operationID: job.operationID)
-            if rerun.contains(time), let deadLetters, try await deadLetters.isKnown(id) {
+            if let restart, time <= restart, let deadLetters, try await deadLetters.isKnown(id) {
                 // Settled before the restart, though no checkpoint says so. What it computes is
                 // still to be part of the state.
                 let contents = job.deadLetterContents
@@ -46,7 +47,9 @@ struct MarkedGraph: JobSource {
                 job.run = { _ = try? await contents?() }
             }
             let run = job.run
-            job.run = { try await StreamingContext.$within.withValue(contextID) { try await run() } }
+            job.run = {
+                try await StreamingContext.$within.withValue(contextID) { try await run() }
+            }
             marked.append(job)
         }
         return marked

@@ -56,7 +56,7 @@ struct Runtime: Sendable {
         listeners = context.listeners
         let graph = MarkedGraph(
             graph: context.graph, contextID: contextID, deadLetters: deadLetters,
-            rerun: Set(earlier?.pendingBatches ?? []))
+            restart: earlier == nil ? nil : clock.now)
         let report: @Sendable (StreamError) -> Void = { [weak context] error in
             context?.report(error)
         }

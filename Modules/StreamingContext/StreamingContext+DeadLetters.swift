@@ -53,7 +53,8 @@ extension StreamingContext {
         let claim = OneShot<(any Error)?>()
         guard case .initialized = claimStart(claim) else {
             throw StreamError(
-                .alreadyStarted, "a context that was started or stopped cannot replay; make another")
+                .alreadyStarted,
+                "a context that was started or stopped cannot replay; make another")
         }
         let result: Result<ReplayReport, any Error>
         do { result = .success(try await replay(isIncluded)) } catch { result = .failure(error) }
@@ -66,7 +67,9 @@ extension StreamingContext {
     }
 
     private func replay(_ isIncluded: (DeadLetter.Entry) -> Bool) async throws -> ReplayReport {
-        for problem in configuration.problems(batchInterval: batchInterval) { graph.record(problem) }
+        for problem in configuration.problems(batchInterval: batchInterval) {
+            graph.record(problem)
+        }
         let store = try requireDeadLetterStore()
         let lock = try await store.lockForReplay()
         defer { lock.release() }

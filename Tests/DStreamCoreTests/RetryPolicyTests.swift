@@ -10,7 +10,8 @@ struct RetryPolicyTests {
         let waits = (1...5).map { policy.backoff(afterAttempt: $0) }
         #expect(
             waits == [
-                .milliseconds(100), .milliseconds(300), .milliseconds(900), .seconds(2), .seconds(2),
+                .milliseconds(100), .milliseconds(300), .milliseconds(900), .seconds(2),
+                .seconds(2),
             ])
         #expect(policy.backoff(afterAttempt: .max) == .seconds(2))
     }

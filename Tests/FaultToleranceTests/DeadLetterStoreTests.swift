@@ -35,7 +35,7 @@ struct DeadLetterStoreTests {
     }
 
     @Test func whatWasWrittenIsReadAndListed() async throws {
-        let store = FileDeadLetterStore("/work/letters", on: SimulatedStorageMedium())
+        let store = FileDeadLetterStore("/a/letters", on: SimulatedStorageMedium())
         #expect(try await store.list() == DeadLetterListing(entries: []))
         let letters = [try Self.inputLetter(), try Self.letter()]
         for letter in letters.reversed() { try await store.write(letter) }
@@ -47,6 +47,15 @@ struct DeadLetterStoreTests {
         guard case .output(let elements) = letters[1].contents else { return }
         #expect(try elements.decode(as: String.self) == ["a", "bc"])
         #expect(throws: StreamError.self) { try elements.decode(as: Int.self) }
+    }
+
+    @Test func everyMediumKeepsThePromises() async throws {
+        try await checkDeadLetterStore {
+            FileDeadLetterStore("letters", on: SimulatedStorageMedium())
+        }
+        let directory = try FileSystem.createTemporaryDirectory(prefix: "letters")
+        defer { try? FileSystem.removeTree(directory) }
+        try await checkDeadLetterStore { FileDeadLetterStore(directory + "/a/b") }
     }
 
     @Test func aBatchThatFailsAgainReplacesItsLetter() async throws {
@@ -90,7 +99,8 @@ struct DeadLetterStoreTests {
         return steps
     }
 
-    private func check(_ steps: Int, _ medium: SimulatedStorageMedium, _ label: String) async throws {
+    private func check(_ steps: Int, _ medium: SimulatedStorageMedium, _ label: String) async throws
+    {
         let store = FileDeadLetterStore("/letters", on: medium)
         let second = try Self.inputLetter()
         let listing = try await store.list()

@@ -6,7 +6,7 @@ import Synchronization
 import Testing
 
 /// Retries with back-off, and what follows them.
-@Suite("Retries of jobs", .timeLimit(.minutes(1)))
+@Suite("Retries of jobs", .timeLimit(.minutes(5)))
 struct JobRetryTests {
     private static let retry = RetryPolicy(
         maxAttempts: 3, initialBackoff: .seconds(2), multiplier: 2)
@@ -22,7 +22,8 @@ struct JobRetryTests {
                 runs += 1
                 return runs
             }
-            trace.note("run \(run) at \(clock.now.milliseconds), number \(JobAttempt.current.number)")
+            let number = JobAttempt.current.number
+            trace.note("run \(run) at \(clock.now.milliseconds), number \(number)")
             if run <= times { throw Boom("boom \(run)") }
         }
         job.failure = FailureHandling(retry: retry, policy: policy)
@@ -47,7 +48,8 @@ struct JobRetryTests {
                 "1000 completed",
             ])
         let retries = harness.events.all.compactMap { event in
-            if case .outputOperationRetrying(let info, let failures, let delay, let reason) = event {
+            if case .outputOperationRetrying(let info, let failures, let delay, let reason) = event
+            {
                 "\(info.batchTime) \(failures) \(delay) \(reason)"
             } else {
                 nil

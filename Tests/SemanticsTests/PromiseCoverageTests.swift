@@ -21,6 +21,7 @@ struct PromiseCoverageTests {
         #expect(promises.count >= 16)
         let tests = try [
             "ProcessingPromises", "ReceivingPromises", "EndingPromises", "CrashPromises",
+            "FailurePromises",
         ].map { name in
             try text(["Tests", "SemanticsTests", name + ".swift"])
         }.joined()

@@ -7,7 +7,7 @@ import Synchronization
 import Testing
 
 /// What follows when an output operation fails.
-@Suite("Failure policies", .timeLimit(.minutes(1)))
+@Suite("Failure policies", .timeLimit(.minutes(5)))
 struct FailurePolicyTests {
     @Test("an output's own policy counts, not the configuration's")
     func perOutput() async throws {
@@ -131,9 +131,8 @@ struct FailurePolicyTests {
         await harness.advanceAndSettle()
         await harness.ssc.stop()
         #expect(untouched.batches.first?.elements == [1, 2, 3])
-        let letter = try #require(
-            try await FileDeadLetterStore(LetterRun.directory, on: medium).read(
-                DeadLetter.ID(batchTime: .seconds(1), operationID: "foreachRDD of String #0")))
+        let letter = try await FileDeadLetterStore(LetterRun.directory, on: medium).read(
+            DeadLetter.ID(batchTime: .seconds(1), operationID: "foreachRDD of String #0"))
         guard case .inputs(let inputs) = letter.contents else {
             Issue.record("not the inputs")
             return

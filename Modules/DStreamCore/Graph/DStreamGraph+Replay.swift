@@ -26,7 +26,8 @@ extension DStreamGraph {
         let (outputs, ids) = state.withLock { ($0.outputs, $0.operationIDs) }
         guard let number = ids.firstIndex(of: id.operationID) else {
             throw notReplayable(
-                letter, "this program has no such output operation; name operations with "
+                letter,
+                "this program has no such output operation; name operations with "
                     + "named(_:), and keep those names")
         }
         let output = outputs[number]
@@ -65,7 +66,8 @@ extension DStreamGraph {
         for input in inputs {
             guard input.problem == nil else {
                 throw notReplayable(
-                    letter, "elements of input \(input.stream) (\(input.name)) are missing: "
+                    letter,
+                    "elements of input \(input.stream) (\(input.name)) are missing: "
                         + (input.problem ?? ""))
             }
             guard sources.indices.contains(input.stream.rawValue),
@@ -98,7 +100,8 @@ extension DStreamGraph {
 
     private func notReplayable(_ letter: DeadLetter, _ reason: String) -> StreamError {
         StreamError(
-            .deadLetterNotReplayable, "\(letter.entry.id.operationID) cannot be replayed: \(reason)",
+            .deadLetterNotReplayable,
+            "\(letter.entry.id.operationID) cannot be replayed: \(reason)",
             batchTime: letter.entry.id.batchTime)
     }
 }

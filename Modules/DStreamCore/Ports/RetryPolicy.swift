@@ -48,7 +48,11 @@ public struct RetryPolicy: Sendable, Hashable {
         guard initialBackoff > .zero else { return .zero }
         let most = maxBackoff.ratio(to: initialBackoff)
         var factor = 1.0
-        for _ in 1..<max(1, attempt) where factor < most { factor *= max(1, multiplier) }
+        var left = multiplier > 1 ? attempt - 1 : 0
+        while left > 0, factor < most {
+            factor *= multiplier
+            left -= 1
+        }
         let full = factor < most ? initialBackoff * factor : max(initialBackoff, maxBackoff)
         guard jitter > 0 else { return full }
         var hasher = StableHasher()

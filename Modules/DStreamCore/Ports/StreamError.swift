@@ -85,7 +85,7 @@ public struct StreamError: Error, CustomStringConvertible {
         public static let deadLetterIncomplete = Code(.deadLetterIncomplete)
         /// The directory of dead letters cannot be used.
         public static let deadLetterUnwritable = Code(.deadLetterUnwritable)
-        /// A dead letter cannot be run again by this program; it stays. The message says why.
+        /// A dead letter cannot be run again by this program, and stays; the message says why.
         public static let deadLetterNotReplayable = Code(.deadLetterNotReplayable)
         /// The state has advanced beyond a batch that failed before a restart; its input is kept as
         /// a dead letter.

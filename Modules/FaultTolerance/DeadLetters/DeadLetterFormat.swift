@@ -107,7 +107,8 @@ enum DeadLetterFormat {
     }
 
     /// Reads the description that follows the header.
-    static func entry(of bytes: [UInt8], _ header: Header, path: String) throws -> DeadLetter.Entry {
+    static func entry(of bytes: [UInt8], _ header: Header, path: String) throws -> DeadLetter.Entry
+    {
         guard bytes.count == header.entryByteCount,
             Checksum.crc32c(bytes) == header.entryChecksum
         else { throw DeadLetterError(.damaged, "\(path): the checksum of its entry is wrong") }

@@ -62,8 +62,8 @@ public struct FileDeadLetterStore: DeadLetterStore {
                     // Replayed by another program meanwhile.
                 }
             }
-            listing.entries.sort { left, right in
-                (left.id.batchTime, left.id.operationID) < (right.id.batchTime, right.id.operationID)
+            listing.entries.sort {
+                ($0.id.batchTime, $0.id.operationID) < ($1.id.batchTime, $1.id.operationID)
             }
             return listing
         }
@@ -77,7 +77,8 @@ public struct FileDeadLetterStore: DeadLetterStore {
         return try await medium.perform { medium in
             let opened: Opened
             do { opened = try Self.open(path, medium) } catch let error as StorageError
-            where error.code == .notFound {
+                where error.code == .notFound
+            {
                 throw DeadLetterError(
                     .missing, "there is no dead letter of \(id.operationID) at \(id.batchTime)")
             }

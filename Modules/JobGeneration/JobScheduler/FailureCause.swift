@@ -56,7 +56,8 @@ extension StreamError {
         let cause = FailureCause(thrown)
         let task = cause.task.map { " (\($0))" } ?? ""
         let tries = attempts > 1 ? " in each of \(attempts) attempts" : ""
-        let letter = deadLetterProblem.map { "; its dead letter could not be written (\($0))" } ?? ""
+        let letter =
+            deadLetterProblem.map { "; its dead letter could not be written (\($0))" } ?? ""
         return StreamError(
             .outputFailed,
             "\(job.output.site) failed\(tries)\(task)\(letter); the batch stays pending",

@@ -32,7 +32,8 @@ struct SchedulerHarness: Sendable {
         scheduler = JobScheduler(
             JobScheduler.Configuration(concurrentJobs: concurrentJobs, failurePolicy: policy),
             clock: clock, listeners: listeners, backPressure: backPressure,
-            deadLetters: deadLetters, mailboxCapacity: mailboxCapacity, errorSink: { errors.add($0) })
+            deadLetters: deadLetters, mailboxCapacity: mailboxCapacity,
+            errorSink: { errors.add($0) })
     }
 
     /// Submits a batch; its end is noted as `1000 completed`.
