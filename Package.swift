@@ -46,6 +46,8 @@ let package = Package(
         .library(name: "DStreamTestKit", targets: ["DStreamTestKit"]),
         .executable(name: "bench", targets: ["bench"]),
         .executable(name: "crash", targets: ["crash"]),
+        .executable(name: "fuzz", targets: ["fuzz"]),
+        .executable(name: "inspect", targets: ["inspect"]),
         .executable(name: "textsource", targets: ["textsource"]),
         .executable(name: "NetworkWordCount", targets: ["NetworkWordCount"]),
         .executable(name: "CustomReceiver", targets: ["CustomReceiver"]),
@@ -78,6 +80,12 @@ let package = Package(
         program(
             "bench", at: "Tools/bench", ["StreamingContext", "BatchEngine", "DStreamTestKit"]),
         program("crash", at: "Tools/crash", ["StreamingContext", "BatchEngine"]),
+        program(
+            "fuzz", at: "Tools/fuzz",
+            ["BatchEngine", "DStreamCore", "FaultTolerance", "ReceiverRuntime", "DStreamTestKit"]),
+        program(
+            "inspect", at: "Tools/inspect",
+            ["FaultTolerance", "ReceiverRuntime", "DStreamCore", "BatchEngine"]),
         program("textsource", at: "Tools/textsource", ["BatchEngine"]),
         program(
             "NetworkWordCount", at: "Docs/Examples/NetworkWordCount", ["StreamingContext"]),

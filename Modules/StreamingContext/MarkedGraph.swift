@@ -12,6 +12,7 @@ struct MarkedGraph: JobSource {
     let restart: BatchTime?
 
     var fingerprint: String { graph.fingerprint }
+    var statefulOperators: [StatefulOperator] { graph.statefulOperators }
     var inputRememberDuration: Duration { graph.inputRememberDuration }
 
     func generateJobs(

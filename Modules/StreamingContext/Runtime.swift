@@ -83,11 +83,13 @@ struct Runtime: Sendable {
                 failurePolicy: configuration.failurePolicy), clock: clock,
             listeners: context.listeners, backPressure: backPressure, deadLetters: deadLetters,
             errorSink: report)
+        var generation = JobGenerator.Configuration(
+            appName: context.appName, failurePolicy: configuration.failurePolicy,
+            lateBatches: configuration.lateBatches == .skip ? .skip : .generate,
+            maxQueuedBatches: configuration.maxQueuedBatches)
+        generation.settings = configuration.settings
         generator = JobGenerator(
-            JobGenerator.Configuration(
-                appName: context.appName, failurePolicy: configuration.failurePolicy,
-                lateBatches: configuration.lateBatches == .skip ? .skip : .generate,
-                maxQueuedBatches: configuration.maxQueuedBatches), source: graph,
+            generation, source: graph,
             queue: scheduler, allocator: tracker, inputInfo: InputInfoTracker(),
             batch: batch, checkpointStore: checkpoints?.store,
             clock: clock, listeners: context.listeners,

@@ -222,8 +222,9 @@ extension StreamingContext {
         return Runtime.StopRequest(isGraceful: graceful, limit: limit, grace: grace)
     }
 
-    /// Validates everything and builds the runtime.
-    private func makeRuntime() async throws -> Runtime {
+    /// Notes what is wrong with configuration and inputs; gives the inputs.
+    @discardableResult
+    func recordProblems(hasDirectory: Bool) -> [Registration] {
         let registrations = registrations.withLock { $0 }
         for problem in configuration.problems(batchInterval: batchInterval) {
             graph.record(problem)
@@ -234,11 +235,23 @@ extension StreamingContext {
                     StreamError(
                         .codecMissing, error.message, site: registration.site, underlying: nil))
             }
-            let directory = checkpointDirectory.withLock { $0 }
             let problem = registration.protectionProblem(
-                hasDirectory: directory != nil, batchContext.engine.capabilities)
+                hasDirectory: hasDirectory, batchContext.engine.capabilities)
             if let problem { graph.record(problem) }
         }
+        return registrations
+    }
+
+    /// Validates everything and builds the runtime.
+    private func makeRuntime() async throws -> Runtime {
+        if ProcessEnvironment[Self.checkVariable] != nil {
+            StandardOutput.write(
+                "nothing was checked, and nothing is run: \(appName) was made without "
+                    + "StreamingContext.getOrCreate(checkpointDirectory:)\n")
+            ProcessEnvironment.exit(1)
+        }
+        let hasDirectory = checkpointDirectory.withLock { $0 } != nil
+        let registrations = recordProblems(hasDirectory: hasDirectory)
         let now = components.clock.now
         let interval = max(1, batchInterval.milliseconds)
         // Rounded down also before 1970.

@@ -29,6 +29,11 @@ extension StreamingContext {
     public static func getOrCreate(
         checkpointDirectory: String, create: () async throws -> StreamingContext
     ) async throws -> StreamingContext {
+        if let directory = ProcessEnvironment[checkVariable] {
+            let check = try await checkRecovery(checkpointDirectory: directory, create: create)
+            StandardOutput.write("\(check)\n")
+            ProcessEnvironment.exit(check.canStart ? 0 : 1)
+        }
         let ssc = try await create()
         ssc.checkpoint(checkpointDirectory)
         let store: any CheckpointStore
@@ -54,6 +59,12 @@ extension StreamingContext {
 
     /// Whether the context goes on from what an earlier run left.
     public var isRecovered: Bool { checkpoints.withLock { $0?.found != nil } }
+
+    /// Gives up the state that a checkpoint holds of an operator that is no more, or that is not to
+    /// go on with it; without effect where there is none.
+    ///
+    /// - Parameter operator: its name, or its ``DStreamCore/StatefulOperator/id`` when it has none.
+    public func discardState(of operator: String) { graph.discardState(of: `operator`) }
 
     /// Settles where checkpoints go; nil: nowhere.
     ///
@@ -98,7 +109,7 @@ extension StreamingContext {
                     + "ms, and this program has \(batchInterval.milliseconds) ms; keep the interval "
                     + "or start from an empty checkpoint directory")
         }
-        try graph.restoreState(found.state, asOf: record.newestCompleted ?? record.zeroTime)
+        try graph.restoreState(found.state, of: record)
     }
 
     /// Opens the logs of receivers; nil: none has one.

@@ -99,7 +99,7 @@ final class ExampleRun {
     }
 
     /// The program, which is built into the folder that the tests run from.
-    private static func program(_ name: String) throws -> URL {
+    static func program(_ name: String) throws -> URL {
         var candidates = [Bundle.main.executableURL].compactMap(\.self)
         candidates += Bundle.allBundles.map(\.bundleURL)
         candidates += CommandLine.arguments.map { URL(fileURLWithPath: $0) }

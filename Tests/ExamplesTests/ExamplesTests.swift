@@ -70,7 +70,31 @@ struct ExamplesTests {
                 }
             }
             #expect(saved.sorted() == ["(and,1)", "(word,2)"])
+            try await inspect(run.folder)
         }
+    }
+
+    /// What the recoverable word count leaves is whole, and another start could go on from it.
+    private func inspect(_ folder: String) async throws {
+        let report = try ExampleRun("inspect", in: folder, ["checkpoint", "checkpoint"])
+        #expect(try await report.nextLine().hasPrefix("checkpoint "))
+        #expect(try await report.ended() == 0)
+        let program = try ExampleRun.program("RecoverableNetworkWordCount").path
+        let check = try ExampleRun(
+            "inspect", in: folder,
+            ["checkpoint", "check", "checkpoint", "--", program, "localhost", "1", "c", "p", "100"])
+        #expect(
+            try await check.nextLine().hasPrefix(
+                "the checkpoint was written by \"RecoverableNetworkWordCount\""))
+        #expect(try await check.ended() == 0)
+        let wrong = try ExampleRun(
+            "inspect", in: folder,
+            [
+                "checkpoint", "check", "checkpoint", "--",
+                try ExampleRun.program("QueueStream").path, "50", "2",
+            ])
+        #expect(try await wrong.nextLine().hasPrefix("nothing was checked"))
+        #expect(try await wrong.ended() == 1)
     }
 
     @Test func queueStream() async throws {

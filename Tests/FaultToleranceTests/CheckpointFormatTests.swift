@@ -30,6 +30,11 @@ import Testing
         record.newestCompleted = .seconds(1)
         record.parallelism = 2
         record.oldestState = .seconds(1)
+        record.operators = [
+            StatefulOperator(kind: "updateStateByKey", name: "count", shape: "(String,Int)"),
+            StatefulOperator(kind: "map", name: nil, shape: "Int", number: 1),
+        ]
+        record.configuration = ["k": "v"]
         return CheckpointFormat.Contents(record: record, sequence: 3, void: [2...2])
     }
 

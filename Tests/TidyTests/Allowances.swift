@@ -43,8 +43,5 @@ enum Allowances {
         Allowance(
             path: "Modules/BatchEngine/Text/LineBlock.swift", what: "nonisolated(unsafe)",
             count: 1, reason: "memory that is never written once the block is cut"),
-        Allowance(
-            path: "Modules/BatchEngine/State/StateStore.swift", what: "nonisolated(unsafe)",
-            count: 1, reason: "a table that is touched under its cell's lock only"),
     ]
 }

@@ -60,6 +60,8 @@ public final class DStreamGraph: Sendable {
     /// The time between batches.
     public let batchInterval: Duration
     let state = Locked(State())
+    /// Names or ids of operators whose state in a checkpoint is given up.
+    let discardedStates = Locked(Set<String>())
     let turn = GenerationTurn()
 
     /// Makes an empty graph.
@@ -243,6 +245,7 @@ extension DStreamGraph {
                 ].compactMap { $0 }
             }
             found += outputs.flatMap { deadLetterProblems(of: $0, failures) }
+            found += nameProblems
         }
         if let error = StreamError.gathering(found) {
             stop()

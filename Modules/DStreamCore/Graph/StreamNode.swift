@@ -33,6 +33,10 @@ public final class StreamNode: Sendable {
 
     struct Settings {
         var name: String?
+        /// The name or id under which checkpoints may still hold the state.
+        var formerName: String?
+        /// How earlier states become the operator's, by their shapes.
+        var migrations: [String: StateMigration] = [:]
         var persistLevel: StorageLevel?
         var checkpointInterval: Duration?
         var remember: Duration?

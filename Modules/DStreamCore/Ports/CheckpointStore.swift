@@ -22,6 +22,10 @@ public struct CheckpointRecord: Sendable, Hashable {
     public var parallelism = 0
     /// No state of a batch before this one is needed any more.
     public var oldestState = BatchTime.zero
+    /// The operators that keep something between batches.
+    public var operators: [StatefulOperator] = []
+    /// How the program was configured, by Spark's keys, for whoever reads the record.
+    public var configuration: [String: String] = [:]
 
     /// Makes a record.
     public init(
@@ -50,7 +54,7 @@ public struct OperatorState: Sendable, Hashable {
         case changes = 3
     }
 
-    /// The operator, as ``StreamNode/stateID`` names it.
+    /// The operator's ``StatefulOperator/id``.
     public var operatorID: String
     /// The batch that left it.
     public var time: BatchTime

@@ -16,9 +16,9 @@ extension DStreamGraph {
         let engine = context.batch.engine
         let taken = SharedPieces(oldest: time)
         try await engine.perform("checkpoint of batch \(time)") {
-            for (id, capture) in captures {
+            for (candidate, capture) in captures {
                 let request = StateCapture.Request(
-                    operatorID: id, time: time, since: since, engine: engine)
+                    operatorID: candidate.this.id, time: time, since: since, engine: engine)
                 let (pieces, oldest) = try capture.take(request)
                 taken.add(pieces, oldest)
             }
@@ -26,38 +26,102 @@ extension DStreamGraph {
         return taken.value
     }
 
+    /// The operators that keep something between batches, once the graph is started.
+    public var statefulOperators: [StatefulOperator] { stateCaptures.map(\.candidate.this) }
+
+    /// Gives up the state that a checkpoint holds of an operator, by its name or id.
+    package func discardState(of operator: String) {
+        discardedStates.withLock { _ = $0.insert(`operator`) }
+    }
+
+    /// Says which operator would go on with which state of a checkpoint.
+    ///
+    /// - Parameter operators: those of the checkpoint's record.
+    package func plan(forStateOf operators: [StatefulOperator]) -> StatePlan {
+        let matching = matching(operators)
+        return StatePlan(
+            taken: matching.taken.mapValues(\.id), new: matching.new.map(\.id),
+            discarded: matching.discarded, problems: matching.problems)
+    }
+
     /// Puts back what operators kept; called between the start and the first batch.
     ///
-    /// - Parameter time: the batch after which it was taken.
-    /// - Throws: ``StreamError`` `.checkpointMismatch` when there is state that no operator of this
+    /// - Parameter record: what the pieces belong to.
+    /// - Throws: ``StreamError`` `.checkpointMismatch`, naming all state that no operator of this
     ///   program takes; what decoding throws.
-    public func restoreState(_ pieces: [OperatorState], asOf time: BatchTime) throws {
-        let captures = Dictionary(stateCaptures) { first, _ in first }
-        for (id, pieces) in Dictionary(grouping: pieces, by: \.operatorID) {
-            guard let capture = captures[id] else {
-                throw StreamError(
-                    .checkpointMismatch,
-                    "the checkpoint holds state of \(id), and this program has no such operator; "
-                        + "give operators that keep state names with named(_:), and keep those "
-                        + "names, or start from an empty checkpoint directory")
+    public func restoreState(_ pieces: [OperatorState], of record: CheckpointRecord) throws {
+        let matching = matching(record.operators)
+        if let error = StreamError.gathering(
+            matching.problems.map { StreamError(.checkpointMismatch, $0) })
+        {
+            throw error
+        }
+        let time = record.newestCompleted ?? record.zeroTime
+        let pieces = Dictionary(grouping: pieces, by: \.operatorID)
+        let sources = Dictionary(uniqueKeysWithValues: matching.taken.map { ($1, $0) })
+        for (candidate, capture) in stateCaptures {
+            let known = record.operators.first { $0.id == sources[candidate.this] }
+            var own = known.flatMap { pieces[$0.id] } ?? []
+            if let known, known.shape != candidate.this.shape,
+                let migrate = capture.migrations[known.shape]
+            {
+                own = try own.map(migrate)
             }
-            try capture.restore(pieces, time)
+            try capture.restore(own, time)
         }
     }
 
-    /// What is captured, by the ids of operators.
-    private var stateCaptures: [(id: String, capture: StateCapture)] {
+    private func matching(_ found: [StatefulOperator]) -> StateMatching {
+        StateMatching(
+            found: found, program: stateCaptures.map(\.candidate),
+            discarding: discardedStates.withLock { $0 })
+    }
+
+    /// What is captured, in the order of declaration.
+    private var stateCaptures: [(candidate: StateMatching.Candidate, capture: StateCapture)] {
         var counts: [String: Int] = [:]
         return nodes.compactMap { node in
-            guard let capture = node.settings.withLock({ $0.capture }) else { return nil }
-            if let name = node.name { return ("\(node.site.name) \"\(name)\"", capture) }
-            // By place among those of the same kind and shape: other operators come and go.
-            let kind = "\(node.site.name) of \(node.traits.stateShape ?? node.shape)"
-            let number = counts[kind, default: 0]
-            counts[kind] = number + 1
-            return ("\(kind) #\(number)", capture)
+            let settings = node.settings.withLock { $0 }
+            guard var capture = settings.capture else { return nil }
+            capture.migrations = settings.migrations
+            var this = StatefulOperator(
+                kind: node.site.name, name: settings.name,
+                shape: node.traits.stateShape ?? node.shape)
+            if this.name == nil {
+                // By place among those of the same kind and shape: other operators come and go.
+                let kind = "\(this.kind) of \(this.shape)"
+                this.number = counts[kind, default: 0]
+                counts[kind] = this.number + 1
+            }
+            let candidate = StateMatching.Candidate(
+                this: this, formerly: settings.formerName,
+                migrations: Set(settings.migrations.keys))
+            return (candidate, capture)
         }
     }
+
+    /// Two operators of one name would take each other's state.
+    var nameProblems: [StreamError] {
+        let named = stateCaptures.map(\.candidate.this).filter { $0.name != nil }
+        return Dictionary(grouping: named, by: \.id).values.filter { $0.count > 1 }.map { group in
+            StreamError(
+                .badConfiguration,
+                "\(group.count) operators are \(group[0]); give each a name of its own, by which "
+                    + "its state is found again")
+        }
+    }
+}
+
+/// Which operator would go on with which state.
+package struct StatePlan: Sendable, Hashable {
+    /// The ids in the checkpoint, and those of the program's operators that take their state.
+    package let taken: [String: String]
+    /// The operators that begin without state.
+    package let new: [String]
+    /// The ids in the checkpoint whose state is given up.
+    package let discarded: [String]
+    /// What keeps the program from going on, in words.
+    package let problems: [String]
 }
 
 /// What the operators of a graph gave, gathered on an engine thread.

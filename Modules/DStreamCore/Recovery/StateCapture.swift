@@ -1,6 +1,10 @@
 public import BatchEngine
 internal import Synchronization
 
+/// Makes pieces of one shape out of those of another.
+@usableFromInline
+typealias StateMigration = @Sendable (OperatorState) throws -> OperatorState
+
 /// How what an operator keeps between batches gets into checkpoints and back.
 @usableFromInline
 struct StateCapture: Sendable {
@@ -20,8 +24,11 @@ struct StateCapture: Sendable {
     /// The second part is the oldest batch of which a piece is still needed.
     @usableFromInline
     let take: @Sendable (Request) throws -> (pieces: [OperatorState], oldest: BatchTime)
-    /// Puts back what was taken, as of a batch; called before the first batch.
+    /// Puts back what was taken, as of a batch; called before the first batch, without pieces for
+    /// an operator that is new.
     @usableFromInline let restore: @Sendable ([OperatorState], BatchTime) throws -> Void
+    /// Makes pieces of the operator out of those of another shape, by that shape.
+    var migrations: [String: StateMigration] = [:]
 
     @usableFromInline
     init(
@@ -63,10 +70,8 @@ extension StreamNode {
             },
             restore: { pieces, time in
                 let known = pieces.filter { $0.time <= time }
-                guard let newest = known.map(\.time).max(),
-                    let plan = known.filter({ $0.time == newest }).source
-                else { return }
-                lineage.restore(plan, asOf: time)
+                let newest = known.map(\.time).max()
+                lineage.restore(known.filter { $0.time == newest }.source, asOf: time)
             })
     }
 

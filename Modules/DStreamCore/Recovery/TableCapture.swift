@@ -122,7 +122,7 @@ struct TableCapture<Key: StreamKey, StateValue: Sendable>: Sendable {
     func restore(_ pieces: [OperatorState], _ time: BatchTime) throws {
         let known = pieces.filter { $0.time <= time }
         guard let newestWhole = known.last(where: { $0.kind == .whole })?.time else {
-            if known.isEmpty { return }
+            if known.isEmpty { return lineage.restore(nil, asOf: time) }
             throw StreamError(
                 .checkpointMismatch,
                 "the checkpoint holds changes of a state and not the state that was changed; start "

@@ -22,7 +22,8 @@ extension DStream {
             site, spec.partitionCount, spec.placement,
             spec.initial.map { $0.map { ($0.0, ($0.1, Int64.min)) } })
         let (mapped, lineage) = stateful(
-            keeping, checkpointSlides: 10, pipe: { step.pipe },
+            keeping, stateShape: elementShape(of: (Key, StateValue).self), checkpointSlides: 10,
+            pipe: { step.pipe },
             capture: { _, lineage in
                 Codec<(Key, (StateValue, Int64))>.resolve().map { states in
                     TableCapture(

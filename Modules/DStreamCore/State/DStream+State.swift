@@ -27,12 +27,14 @@ extension DStream {
     /// What `pipe` makes of this stream's records and the state before, by key.
     ///
     /// - Parameters:
+    ///   - stateShape: the shape of what users see as the state; nil: of what is kept.
     ///   - checkpointSlides: slides between checkpoints; nil: as many as other streams have.
     ///   - capture: how the state gets into checkpoints; nil: its elements have no codec.
     ///   - plan: arranges one batch.
     @inlinable
     func stateful<Key: StreamKey, Value: Sendable, StateValue: Sendable, Output: Sendable>(
-        _ keeping: StateKeeping<Key, StateValue>, checkpointSlides: Int? = nil,
+        _ keeping: StateKeeping<Key, StateValue>, stateShape: String? = nil,
+        checkpointSlides: Int? = nil,
         pipe: @escaping @Sendable () -> Pipe<Output>,
         capture: @escaping @Sendable (StreamNode, StateLineage) -> StateCapture?,
         plan:
@@ -46,7 +48,7 @@ extension DStream {
         traits.mustCheckpoint = true
         traits.persistLevel = .memoryOnly
         traits.checkpointSlides = checkpointSlides
-        traits.stateShape = elementShape(of: (Key, StateValue).self)
+        traits.stateShape = stateShape ?? elementShape(of: (Key, StateValue).self)
         let stream = DStream<Output>(
             graph, site, parents: [node], slide: slideDuration, traits: traits, pipe: pipe,
             compute: { [node] own, time, context in

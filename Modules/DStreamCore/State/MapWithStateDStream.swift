@@ -81,9 +81,11 @@ public struct MapWithStateDStream<Key: StreamKey, StateValue: Sendable, Mapped: 
     }
 
     /// Names the operator, so that its state is found again after the program was changed.
+    ///
+    /// - Parameter formerly: the name that it had, or the ``StatefulOperator/id`` when it had none.
     @discardableResult
-    public func named(_ name: String) -> MapWithStateDStream {
-        mapped.named(name)
+    public func named(_ name: String, formerly: String? = nil) -> MapWithStateDStream {
+        mapped.named(name, formerly: formerly)
         return self
     }
 }

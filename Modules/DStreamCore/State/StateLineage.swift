@@ -19,8 +19,9 @@ final class StateLineage: Sendable {
         var good: (time: BatchTime, plan: Plan)?
         /// What comes before all batches, until one is good.
         var initial: Plan?
-        /// What an earlier run left, until a batch of this one is good.
-        var restored: (time: BatchTime, elements: Plan)?
+        /// What an earlier run left, until a batch of this one is good; without elements when the
+        /// operator was none of its.
+        var restored: (time: BatchTime, elements: Plan?)?
         /// Later ones, oldest first.
         var open: [Link] = []
         /// The newest batch that was made.
@@ -117,7 +118,7 @@ final class StateLineage: Sendable {
             links.store = context.batch.engine.stateStore
             settle(&links, follow)
             let oldest = links.good?.time
-            let hasState = oldest != nil || links.restored != nil || !links.open.isEmpty
+            let hasState = oldest != nil || links.restored?.elements != nil || !links.open.isEmpty
             let first = links.good?.plan ?? links.initial ?? initial(links.restored?.elements)
             if links.good == nil { links.initial = first }
             let plan = links.open.reduce(first) { earlier, link in
@@ -176,9 +177,10 @@ final class StateLineage: Sendable {
 
     /// Begins with what an earlier run left after a batch.
     ///
-    /// - Parameter elements: the plan of the elements that the first batch starts from.
+    /// - Parameter elements: the plan of the elements that the first batch starts from; nil: the
+    ///   operator is new.
     @usableFromInline
-    func restore(_ elements: Plan, asOf time: BatchTime) {
+    func restore(_ elements: Plan?, asOf time: BatchTime) {
         links.withLock { links in
             links.restored = (time, elements)
             links.newest = time

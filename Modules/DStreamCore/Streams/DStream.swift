@@ -177,9 +177,15 @@ extension DStream {
     }
 
     /// Names the operator, so that its state is found again after the program was changed.
+    ///
+    /// - Parameter formerly: the name that it had, or the ``StatefulOperator/id`` when it had none;
+    ///   only needed until a checkpoint was written under the new name.
     @discardableResult
-    public func named(_ name: String) -> DStream {
-        node.settings.withLock { $0.name = name }
+    public func named(_ name: String, formerly: String? = nil) -> DStream {
+        node.settings.withLock { settings in
+            settings.name = name
+            settings.formerName = formerly
+        }
         return self
     }
 }

@@ -48,6 +48,19 @@ package enum CheckpointFormat {
         writer.writeZigzag(record.newestCompleted?.milliseconds ?? 0)
         writer.writeVarint(UInt64(max(0, record.parallelism)))
         writer.writeZigzag(record.oldestState.milliseconds)
+        writer.writeVarint(UInt64(record.operators.count))
+        for known in record.operators {
+            writer.writeString(known.kind)
+            writer.writeByte(known.name == nil ? 0 : 1)
+            writer.writeString(known.name ?? "")
+            writer.writeString(known.shape)
+            writer.writeVarint(UInt64(max(0, known.number)))
+        }
+        writer.writeVarint(UInt64(record.configuration.count))
+        for (key, value) in record.configuration.sorted(by: { $0.key < $1.key }) {
+            writer.writeString(key)
+            writer.writeString(value)
+        }
         let payload = try writer.takeBytes()
         var file = ByteWriter()
         file.writeBytes(magic)
@@ -124,6 +137,17 @@ package enum CheckpointFormat {
         record.newestCompleted = hasCompleted ? completed : nil
         record.parallelism = Int(clamping: try reader.readVarint())
         record.oldestState = try time()
+        record.operators = try (0..<(try reader.readCount())).map { _ in
+            let kind = try reader.readString()
+            let isNamed = try reader.readByte() == 1
+            let name = try reader.readString()
+            return StatefulOperator(
+                kind: kind, name: isNamed ? name : nil, shape: try reader.readString(),
+                number: Int(clamping: try reader.readVarint()))
+        }
+        for _ in 0..<(try reader.readCount()) {
+            record.configuration[try reader.readString()] = try reader.readString()
+        }
         return Contents(record: record, sequence: sequence, void: void)
     }
 

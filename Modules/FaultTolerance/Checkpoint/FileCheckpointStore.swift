@@ -143,67 +143,30 @@ public final class FileCheckpointStore: CheckpointStore {
     ///
     /// - Throws: ``CheckpointError`` when there are checkpoints and none can be read.
     public func recover() async throws -> RecoveredCheckpoint? {
-        let (found, problems, damaged) = try await readFiles()
-        let last = found.last
-        if last == nil, let problem = problems.last {
-            throw CheckpointError(
-                .damaged, "no checkpoint in \(directory) can be read: \(problem)")
-        }
-        var (pieces, newestPiece): ([(sequence: UInt64, piece: OperatorState)], UInt64) = ([], 0)
-        for try await record in log.records() {
-            let (sequence, piece) = try CheckpointFormat.piece(of: record.bytes)
-            newestPiece = max(newestPiece, sequence)
-            guard let last, sequence <= last.sequence, piece.time >= last.record.oldestState,
-                !last.void.contains(where: { $0.contains(sequence) })
-            else { continue }
-            pieces.append((sequence, piece))
-        }
-        // Pieces of one write were written side by side.
-        pieces.sort { ($0.sequence, $0.piece.time) < ($1.sequence, $1.piece.time) }
+        let files = try await CheckpointFiles(in: directory, medium)
+        let (pieces, newestPiece) = try await files.state(in: log.records())
         // Also of the first write of all there may be pieces without a file.
-        let counted = last?.sequence ?? 0
-        let highest = max(damaged.max() ?? 0, newestPiece, counted)
+        let counted = files.newest?.sequence ?? 0
+        let highest = max(files.damaged.map(\.sequence).max() ?? 0, newestPiece, counted)
         state.withLock { state in
             state.sequence = highest
-            state.void = last?.void ?? []
+            state.void = files.newest?.void ?? []
             if highest > counted { state.void.append((counted + 1)...highest) }
-            state.kept = found.map { ($0.sequence, $0.record.oldestState) }
-            state.kept += damaged.map { ($0, nil) }
+            state.kept = files.readable.map { ($0.sequence, $0.record.oldestState) }
+            state.kept += files.damaged.map { ($0.sequence, nil) }
             state.kept.sort { $0.sequence < $1.sequence }
         }
-        return last.map {
-            RecoveredCheckpoint(
-                record: $0.record, state: pieces.map(\.piece), problems: problems)
-        }
+        return files.recovered(pieces)
     }
 
-    /// The readable checkpoint files, oldest first, what is wrong with others, and their numbers.
-    private func readFiles() async throws -> (
-        found: [CheckpointFormat.Contents], problems: [String], damaged: [UInt64]
-    ) {
-        let directory = directory
-        return try await medium.perform { medium in
-            var found: [CheckpointFormat.Contents] = []
-            var problems: [String] = []
-            var damaged: [UInt64] = []
-            for name in try medium.list(directory) {
-                guard let number = Self.number(of: name) else { continue }
-                let path = directory + "/" + name
-                do {
-                    let contents = try CheckpointFormat.contents(
-                        of: try medium.readAll(path, maximum: 1 << 28), path: path)
-                    guard contents.sequence == number else {
-                        throw CheckpointError(
-                            .damaged, "\(path): it is number \(contents.sequence) by its content")
-                    }
-                    found.append(contents)
-                } catch let error as CheckpointError where error.code == .damaged {
-                    problems.append(error.message)
-                    damaged.append(number)
-                }
-            }
-            return (found, problems, damaged)
-        }
+    /// What ``recover()`` would give, without locking or changing anything.
+    package static func read(
+        _ directory: String, on medium: some StorageMedium = FileStorageMedium()
+    ) async throws -> RecoveredCheckpoint? {
+        let files = try await CheckpointFiles(in: directory, medium)
+        if files.newest == nil { return nil }
+        let log = try await LogInspection(of: directory + "/state", on: medium)
+        return files.recovered(try await files.state(in: log.records).pieces)
     }
 
     private func path(of sequence: UInt64) -> String {
@@ -212,10 +175,6 @@ public final class FileCheckpointStore: CheckpointStore {
         return "\(directory)/checkpoint-\(zeros)\(digits)"
     }
 
-    private static func number(of name: String) -> UInt64? {
-        guard name.hasPrefix("checkpoint-") else { return nil }
-        return UInt64(name.dropFirst("checkpoint-".count))
-    }
 }
 
 extension [ClosedRange<UInt64>] {

@@ -14,15 +14,20 @@ struct LogOpening: Sendable {
     private var leftovers: [String] = []
     private var byteCounts: [String: Int] = [:]
 
-    /// Reads and mends a directory that is locked.
+    /// Bytes of the last segment behind the records that count.
+    private(set) var tornByteCount = 0
+
+    /// Reads a directory.
     ///
+    /// - Parameter mending: whether to bring it in order, too; it must be locked then.
     /// - Throws: `LogError` `.damaged` or `.unsupported`, or what the medium throws.
-    init(_ medium: any StorageMedium, _ directory: String) throws {
+    init(_ medium: any StorageMedium, _ directory: String, mending: Bool = true) throws {
         self.medium = medium
         self.directory = directory
         try chain(try headers())
         try checkLengths()
-        try mendLast()
+        try endLast(mending: mending)
+        if !mending { return }
         for name in leftovers { try medium.remove(path(name)) }
         // Names that an interrupted program left unflushed become durable before they are relied on.
         try medium.syncDirectory(directory)
@@ -103,18 +108,19 @@ struct LogOpening: Sendable {
         }
     }
 
-    /// Finds the end of the last segment, cuts what follows, and makes durable what stays.
-    private mutating func mendLast() throws {
+    /// Finds the end of the last segment; to mend it, cuts what follows and makes durable what stays.
+    private mutating func endLast(mending: Bool) throws {
         guard let last = segments.indices.last else { return }
         let segment = segments[last]
         let byteCount = byteCounts[segment.name, default: 0]
-        let file = try medium.open(path(segment.name), .append)
+        let file = try medium.open(path(segment.name), mending ? .append : .read)
         var scan = SegmentScan(
             file, path: path(segment.name), sequence: segment.header.sequence,
             byteCount: byteCount)
         let outcome = try scan.end()
         segments[last].end = outcome.end
-        if outcome.isClosed { return }
+        tornByteCount = outcome.isClosed ? 0 : byteCount - outcome.end
+        if outcome.isClosed || !mending { return }
         if outcome.end < byteCount { try file.truncate(to: outcome.end) }
         // The program that wrote it may have ended before it flushed it.
         try file.sync()

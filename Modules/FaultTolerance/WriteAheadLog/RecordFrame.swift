@@ -4,8 +4,8 @@ internal import DStreamCore
 ///
 /// The checksum takes in the segment's number and the frame's place, so that bytes of another
 /// segment, or at another place, are no frame.
-struct RecordFrame: Hashable, Sendable {
-    static let byteCount = 24
+package struct RecordFrame: Hashable, Sendable {
+    package static let byteCount = 24
     /// In place of the distance to the group's start, in the frame that ends a closed segment.
     private static let endMark = UInt32.max
 

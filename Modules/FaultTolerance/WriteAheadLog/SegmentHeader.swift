@@ -38,8 +38,8 @@ package struct SegmentName: Hashable, Sendable {
 }
 
 /// The first 72 bytes of a segment: see Docs/Formats/WriteAheadLog.md.
-struct SegmentHeader: Hashable, Sendable {
-    static let byteCount = 72
+package struct SegmentHeader: Hashable, Sendable {
+    package static let byteCount = 72
     static let version: UInt32 = 1
     private static let magic = Array("DSTRMLOG".utf8)
 

@@ -35,6 +35,8 @@ extension JobGenerator {
         /// Beyond that the oldest is set aside for good and reported. A value below 1 counts as 1. The
         /// default bounds the blocks that are kept for them.
         public var maxFailedBatches: Int
+        /// What checkpoints say about how the program was configured.
+        public var settings: [String: String] = [:]
 
         /// Makes a configuration.
         public init(

@@ -54,6 +54,7 @@ public actor JobGenerator {
     private var isStopped = false
     /// The frozen graph's, so that it is described once.
     private var fingerprint = ""
+    private var statefulOperators: [StatefulOperator] = []
 
     /// Makes a generator; nothing happens before ``run(on:from:rerun:newestCompleted:)``.
     ///
@@ -100,6 +101,7 @@ public actor JobGenerator {
         precondition(machine == nil, "a JobGenerator runs once")
         self.grid = grid
         fingerprint = worker.source.fingerprint
+        statefulOperators = worker.source.statefulOperators
         machine = JobGeneratorMachine(
             configuration, interval: grid.period, firstBatch: firstBatch, rerun: rerun,
             newestCompleted: newestCompleted, hasCheckpoints: checkpoints != nil)
@@ -255,6 +257,8 @@ extension JobGenerator {
             pendingBatches: checkpoint.pending, isCompleted: checkpoint.isCompleted)
         record.newestCompleted = checkpoint.newestCompleted
         record.parallelism = generationContext.batch.defaultParallelism
+        record.operators = statefulOperators
+        record.configuration = configuration.settings
         checkpoints?.submit(record, ticket: checkpoint.ticket)
     }
 

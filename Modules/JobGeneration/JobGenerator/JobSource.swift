@@ -8,6 +8,9 @@ public protocol JobSource: Sendable {
     /// Describes the graph: equal for the same program.
     var fingerprint: String { get }
 
+    /// The operators that keep something between batches.
+    var statefulOperators: [StatefulOperator] { get }
+
     /// The age at which the blocks of a batch may go.
     var inputRememberDuration: Duration { get }
 

@@ -1,16 +1,16 @@
 /// Cuts a byte stream into frames: four bytes of length, the highest first, then as many bytes.
-struct FrameSplitter {
+package struct FrameSplitter {
     /// The longest frame in bytes.
     let maxFrameBytes: Int
     private var bytes: [UInt8] = []
     private var start = 0
 
-    init(maxFrameBytes: Int) {
+    package init(maxFrameBytes: Int) {
         self.maxFrameBytes = maxFrameBytes
     }
 
     /// Adds the next bytes of the stream.
-    mutating func append(_ more: [UInt8]) {
+    package mutating func append(_ more: [UInt8]) {
         if start == bytes.count {
             bytes = more
             start = 0
@@ -27,7 +27,7 @@ struct FrameSplitter {
     /// The bytes of the next frame; nil while it is not complete.
     ///
     /// - Throws: ``ReceiverError/Code/badFrame`` for a length that is negative or too large.
-    mutating func next() throws(ReceiverError) -> ArraySlice<UInt8>? {
+    package mutating func next() throws(ReceiverError) -> ArraySlice<UInt8>? {
         guard bytes.count - start >= 4 else { return nil }
         let header = bytes[start..<(start + 4)].reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
         let length = Int(Int32(bitPattern: header))

@@ -7,6 +7,7 @@ import Synchronization
 final class ScriptedSource: JobSource {
     let trace: Trace
     let fingerprint = "scripted"
+    let statefulOperators: [StatefulOperator] = []
     let inputRememberDuration: Duration
     private let make: @Sendable (BatchTime, GenerationContext) async throws -> [OutputJob]
 

@@ -28,4 +28,39 @@ struct RecoveryGuideTests {
             await ssc.stop(graceful: false)
         }
     }
+
+    @Test("a changed program goes on with migrated state", .timeLimit(.minutes(5)))
+    func migrates() async throws {
+        let directory = try FileSystem.createTemporaryDirectory(prefix: "guide")
+        defer { try? FileSystem.removeTree(directory) }
+        for isChanged in [false, true] {
+            let harness = StreamHarness(startTime: .seconds(isChanged ? 2 : 0))
+            let orders = harness.input(Array(repeating: [("tea", 2)], count: 4))
+            let output = harness.record(totals(orders, isChanged: isChanged))
+            let ssc = try await StreamingContext.getOrCreate(checkpointDirectory: directory) {
+                harness.ssc
+            }
+            try await ssc.start()
+            await harness.advance()
+            await harness.advance()
+            await ssc.stop(graceful: true)
+            #expect(output.batches.last?.elements == [isChanged ? "tea 8.0" : "tea 4"])
+        }
+    }
+
+    private func totals(_ orders: DStream<(String, Int)>, isChanged: Bool) -> DStream<String> {
+        if isChanged {
+            return
+                orders
+                .updateStateByKey { values, total -> Double? in
+                    (total ?? 0) + values.reduce(0) { $0 + Double($1) }
+                }
+                .migrateState { (total: Int) in Double(total) }
+                .named("totals")
+                .map { "\($0) \($1)" }
+        }
+        return orders.updateStateByKey { values, total -> Int? in
+            (total ?? 0) + values.reduce(0, +)
+        }.named("totals").map { "\($0) \($1)" }
+    }
 }

@@ -1,0 +1,42 @@
+/// What lies in the directory of a ``FileWriteAheadLog``, looked at without a lock and without
+/// changing anything.
+///
+/// A log that is being written shows what was there at that moment.
+public struct LogInspection: Sendable {
+    /// A file of the log.
+    public struct Segment: Sendable, Hashable {
+        /// The file's name.
+        public let name: String
+        /// How many of its bytes count.
+        public let byteCount: Int
+        /// Bytes behind them, that a crash left; cut when the log is opened.
+        public let tornByteCount: Int
+    }
+
+    /// The directory.
+    public let directory: String
+    /// The files, oldest first.
+    public let segments: [Segment]
+    /// The records; reading all of them checks every byte.
+    public let records: LogRecords
+
+    /// Looks at a directory.
+    ///
+    /// - Throws: ``LogError`` `.damaged` or `.unsupported`, or ``StorageError``.
+    public init(
+        of directory: String, on medium: some StorageMedium = FileStorageMedium()
+    ) async throws {
+        let opening = try await medium.perform {
+            try LogOpening($0, directory, mending: false)
+        }
+        self.directory = directory
+        let last = opening.segments.count - 1
+        segments = opening.segments.enumerated().map { index, segment in
+            Segment(
+                name: segment.name, byteCount: segment.end,
+                tornByteCount: index == last ? opening.tornByteCount : 0)
+        }
+        records = LogRecords(
+            medium: medium, directory: directory, catalogue: LogCatalogue(opening.segments))
+    }
+}

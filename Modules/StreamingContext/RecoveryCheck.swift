@@ -1,0 +1,100 @@
+internal import BatchEngine
+internal import DStreamCore
+internal import FaultTolerance
+
+extension StreamingContext {
+    /// Whether a program can go on from a checkpoint directory, and with what.
+    public struct RecoveryCheck: Sendable, Hashable, CustomStringConvertible {
+        /// Whether ``StreamingContext/start()`` would go on from there, or begin anew.
+        public let canStart: Bool
+        /// What was found, for people; problems come last.
+        public let findings: [String]
+
+        /// The findings and the verdict, a line each.
+        public var description: String {
+            (findings + ["this program \(canStart ? "can" : "cannot") start from here"])
+                .joined(separator: "\n")
+        }
+    }
+
+    /// With this environment variable ``getOrCreate(checkpointDirectory:create:)`` checks the
+    /// directory that is its value instead, prints what it found, and ends the process: with status
+    /// 0 when the program could start, otherwise 1.
+    static let checkVariable = "DSTREAMS_CHECK_CHECKPOINT"
+
+    /// Looks whether the program could go on from a checkpoint directory, as it is.
+    ///
+    /// All of the checkpoint is read, and put back into the streams that `create` declares; nothing
+    /// runs. The directory is neither locked nor changed: it may be in use.
+    ///
+    /// - Throws: what `create` throws. What is wrong with directory and program is in the result.
+    public static func checkRecovery(
+        checkpointDirectory: String, create: () async throws -> StreamingContext
+    ) async throws -> RecoveryCheck {
+        let ssc = try await create()
+        var findings: [String] = []
+        var canStart = true
+        do {
+            if let found = try await FileCheckpointStore.read(checkpointDirectory) {
+                findings += found.findings
+                try ssc.rehearse(found, &findings)
+                findings += try await checkLogs(checkpointDirectory + "/received")
+            } else {
+                findings.append("there is no checkpoint in \(checkpointDirectory)")
+            }
+        } catch let error as StorageError where error.code == .notFound {
+            findings.append("there is no checkpoint in \(checkpointDirectory)")
+        } catch {
+            canStart = false
+            findings.append("\(error)")
+        }
+        await ssc.stop()
+        return RecoveryCheck(canStart: canStart, findings: findings)
+    }
+
+    /// Does what a start does with what an earlier run left, and no more.
+    private func rehearse(_ found: RecoveredCheckpoint, _ findings: inout [String]) throws {
+        graph.setCheckpointDirectory(true)
+        recordProblems(hasDirectory: true)
+        try graph.start(zeroTime: found.record.zeroTime)
+        let plan = graph.plan(forStateOf: found.record.operators)
+        for (old, new) in plan.taken.sorted(by: { $0.key < $1.key }) {
+            findings.append(
+                "\(new) goes on with its state" + (old == new ? "" : ", which was that of \(old)"))
+        }
+        findings += plan.new.map { "\($0) begins without state" }
+        findings += plan.discarded.map { "the state of \($0) is given up" }
+        try restore(found)
+    }
+
+    /// Reads the receivers' logs through.
+    private static func checkLogs(_ directory: String) async throws -> [String] {
+        let medium = FileStorageMedium()
+        let names: [String]
+        do {
+            names = try await medium.perform { try $0.list(directory) }
+        } catch let error as StorageError where error.code == .notFound {
+            return []
+        }
+        var findings: [String] = []
+        for name in names.sorted() {
+            var count = 0
+            for try await _ in try await LogInspection(of: directory + "/" + name).records {
+                count += 1
+            }
+            findings.append("received/\(name): \(count) records, all intact")
+        }
+        return findings
+    }
+}
+
+extension RecoveredCheckpoint {
+    fileprivate var findings: [String] {
+        let done = record.newestCompleted.map { "\($0)" } ?? "none"
+        return [
+            "the checkpoint was written by \"\(record.appName)\", with batches of "
+                + "\(record.batchInterval.milliseconds) ms; the last completed batch is \(done)",
+            "\(record.pendingBatches.count) batches would run again",
+        ] + problems.map { "passed over: \($0)" }
+    }
+}

@@ -1,0 +1,235 @@
+import BatchEngine
+import DStreamCore
+import DStreamTestKit
+import FaultTolerance
+import StreamingContext
+import Testing
+
+/// A program that was changed goes on with the state of the one before, or says why not: promise
+/// S20 of `Docs/Semantics.md`.
+@Suite("Upgrade", .timeLimit(.minutes(5)))
+struct UpgradeTests {
+    private typealias Words = DStream<(String, Int)>
+    private typealias Program = @Sendable (StreamHarness, Words) -> OutputRecorder<String>
+
+    private let medium = SimulatedStorageMedium()
+
+    /// Runs a program for three batches of one word each; gives what came out last.
+    private func run(_ program: Program) async throws -> [String] {
+        var components = StreamHarness.quietComponents
+        let store = try await FileCheckpointStore.open("/state", on: medium)
+        components.checkpointStore = store
+        let earlier = try await store.recover()?.record.time
+        let harness = StreamHarness(startTime: earlier ?? .zero, components: components)
+        let words = harness.input(Array(repeating: [("a", 1), ("b", 2)], count: 20))
+        let seen = program(harness, words)
+        let directory = try FileSystem.createTemporaryDirectory(prefix: "upgrade")
+        defer { try? FileSystem.removeTree(directory) }
+        let ssc = try await StreamingContext.getOrCreate(checkpointDirectory: directory) {
+            harness.ssc
+        }
+        do {
+            try await ssc.start()
+        } catch {
+            await store.close()
+            throw error
+        }
+        for _ in 0..<3 { await harness.advance() }
+        await ssc.stop(graceful: true)
+        #expect(harness.errors.isEmpty, "\(harness.errors)")
+        await store.close()
+        return seen.batches.last?.elements.sorted() ?? []
+    }
+
+    private func refusal(_ program: Program) async -> String {
+        do {
+            let output = try await run(program)
+            return "it started, and gave \(output)"
+        } catch {
+            return "\(error)"
+        }
+    }
+
+    // MARK: Programs
+
+    private static func sum(_ values: [Int], _ state: Int?) -> Int? {
+        (state ?? 0) + values.reduce(0, +)
+    }
+
+    private static let plain: Program = { harness, words in
+        harness.record(words.updateStateByKey(sum).map { "\($0)" })
+    }
+
+    private static let named: Program = { harness, words in
+        harness.record(words.updateStateByKey(sum).named("sums").map { "\($0)" })
+    }
+
+    /// The sum and how often it was added to.
+    private static let pairs: Program = { harness, words in
+        harness.record(pair(words).named("sums").map { "\($0)" })
+    }
+
+    private static func pair(_ words: Words) -> DStream<(String, (Int, Int))> {
+        words.updateStateByKey { values, state -> (Int, Int)? in
+            ((state?.0 ?? 0) + values.reduce(0, +), (state?.1 ?? 0) + 1)
+        }
+    }
+
+    private static func mapping<Value: StreamCodable & Numeric>(
+        _ words: Words, _ type: Value.Type
+    ) -> MapWithStateDStream<String, Value, String> {
+        words.mapWithState(
+            StateSpec<String, Int, Value, String>.function { key, value, state in
+                let sum = (state.getOption() ?? 0) + (Value(exactly: value ?? 0) ?? 0)
+                try state.update(sum)
+                return "\(key) \(sum)"
+            }
+        ).named("sums")
+    }
+
+    // MARK: What keeps its state
+
+    @Test func outputsAndStatelessOperatorsComeAndGo() async throws {
+        #expect(try await run(Self.plain) == ["(\"a\", 3)", "(\"b\", 6)"])
+        let more = try await run { harness, words in
+            words.filter { $0.1 > 1 }.foreachRDD { _ in }
+            let sums = words.map { ($0.0, $0.1) }.updateStateByKey(Self.sum)
+            sums.mapValues { $0 * 2 }.foreachRDD { _ in }
+            return harness.record(sums.map { "\($0)" })
+        }
+        #expect(more == ["(\"a\", 6)", "(\"b\", 12)"])
+        #expect(try await run(Self.plain) == ["(\"a\", 9)", "(\"b\", 18)"])
+    }
+
+    @Test func namesAreFoundInAnyOrder() async throws {
+        _ = try await run { harness, words in
+            words.updateStateByKey { _, _ in -1 }.named("other").foreachRDD { _ in }
+            return harness.record(words.updateStateByKey(Self.sum).named("sums").map { "\($0)" })
+        }
+        let output = try await run { harness, words in
+            let sums = words.updateStateByKey(Self.sum).named("sums")
+            words.updateStateByKey { _, _ in -1 }.named("new").foreachRDD { _ in }
+            words.updateStateByKey { _, _ in -1 }.named("other").foreachRDD { _ in }
+            return harness.record(sums.map { "\($0)" })
+        }
+        #expect(output == ["(\"a\", 6)", "(\"b\", 12)"])
+    }
+
+    @Test func anOperatorIsGivenAnotherName() async throws {
+        _ = try await run(Self.plain)
+        let id = "updateStateByKey of (String,Int) #0"
+        let message = await refusal(Self.named)
+        #expect(message.contains("named(\"sums\", formerly: \"\(id)\")"), "\(message)")
+        let renamed = try await run { harness, words in
+            let sums = words.updateStateByKey(Self.sum).named("sums", formerly: id)
+            return harness.record(sums.map { "\($0)" })
+        }
+        #expect(renamed == ["(\"a\", 6)", "(\"b\", 12)"])
+        let again = try await run { harness, words in
+            let sums = words.updateStateByKey(Self.sum).named("totals", formerly: "sums")
+            return harness.record(sums.map { "\($0)" })
+        }
+        #expect(again == ["(\"a\", 9)", "(\"b\", 18)"])
+    }
+
+    @Test(arguments: [false, true])
+    func aTypeOfStateIsMigrated(isNamed: Bool) async throws {
+        _ = try await run(isNamed ? Self.named : Self.plain)
+        let output = try await run { harness, words in
+            let sums = Self.pair(words).migrateState { (old: Int) in (old, 100) }
+            if isNamed { sums.named("sums") }
+            return harness.record(sums.map { "\($0)" })
+        }
+        #expect(output == ["(\"a\", (6, 103))", "(\"b\", (12, 103))"])
+        // From now on it is its own.
+        guard isNamed else { return }
+        #expect(try await run(Self.pairs) == ["(\"a\", (9, 106))", "(\"b\", (18, 106))"])
+    }
+
+    @Test func aStateThatIsMappedWithIsMigrated() async throws {
+        _ = try await run { harness, words in harness.record(Self.mapping(words, Int.self).mapped) }
+        let message = await refusal { harness, words in
+            harness.record(Self.mapping(words, Double.self).mapped)
+        }
+        #expect(message.contains("kept (String,Int)"), "\(message)")
+        let output = try await run { harness, words in
+            harness.record(
+                Self.mapping(words, Double.self).migrateState { (old: Int) in Double(old) / 2 }
+                    .mapped)
+        }
+        #expect(output == ["a 4.5", "b 9.0"])
+    }
+
+    // MARK: What is refused
+
+    @Test func anotherTypeOfStateIsRefused() async throws {
+        _ = try await run(Self.named)
+        let message = await refusal(Self.pairs)
+        for part in [
+            "updateStateByKey \"sums\"", "kept (String,Int)", "it keeps (String,(Int,Int))",
+            "migrateState(from:)",
+        ] {
+            #expect(message.contains(part), "\(message)")
+        }
+        // Nothing was changed.
+        #expect(try await run(Self.named) == ["(\"a\", 6)", "(\"b\", 12)"])
+    }
+
+    @Test func aMigrationThatThrowsKeepsTheCheckpoint() async throws {
+        struct Strange: Error {}
+        _ = try await run(Self.named)
+        let message = await refusal { harness, words in
+            let sums = Self.pair(words).migrateState { (_: Int) in throw Strange() }.named("sums")
+            return harness.record(sums.map { "\($0)" })
+        }
+        #expect(message.contains("Strange"), "\(message)")
+        #expect(try await run(Self.named) == ["(\"a\", 6)", "(\"b\", 12)"])
+    }
+
+    @Test func stateOfAnOperatorThatIsGoneIsGivenUpOnlyOnRequest() async throws {
+        _ = try await run(Self.named)
+        let stateless: Program = { harness, words in harness.record(words.map { "\($0)" }) }
+        let message = await refusal(stateless)
+        #expect(message.contains("discardState(of: \"sums\")"), "\(message)")
+        let output = try await run { harness, words in
+            harness.ssc.discardState(of: "sums")
+            return stateless(harness, words)
+        }
+        #expect(output == ["(\"a\", 1)", "(\"b\", 2)"])
+        let anew = try await run(Self.named)
+        #expect(anew == ["(\"a\", 3)", "(\"b\", 6)"])
+    }
+
+    @Test func whichOfTwoIsNotGuessed() async throws {
+        _ = try await run(Self.plain)
+        let two: Program = { harness, words in
+            words.updateStateByKey { _, _ in -1 }.foreachRDD { _ in }
+            return Self.plain(harness, words)
+        }
+        let message = await refusal(two)
+        #expect(message.contains("1 unnamed updateStateByKey of (String,Int)"), "\(message)")
+        #expect(message.contains("this program has 2"), "\(message)")
+        let output = try await run { harness, words in
+            words.updateStateByKey { _, _ in -1 }.named("new").foreachRDD { _ in }
+            return Self.plain(harness, words)
+        }
+        #expect(output == ["(\"a\", 6)", "(\"b\", 12)"])
+    }
+
+    @Test func oneNameForTwoIsRefused() async throws {
+        let message = await refusal { harness, words in
+            words.updateStateByKey(Self.sum).named("sums").foreachRDD { _ in }
+            return Self.named(harness, words)
+        }
+        #expect(message.contains("2 operators are updateStateByKey \"sums\""), "\(message)")
+    }
+
+    @Test func onlyWhatKeepsStateIsMigrated() async throws {
+        let message = await refusal { harness, words in
+            words.map { ($0.0, $0.1) }.migrateState { (old: String) in old.count }
+                .foreachRDD { _ in }
+            return Self.plain(harness, words)
+        }
+        #expect(message.contains("map keeps no such state"), "\(message)")
+    }
+}

@@ -1,0 +1,76 @@
+import BatchEngine
+import DStreamCore
+import FaultTolerance
+import ReceiverRuntime
+
+/// What a write-ahead log holds.
+struct LogReport {
+    private let directory: String
+
+    init(_ directory: String) { self.directory = directory }
+
+    /// Prints it; false: something is damaged.
+    func print(showsRecords: Bool = false) async throws -> Bool {
+        do {
+            let log = try await LogInspection(of: directory)
+            Swift.print("log \(directory)")
+            for segment in log.segments {
+                let torn = segment.tornByteCount
+                Swift.print(
+                    "  \(segment.name): \(segment.byteCount) bytes"
+                        + (torn == 0 ? "" : ", then \(torn) that a crash left, not counted"))
+            }
+            var (count, byteCount) = (0, 0)
+            for try await record in log.records {
+                count += 1
+                byteCount += record.bytes.count
+                if showsRecords { show(record) }
+            }
+            Swift.print("  \(count) records of \(byteCount) bytes, all intact")
+            return true
+        } catch let error as LogError {
+            Swift.print("damaged: \(error)")
+            return false
+        }
+    }
+
+    private func show(_ record: LogRecord) {
+        Swift.print(
+            "  \(record.handle.place) of \(record.time), \(record.bytes.count) bytes\(words(record))"
+        )
+    }
+
+    /// What a record says, where the log's name tells what its records are.
+    private func words(_ record: LogRecord) -> String {
+        if directory.hasSuffix("/events"),
+            let event = try? record.bytes.withUnsafeBytes({ bytes in
+                var reader = ByteReader(bytes)
+                return try BlockTrackingEvent.decode(from: &reader)
+            })
+        {
+            return ": " + words(event)
+        }
+        if directory.hasSuffix("/state"),
+            let (number, piece) = try? CheckpointFormat.piece(
+                of: record.bytes)
+        {
+            return ": write \(number), \(piece.kind) of \(piece.operatorID) at \(piece.time), "
+                + "partition \(piece.partition) of \(piece.partitionCount), "
+                + "\(piece.values.count) set, \(piece.removed.count) removed"
+        }
+        return ""
+    }
+
+    private func words(_ event: BlockTrackingEvent) -> String {
+        switch event {
+        case .blockAdded(let block): "block \(block.id) added, \(block.recordCount) records"
+        case .batchAllocated(let time, let blocks):
+            "batch \(time) takes "
+                + blocks.sorted { $0.key < $1.key }.map { stream, blocks in
+                    "\(blocks.count) blocks of stream \(stream)"
+                }.joined(separator: ", ")
+        case .batchesCleaned(let times):
+            "batches forgotten: " + times.map { "\($0)" }.joined(separator: ", ")
+        }
+    }
+}
