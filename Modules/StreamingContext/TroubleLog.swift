@@ -29,8 +29,8 @@ final class TroubleLog: StreamingListener {
         case .checkpointFailed(let time, let message):
             return "batch \(time): \(message)"
         case .outputOperationRetrying(let info, let failures, let delay, let reason):
-            return "batch \(info.batchTime): \(info.description) failed \(failures) times and runs "
-                + "again in \(delay): \(reason)"
+            return "batch \(info.batchTime): attempt \(failures) of \(info.description) failed, "
+                + "the next comes in \(delay): \(reason)"
         case .outputOperationDeadLettered(let info, let count):
             return "batch \(info.batchTime): \(info.description) failed; \(count) elements are in "
                 + "a dead letter: \(info.failureReason ?? "")"
