@@ -20,7 +20,8 @@ package enum Checksum {
     /// The checksum of bytes, or of those before and these together.
     ///
     /// Complexity: O(n), about a byte per cycle in optimised builds.
-    package static func crc32c(_ bytes: UnsafeRawBufferPointer, after before: UInt32 = 0) -> UInt32 {
+    package static func crc32c(_ bytes: UnsafeRawBufferPointer, after before: UInt32 = 0) -> UInt32
+    {
         tables.withUnsafeBufferPointer { tables in
             guard let table = tables.baseAddress else { return 0 }
             var rest = ~before
