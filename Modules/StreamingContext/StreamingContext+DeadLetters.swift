@@ -50,6 +50,7 @@ extension StreamingContext {
     public func replayDeadLetters(
         where isIncluded: (DeadLetter.Entry) -> Bool = { _ in true }
     ) async throws -> ReplayReport {
+        endUnlessRunning()
         let claim = OneShot<(any Error)?>()
         guard case .initialized = claimStart(claim) else {
             throw StreamError(

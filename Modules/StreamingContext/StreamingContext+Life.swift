@@ -244,12 +244,7 @@ extension StreamingContext {
 
     /// Validates everything and builds the runtime.
     private func makeRuntime() async throws -> Runtime {
-        if ProcessEnvironment[Self.checkVariable] != nil {
-            StandardOutput.write(
-                "nothing was checked, and nothing is run: \(appName) was made without "
-                    + "StreamingContext.getOrCreate(checkpointDirectory:)\n")
-            ProcessEnvironment.exit(1)
-        }
+        endUnlessRunning()
         let hasDirectory = checkpointDirectory.withLock { $0 } != nil
         let registrations = recordProblems(hasDirectory: hasDirectory)
         let now = components.clock.now
