@@ -3,41 +3,53 @@ internal import DStreamCore
 internal import FaultTolerance
 internal import ReceiverRuntime
 
-/// The write-ahead logs of a context's receivers.
+/// The write-ahead logs of a context's inputs.
 struct ReceiverLogs: Sendable {
-    /// What happened to blocks.
-    let events: FileWriteAheadLog
+    /// What happened to blocks; nil: no stream's blocks are logged.
+    let events: FileWriteAheadLog?
     /// The blocks of the streams that are logged.
     let blocks: [StreamID: FileWriteAheadLog]
+    /// What streams chose for their batches; nil: none chooses.
+    let choices: LoggedInputChoices?
 
-    /// Opens the logs; nil: no stream has one.
+    /// Opens the logs.
     static func open(
-        _ registrations: [StreamingContext.Registration], in directory: String,
-        _ configuration: StreamingContext.Configuration
-    ) async throws -> ReceiverLogs? {
+        _ registrations: [StreamingContext.Registration], choosesInput: Bool,
+        in directory: String, _ configuration: StreamingContext.Configuration
+    ) async throws -> ReceiverLogs {
         let logged = registrations.filter { $0.protection == .writeAheadLog }
-        if logged.isEmpty { return nil }
-        let events = try await FileWriteAheadLog.open(
-            directory + "/received/events", options: configuration.driverWriteAheadLog.options)
+        var events: FileWriteAheadLog?
         var blocks: [StreamID: FileWriteAheadLog] = [:]
+        var chosen: FileWriteAheadLog?
         do {
+            let options = configuration.driverWriteAheadLog.options
+            if !logged.isEmpty {
+                events = try await FileWriteAheadLog.open(
+                    directory + "/received/events", options: options)
+            }
             for registration in logged {
                 let id = registration.receiver.streamID
                 blocks[id] = try await FileWriteAheadLog.open(
                     directory + "/received/stream-\(id)",
                     options: configuration.receiverWriteAheadLog.options)
             }
+            if choosesInput {
+                chosen = try await FileWriteAheadLog.open(directory + "/chosen", options: options)
+            }
+            var choices: LoggedInputChoices?
+            if let chosen { choices = try await LoggedInputChoices(log: chosen) }
+            return ReceiverLogs(events: events, blocks: blocks, choices: choices)
         } catch {
-            await ReceiverLogs(events: events, blocks: blocks).close()
+            for log in [events, chosen].compactMap(\.self) + blocks.values { await log.close() }
             throw error
         }
-        return ReceiverLogs(events: events, blocks: blocks)
     }
 
     /// Ends the logs.
     func close() async {
-        await events.close()
+        await events?.close()
         for log in blocks.values { await log.close() }
+        await choices?.close()
     }
 
     /// What stores the blocks of a stream; nil: it has no log.

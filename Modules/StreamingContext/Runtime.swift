@@ -91,7 +91,7 @@ struct Runtime: Sendable {
         generator = JobGenerator(
             generation, source: graph,
             queue: scheduler, allocator: tracker, inputInfo: InputInfoTracker(),
-            batch: batch, checkpointStore: checkpoints?.store,
+            batch: batch, choices: logs?.choices, checkpointStore: checkpoints?.store,
             clock: clock, listeners: context.listeners,
             standardOutput: context.components.standardOutput, errorSink: report)
         grid = try BatchAlignment(zeroTime: zeroTime, period: context.batchInterval)

@@ -258,12 +258,17 @@ extension StreamingContext {
             checkpoints?.found?.record.zeroTime
             ?? BatchTime(milliseconds: now.milliseconds - offset)
         try graph.start(zeroTime: zeroTime)
+        if checkpoints != nil { graph.prepareCapture() }
         if let found = checkpoints?.found { try restore(found) }
         let logs = try await openLogs(registrations)
         let runtime = try Runtime(
             self, registrations.map(\.receiver), zeroTime: zeroTime, checkpoints, logs, deadLetters)
         try await runtime.tracker.recover()
-        if checkpoints?.found == nil { await runtime.tracker.takeBackAllocations() }
+        if checkpoints?.found == nil {
+            // The checkpoint of what is left here was taken away.
+            await runtime.tracker.takeBackAllocations()
+            try await logs?.choices?.release(before: BatchTime(milliseconds: .max))
+        }
         for block in try await runtime.tracker.restoreBlocks() {
             components.logger.log(
                 level: .warning,
@@ -271,6 +276,10 @@ extension StreamingContext {
                     + "the earlier run: the stream had no write-ahead log")
         }
         graph.prepareReading(runtime.generator.generationContext)
+        if let checkpoints, checkpoints.found == nil {
+            try await writeFirst(
+                checkpoints.store, zeroTime, runtime.generator.generationContext)
+        }
         return runtime
     }
 

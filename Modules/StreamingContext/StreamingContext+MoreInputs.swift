@@ -11,6 +11,32 @@ extension StreamingContext {
         graph.inputStream("constantStream", file: file, line: line) { _, _ in rdd }
     }
 
+    /// The records of a source that stay readable behind offsets: each batch takes what was added
+    /// since the one before, noted durably where there is a checkpoint directory.
+    ///
+    /// A program that goes on from a checkpoint goes on at the offsets where it was.
+    ///
+    /// - Parameter maxRatePerPartition: the most records that a batch takes of a partition, per
+    ///   second of the batch interval; nil: all there are.
+    public func directStream<Source: DirectSource>(
+        _ source: Source, maxRatePerPartition: Int? = nil, file: String = #fileID,
+        line: UInt = #line
+    ) -> DirectDStream<Source.Element> {
+        let site = OperatorSite("directStream", file: file, line: line)
+        if let rate = maxRatePerPartition, rate < 1 {
+            graph.record(
+                StreamError(
+                    .badDeclaration, "maxRatePerPartition is \(rate); it must be at least 1",
+                    site: site))
+        }
+        let maximum = maxRatePerPartition.map { rate in
+            let (product, isBeyond) = max(1, batchInterval.milliseconds)
+                .multipliedReportingOverflow(by: Int64(rate))
+            return isBeyond ? Int.max : max(1, Int(product / 1000))
+        }
+        return graph.directStream(source, maximumPerPartition: maximum, site)
+    }
+
     /// The lines of the program's standard input, as UTF-8: `\n`, `\r\n` and `\r` end a line.
     ///
     /// After the end of the input the stream goes on without further elements. Streams that read

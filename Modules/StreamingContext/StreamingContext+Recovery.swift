@@ -91,6 +91,28 @@ extension StreamingContext {
         }
     }
 
+    /// Writes the checkpoint before all batches: from the first one on, a crash is gone on from.
+    func writeFirst(
+        _ store: any CheckpointStore, _ zeroTime: BatchTime, _ context: GenerationContext
+    ) async throws {
+        var record = CheckpointRecord(
+            time: zeroTime, appName: appName, zeroTime: zeroTime, batchInterval: batchInterval,
+            fingerprint: graph.fingerprint, pendingBatches: [], isCompleted: true)
+        record.parallelism = batchContext.defaultParallelism
+        record.operators = graph.statefulOperators
+        record.configuration = configuration.settings
+        do {
+            let (pieces, oldest) = try await graph.captureState(
+                through: zeroTime, since: nil, context)
+            record.oldestState = oldest
+            try await store.write(record, state: pieces)
+        } catch {
+            throw StreamError(
+                .checkpointUnwritable, "the first checkpoint cannot be written",
+                underlying: error)
+        }
+    }
+
     /// Puts back what an earlier run left.
     ///
     /// - Throws: ``StreamError`` `.checkpointMismatch` when it was another program's.
@@ -112,11 +134,12 @@ extension StreamingContext {
         try graph.restoreState(found.state, of: record)
     }
 
-    /// Opens the logs of receivers; nil: none has one.
+    /// Opens the logs of inputs; nil: there is no directory for them.
     func openLogs(_ registrations: [Registration]) async throws -> ReceiverLogs? {
         guard let directory = checkpointDirectory.withLock({ $0 }) else { return nil }
         do {
-            let logs = try await ReceiverLogs.open(registrations, in: directory, configuration)
+            let logs = try await ReceiverLogs.open(
+                registrations, choosesInput: graph.choosesInput, in: directory, configuration)
             receiverLogs.withLock { $0 = logs }
             return logs
         } catch {

@@ -86,22 +86,39 @@ private struct Meeting: StreamKey, Codable {
             if let seen = history.randomElement(using: &random) {
                 #expect(
                     try text(table, at: seen.version, number) == text(seen.entries))
-                try expectChanges(table, seen, number)
+                let last = history.firstIndex { $0.version == seen.version } ?? 0
+                let first = random.int(0...last)
+                try expectChanges(
+                    table, from: first == 0 ? nil : history[first - 1], to: seen,
+                    count: random.int(1...200), number)
             }
         }
     }
 
+    /// Applying what is said to have changed since an earlier version gives the later one.
     private func expectChanges<Key: StreamKey>(
-        _ table: StateTable<Key, Int>, _ model: Model, _ number: (Key) -> Int
+        _ table: StateTable<Key, Int>, from earlier: Model?, to later: Model, count: Int,
+        _ number: (Key) -> Int
     ) throws {
-        var seen: Set<Int> = []
-        try table.forEachChange(of: model.version) { key, left in
-            let name = number(key)
-            #expect(seen.insert(name).inserted)
-            #expect(left?.value == model.entries[name]?.value)
-            #expect(left?.updatedAt == model.entries[name]?.time)
+        var entries = earlier?.entries ?? [:]
+        var said: Set<Int> = []
+        var set: [Int: (value: Int, time: Int64)] = [:]
+        var cursor = StateChangeCursor(
+            since: earlier?.version ?? .min, through: later.version)
+        while !cursor.isDone {
+            try table.forEachChange(&cursor, count: count) { key, value, updatedAt in
+                set[number(key)] = (value, updatedAt)
+            } removed: { key in
+                entries[number(key)] = nil
+                said.insert(number(key))
+            }
         }
-        #expect(seen.isSuperset(of: model.changed))
+        entries.merge(set) { _, new in new }
+        said.formUnion(set.keys)
+        #expect(text(entries) == text(later.entries))
+        #expect(said.isSuperset(of: later.changed))
+        let allowed = earlier.map { Set($0.entries.keys) } ?? []
+        #expect(set.keys.allSatisfy { later.entries[$0] != nil || allowed.contains($0) })
     }
 
     @Test(arguments: [false, true])
@@ -147,7 +164,7 @@ private struct Meeting: StreamKey, Codable {
         #expect(try text(table, at: 3) { _ in 0 } == ["0 3 3"])
         #expect(throws: EngineError.self) { try table.forEach(at: 2) { _, _, _ in } }
         #expect(throws: EngineError.self) { try table.rollBack(to: 1) }
-        #expect(throws: EngineError.self) { try table.forEachChange(of: 2) { _, _ in } }
+        #expect(table.versions(after: 2, through: 5) == nil)
         // Nothing was changed by asking.
         #expect(table.version == 5)
     }

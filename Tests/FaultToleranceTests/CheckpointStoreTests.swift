@@ -134,7 +134,7 @@ import Testing
     @Test func aNewerVersionIsRefusedAndLeft() async throws {
         let medium = try await History.medium(writing: 1...3)
         var bytes = try #require(medium.contents(of: History.path(3)))
-        bytes[4] = 2
+        bytes[4] = 3
         let checksum = Checksum.crc32c(Array(bytes[..<12]) + Array(bytes[16...]))
         for index in 0..<4 { bytes[12 + index] = UInt8(checksum >> (8 * index) & 255) }
         medium.setContents(of: History.path(3), to: bytes)
@@ -194,5 +194,63 @@ import Testing
         let files = try medium.list(History.directory).filter { $0.hasPrefix("checkpoint-") }
         #expect(files == ["checkpoint-000000000004", "checkpoint-000000000005"])
         #expect(try await store.recover()?.problems == [])
+    }
+
+    @Test func unfinishedFilesGoAndOthersStay() async throws {
+        let medium = try await History.medium(writing: 1...2)
+        medium.setContents(of: History.path(3) + ".tmp", to: [1])
+        medium.setContents(of: History.directory + "/notes.tmp", to: [2])
+        let store = try await History.open(medium)
+        let files = try medium.list(History.directory)
+        #expect(!files.contains { $0.hasPrefix("checkpoint-") && $0.hasSuffix(".tmp") })
+        #expect(files.contains("notes.tmp"))
+        #expect(
+            try await History.recover(store)
+                == History.recovered(History.record(2), piecesOf: [1, 2]))
+    }
+
+    /// The ranges of void writes in the newest file.
+    private func voidRanges(_ medium: SimulatedStorageMedium) throws -> [ClosedRange<UInt64>] {
+        let names = try medium.list(History.directory).filter { $0.hasPrefix("checkpoint-") }
+        let path = History.directory + "/" + (try #require(names.last))
+        let bytes = try #require(medium.contents(of: path))
+        return try CheckpointFormat.contents(of: bytes, path: path).void
+    }
+
+    @Test func voidRangesGoWithThePiecesThatTheyTellApart() async throws {
+        let medium = SimulatedStorageMedium()
+        var store = try await History.open(medium, retainedCount: 2)
+        // Every other write fails, in a minute of its own: each is a range.
+        for number in 1...30 {
+            if number % 2 == 0 {
+                medium.fail(operation: medium.operations.count + 4, with: .full)
+            }
+            var piece = History.pieces(number)[0]
+            piece.time = .seconds(Int64(number * 100))
+            let record = History.record(number * 100, oldestState: number * 100 - 250)
+            _ = try? await store.write(record, state: [piece])
+        }
+        #expect(try voidRanges(medium).count <= 4)
+        await store.close()
+        store = try await History.open(medium.restarted(), retainedCount: 2)
+        let found = try await store.recover()
+        #expect(found?.state.map(\.time) == [.seconds(2700), .seconds(2900)])
+    }
+
+    @Test func voidRangesWithoutPiecesAreForgottenAtARestart() async throws {
+        let medium = try await History.medium(writing: 1...3)
+        medium.setContents(of: History.path(3), to: [])
+        var store = try await History.open(medium)
+        _ = try await store.recover()
+        try await store.write(History.record(4), state: [])
+        #expect(try voidRanges(medium) == [3...3])
+        await store.close()
+        for name in try medium.list(History.directory + "/state") where name != "lock" {
+            try medium.remove(History.directory + "/state/" + name)
+        }
+        store = try await History.open(medium)
+        _ = try await store.recover()
+        try await store.write(History.record(5), state: [])
+        #expect(try voidRanges(medium) == [])
     }
 }

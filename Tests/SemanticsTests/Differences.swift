@@ -191,4 +191,28 @@ struct Differences {
         #expect(seen.batches.map(\.time) == [.seconds(1), .seconds(3)])
         #expect(harness.errors.isEmpty)
     }
+
+    @Test(
+        "11: batches of the next window are computed for the checkpoint", .timeLimit(.minutes(5)))
+    func earlyPanes() async throws {
+        for hasCheckpoints in [true, false] {
+            let directory = try FileSystem.createTemporaryDirectory(prefix: "dstreams")
+            defer { try? FileSystem.removeTree(directory) }
+            let harness = StreamHarness()
+            if hasCheckpoints { harness.ssc.checkpoint(directory) }
+            let computed = Locked<[Int]>([])
+            let seen = harness.record(
+                harness.input([[1], [2], [3]]).map { number in
+                    computed.withLock { $0.append(number) }
+                    return number
+                }.window(.seconds(3), slide: .seconds(3)))
+            try await harness.ssc.start()
+            for _ in 0..<2 { await harness.advance() }
+            #expect(computed.withLock { $0 } == (hasCheckpoints ? [1, 2] : []))
+            await harness.advance()
+            await harness.ssc.stop()
+            #expect(computed.withLock { $0.sorted() } == [1, 2, 3])
+            #expect(seen.batches.map { $0.elements.sorted() } == [[1, 2, 3]])
+        }
+    }
 }

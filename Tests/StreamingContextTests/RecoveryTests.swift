@@ -18,6 +18,7 @@ struct RecoveryTests {
 
     private enum Pipeline: CaseIterable {
         case stateless, window, windowCounts, reduceWindow, longWindow, inverseWindow
+        case slidingCount, slidingReduce, slidingInverse, slidingWindows
         case updateState, mapWithState, mapWithTimeout, snapshots
 
         func declare(on stream: DStream<(String, Int)>) -> DStream<String> {
@@ -27,6 +28,18 @@ struct RecoveryTests {
             case .windowCounts:
                 return stream.map { $0.0 }.countByValueAndWindow(.seconds(4), slide: .seconds(1))
                     .map { "\($0)" }
+            case .slidingCount:
+                return stream.countByWindow(.seconds(6), slide: .seconds(3)).map { "\($0)" }
+            case .slidingReduce:
+                return stream.reduceByKeyAndWindow(+, window: .seconds(9), slide: .seconds(3))
+                    .map { "\($0)" }
+            case .slidingInverse:
+                return stream.reduceByKeyAndWindow(
+                    +, inverse: -, window: .seconds(6), slide: .seconds(3)
+                ).map { "\($0)" }
+            case .slidingWindows:
+                return stream.map { "\($0)" }.window(.seconds(4), slide: .seconds(2))
+                    .window(.seconds(8), slide: .seconds(4))
             case .reduceWindow:
                 return stream.reduceByKeyAndWindow(+, window: .seconds(3)).map { "\($0)" }
             case .longWindow:
@@ -72,9 +85,8 @@ struct RecoveryTests {
         var components = StreamHarness.quietComponents
         components.checkpointStore = try await FileCheckpointStore.open("/state", on: medium)
         let harness = StreamHarness(startTime: start, components: components)
-        // What earlier runs had is gone: it must come from the checkpoint, not be made again. The
-        // windows of a longer slide ask for batches that none has computed yet.
-        let gone = pipeline == .window ? 0 : start.milliseconds / 1000
+        // What earlier runs had is gone: it must come from the checkpoint, not be made again.
+        let gone = start.milliseconds / 1000
         let input = Self.batches.enumerated().map { number, batch in
             Int64(number) < gone ? [("gone", 1000)] : batch
         }

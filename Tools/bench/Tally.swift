@@ -5,6 +5,7 @@ final class Tally: Sendable {
     struct Sums {
         var checksum: UInt64 = 0
         var words = 0
+        var rows = 0
         var batches = 0
         var lastOutput = Duration.zero
     }
@@ -17,7 +18,9 @@ final class Tally: Sendable {
     func add(_ partition: PartitionChunks<(String, Int)>) {
         var checksum: UInt64 = 0
         var words = 0
+        var rows = 0
         for chunk in partition {
+            rows += chunk.count
             for (word, count) in chunk {
                 checksum &+= UInt64(CRC32.of(word)) &* UInt64(count)
                 words += count
@@ -27,6 +30,7 @@ final class Tally: Sendable {
         progress.change { sums in
             sums.checksum &+= checksum
             sums.words += words
+            sums.rows += rows
             if words > 0 { sums.lastOutput = now }
         }
     }

@@ -9,12 +9,16 @@ do {
     switch arguments.first {
     case "w1a": try await WordCountFromMemory.run(values)
     case "w1b": try await WordCountFromTCP.run(values)
+    case "w3": try await KeyedState.run(values)
     case "w4": try await Latency.run(values)
     case "w5": try await Footprint.run(values)
     case "window-max": try await WindowMax.run(values)
     case "hour": try await Hour.run(values)
+    case "state": try await LargeState.run(values)
+    case "recovery": try await Restart.run(values)
     default:
-        throw BenchError("usage: bench w1a|w1b|w4|w5|window-max|hour key=value ...")
+        throw BenchError(
+            "usage: bench w1a|w1b|w3|w4|w5|window-max|hour|state|recovery key=value ...")
     }
 } catch {
     print("bench: \(error)")

@@ -17,7 +17,7 @@ extension StateTable {
         var log = UndoLog(version: version, base: base)
         log.undos.reserveCapacity(base == nil ? 0 : expected)
         open = log
-        isNoting = !log.isWhole
+        isNoting = true
         now = version
     }
 
@@ -55,6 +55,7 @@ extension StateTable {
 
     @inlinable @inline(never)
     func undo(_ log: UndoLog) {
+        rewindCount &+= 1
         for undo in log.undos.reversed() {
             let place = find(undo.key)
             guard let value = undo.value else {
@@ -149,44 +150,10 @@ extension StateTable {
         }
     }
 
-    /// Calls a closure with each key that a batch changed, and what it left: nil for a removed key.
-    ///
-    /// A batch that started from nothing has changed every key there was after it.
-    ///
-    /// - Throws: ``EngineError`` when the batch's changes are not known any more; what `body` throws.
-    /// - Complexity: O(*n*) in the changes of the batch and of those since.
+    /// Whether a batch began with keys of a snapshot, which are in none of its changes.
     @inlinable
-    public func forEachChange(
-        of version: Int64, _ body: (Key, (value: Value, updatedAt: Int64)?) throws -> Void
-    ) throws {
-        try requireVersion(version)
-        guard let log = logs.first(where: { $0.version == version }) else {
-            throw EngineError(
-                .blockMissing, "what batch \(version) ms changed is not kept any more")
-        }
-        if log.isWhole {
-            return try forEach(at: version) { try body($0, ($1, $2)) }
-        }
-        let later = changesUndone(after: version)
-        let seen = log.mayRepeat ? AggregationTable<Key, Bool>() : nil
-        for undo in log.undos {
-            if let seen {
-                let count = seen.count
-                seen.merge(undo.key, true) { first, _ in first }
-                if seen.count == count { continue }
-            }
-            if let old = later?[undo.key] {
-                try body(undo.key, old.value.map { ($0, old.updatedAt) })
-                continue
-            }
-            let place = find(undo.key)
-            guard place.isFound else {
-                try body(undo.key, nil)
-                continue
-            }
-            let entry = entries[place.number].pointee
-            try body(undo.key, (entry.value, entry.updatedAt))
-        }
+    public func hasLoaded(in version: Int64) -> Bool {
+        logs.contains { $0.version == version && $0.hasLoaded }
     }
 
     /// What each key changed after a version was like; nil when nothing was changed.

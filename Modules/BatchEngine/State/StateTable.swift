@@ -35,12 +35,15 @@ public final class StateTable<Key: StreamKey, Value: Sendable> {
         @usableFromInline var key: Key
         /// The value before; nil: there was none.
         @usableFromInline var value: Value?
+        /// The entry's number at the change: a hint.
+        @usableFromInline var number: UInt32
         @usableFromInline var updatedAt: Int64
 
         @inlinable @inline(__always)
-        init(_ key: Key, _ value: Value?, _ updatedAt: Int64) {
+        init(_ key: Key, _ value: Value?, _ updatedAt: Int64, number: Int) {
             self.key = key
             self.value = value
+            self.number = UInt32(truncatingIfNeeded: number)
             self.updatedAt = updatedAt
         }
     }
@@ -50,8 +53,10 @@ public final class StateTable<Key: StreamKey, Value: Sendable> {
     struct UndoLog {
         @usableFromInline var version: Int64
         @usableFromInline var base: Int64?
-        /// Whether the batch started from nothing: nothing is noted then.
+        /// Whether the batch started from nothing: there is no way back then.
         @usableFromInline var isWhole: Bool
+        /// Whether keys of a snapshot were loaded: they are not noted.
+        @usableFromInline var hasLoaded = false
         /// Whether a key may be there twice.
         @usableFromInline var mayRepeat = false
         @usableFromInline var undos: [Undo] = []
@@ -94,6 +99,8 @@ public final class StateTable<Key: StreamKey, Value: Sendable> {
     @exclusivity(unchecked) @usableFromInline var isNoting = false
     @exclusivity(unchecked) @usableFromInline var now: Int64 = .min
     @exclusivity(unchecked) @usableFromInline var currentVersion: Int64?
+    /// How often changes were taken back.
+    @exclusivity(unchecked) @usableFromInline var rewindCount = 0
 
     /// Makes a table without keys.
     ///
@@ -175,7 +182,7 @@ extension StateTable {
     @inlinable @inline(__always)
     public func set(_ key: Key, at place: Place, to value: Value) {
         guard place.number >= 0 else {
-            if isNoting { open?.undos.append(Undo(key, nil, 0)) }
+            if isNoting { open?.undos.append(Undo(key, nil, 0, number: entryCount)) }
             return insert(key, value, now, place)
         }
         note(place.number)
@@ -203,6 +210,7 @@ extension StateTable {
     /// stays.
     @inlinable
     public func load(_ key: Key, _ value: Value, updatedAt time: Int64) {
+        open?.hasLoaded = true
         let place = find(key)
         guard place.isFound else { return insert(key, value, time, place) }
         entries[place.number].pointee.value = value
@@ -225,7 +233,9 @@ extension StateTable {
         let entry = entries[number]
         if isNoting, entry.pointee.updatedAt != now {
             open?.undos.append(
-                Undo(entry.pointee.key, entry.pointee.value, entry.pointee.updatedAt))
+                Undo(
+                    entry.pointee.key, entry.pointee.value, entry.pointee.updatedAt,
+                    number: number))
         }
     }
 
@@ -283,5 +293,6 @@ extension StateTable {
         }
         logs = []
         currentVersion = nil
+        rewindCount &+= 1
     }
 }

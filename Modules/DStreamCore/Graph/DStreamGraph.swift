@@ -62,6 +62,8 @@ public final class DStreamGraph: Sendable {
     let state = Locked(State())
     /// Names or ids of operators whose state in a checkpoint is given up.
     let discardedStates = Locked(Set<String>())
+    /// What operators with another id or shape than before go on with, until it is kept anew.
+    let carriedState = Locked<[OperatorState]>([])
     let turn = GenerationTurn()
 
     /// Makes an empty graph.

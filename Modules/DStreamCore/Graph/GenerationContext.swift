@@ -10,16 +10,20 @@ public struct GenerationContext: Sendable {
     public let inputInfo: any InputReporting
     /// Where `print` writes; one call per batch and stream.
     public let standardOutput: @Sendable (String) -> Void
+    /// Who keeps what input streams chose; nil: nobody, a batch that runs again chooses anew.
+    public var choices: (any InputChoices)?
 
     /// Makes a context.
     public init(
         batch: BatchContext, allocator: any BlockAllocator, inputInfo: any InputReporting,
-        standardOutput: @escaping @Sendable (String) -> Void
+        standardOutput: @escaping @Sendable (String) -> Void,
+        choices: (any InputChoices)? = nil
     ) {
         self.batch = batch
         self.allocator = allocator
         self.inputInfo = inputInfo
         self.standardOutput = standardOutput
+        self.choices = choices
     }
 }
 

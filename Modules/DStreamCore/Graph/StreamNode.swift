@@ -26,6 +26,8 @@ public final class StreamNode: Sendable {
         public var stateShape: String?
         /// What watches the directories of a file stream; nil: the operator reads no files.
         package var files: FileInput?
+        /// Whether the operator reads ranges of offsets.
+        package var isDirect = false
 
         /// No demands.
         public init() {}
@@ -179,7 +181,7 @@ extension StreamNode {
             settings.boundary = Boundary(kernel: kernel, codec: codec, level: level)
             // Operators with state say themselves what they keep; of others, batches ask for what
             // earlier ones were.
-            if traits.stateShape == nil, traits.files == nil,
+            if traits.stateShape == nil, traits.files == nil, !traits.isDirect,
                 settings.remember.map({ $0 > slideDuration }) ?? false
             {
                 settings.capture = elementCapture()

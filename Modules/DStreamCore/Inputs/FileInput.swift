@@ -76,16 +76,27 @@ package final class FileInput: Sendable {
         expand(selection.withLock { $0.paths(of: batch) } ?? [])
     }
 
-    /// The files of a batch, chosen now unless that was done before.
-    func files(at batch: BatchTime, remembering: Duration) -> [FileSlice] {
-        let (known, current) = selection.withLock { selection in
-            selection.prepare(for: batch, remembering: remembering)
-            return (selection.paths(of: batch), selection)
+    /// What is known once a batch has its files, chosen now unless that was done before.
+    ///
+    /// It counts once it is given to ``settle(_:at:)``.
+    func selecting(
+        at batch: BatchTime, earlier choice: [String]?, remembering: Duration
+    ) -> FileSelection {
+        var current = selection.withLock { $0 }
+        current.prepare(for: batch, remembering: remembering)
+        if current.paths(of: batch) != nil { return current }
+        if let choice {
+            current.adopt(choice, for: batch)
+        } else {
+            _ = current.select(from: list(current), for: batch, remembering: remembering)
         }
-        if let known { return expand(known) }
-        let listing = list(current)
-        return expand(
-            selection.withLock { $0.select(from: listing, for: batch, remembering: remembering) })
+        return current
+    }
+
+    /// Notes a selection and gives the files of its batch.
+    func settle(_ selected: FileSelection, at batch: BatchTime) -> [FileSlice] {
+        selection.withLock { $0 = selected }
+        return expand(selected.paths(of: batch) ?? [])
     }
 
     private func list(_ selection: FileSelection) -> [FileSelection.Entry] {

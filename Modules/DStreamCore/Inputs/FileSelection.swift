@@ -80,6 +80,12 @@ package struct FileSelection: Sendable {
     /// Whether a path was read by a remembered batch: what else is known of it does not matter.
     package func hasRead(_ path: String) -> Bool { recent.contains(ExactPath(path)) }
 
+    /// Remembers what an earlier run chose for a batch that is later than all that are remembered.
+    package mutating func adopt(_ paths: [String], for batch: BatchTime) {
+        recent.formUnion(paths.map(ExactPath.init))
+        batches.append(Batch(time: batch, paths: paths))
+    }
+
     /// Chooses what a batch reads and remembers it.
     ///
     /// - Parameters:

@@ -22,18 +22,8 @@ extension DStreamGraph {
             self, site, parents: [], slide: batchInterval, traits: traits,
             pipe: { format.pipe(site) },
             compute: { node, batch, context in
-                let files = Locked<[FileSlice]>([])
-                let isReadingOnly = context.inputInfo is NoInputReporting
-                let remembered = node.rememberDuration ?? .zero
-                // Directories can be slow, or hang: not on a thread that others need.
-                try await context.batch.engine.perform("\(site), files of batch \(batch)") {
-                    let found =
-                        isReadingOnly
-                        ? input.remembered(at: batch)
-                        : input.files(at: batch, remembering: remembered)
-                    files.withLock { $0 = found }
-                }
-                let chosen = files.withLock { $0 }
+                let chosen = try await input.files(
+                    of: id, at: batch, remembering: node.rememberDuration ?? .zero, site, context)
                 let records = format.recordCount.map { count in
                     chosen.reduce(0) { $0 + count($1.byteCount) }
                 }
@@ -50,8 +40,46 @@ extension DStreamGraph {
         return stream
     }
 
+    /// Whether any input stream chooses what its batches read.
+    package var choosesInput: Bool {
+        nodes.contains { $0.traits.files != nil || $0.traits.isDirect }
+    }
+
     /// The file streams: what the batches they remember have read.
     package var fileInputs: [FileInput] { nodes.compactMap(\.traits.files) }
+}
+
+extension FileInput {
+    /// The files of a batch: those that are known to be its own, or chosen and kept now.
+    fileprivate func files(
+        of stream: StreamID, at batch: BatchTime, remembering: Duration, _ site: OperatorSite,
+        _ context: GenerationContext
+    ) async throws -> [FileSlice] {
+        // Directories can be slow, or hang: not on a thread that others need.
+        func perform<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async throws -> Value
+        {
+            let result = Locked<Value?>(nil)
+            try await context.batch.engine.perform("\(site), files of batch \(batch)") {
+                let value = body()
+                result.withLock { $0 = value }
+            }
+            guard let value = result.withLock({ $0 }) else { throw CancellationError() }
+            return value
+        }
+        if context.inputInfo is NoInputReporting {
+            return try await perform { self.remembered(at: batch) }
+        }
+        let earlier = await context.choices?.choice(of: stream, for: batch)
+        let paths = try earlier.map { try Codec<[String]>.of().value(of: $0) }
+        let selected = try await perform {
+            self.selecting(at: batch, earlier: paths, remembering: remembering)
+        }
+        if earlier == nil, let choices = context.choices {
+            let chosen = try Codec<[String]>.of().bytes(of: selected.paths(of: batch) ?? [])
+            try await choices.keep(chosen, of: stream, for: batch)
+        }
+        return try await perform { self.settle(selected, at: batch) }
+    }
 }
 
 extension DStreamGraph.FileFormat {

@@ -50,8 +50,10 @@ public struct OperatorState: Sendable, Hashable {
         case elements = 1
         /// All states after a batch, or part of them; what was said of earlier batches is void.
         case whole = 2
-        /// The states that one batch changed.
+        /// The states that one batch changed, or some that it left as they were.
         case changes = 3
+        /// Nothing by itself: the changes of this batch and later ones hold every state.
+        case base = 4
     }
 
     /// The operator's ``StatefulOperator/id``.

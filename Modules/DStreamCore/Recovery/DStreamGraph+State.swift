@@ -2,6 +2,11 @@ internal import BatchEngine
 internal import Synchronization
 
 extension DStreamGraph {
+    /// Says that state will be captured; called between the start and the first batch.
+    package func prepareCapture() {
+        for (_, capture) in stateCaptures { capture.prepare() }
+    }
+
     /// What operators keep between batches, as far as it changed.
     ///
     /// - Parameters:
@@ -13,8 +18,14 @@ extension DStreamGraph {
     ) async throws -> (pieces: [OperatorState], oldest: BatchTime) {
         let captures = stateCaptures
         if captures.isEmpty { return ([], time) }
+        try await computePanes(through: time, context)
         let engine = context.batch.engine
         let taken = SharedPieces(oldest: time)
+        let carried = carriedState.withLock { carried in
+            if since != nil { carried = [] }
+            return carried
+        }
+        taken.add(carried, carried.map(\.time).min() ?? time)
         try await engine.perform("checkpoint of batch \(time)") {
             for (candidate, capture) in captures {
                 let request = StateCapture.Request(
@@ -68,6 +79,15 @@ extension DStreamGraph {
                 own = try own.map(migrate)
             }
             try capture.restore(own, time)
+            guard let known, known.id != candidate.this.id || known.shape != candidate.this.shape
+            else { continue }
+            // What an operator goes on with must be found by what it is now, before the next batch.
+            let renamed = own.filter { $0.time <= time }.map { piece in
+                var piece = piece
+                piece.operatorID = candidate.this.id
+                return piece
+            }
+            carriedState.withLock { $0 += renamed }
         }
     }
 

@@ -27,14 +27,18 @@ struct StateCapture: Sendable {
     /// Puts back what was taken, as of a batch; called before the first batch, without pieces for
     /// an operator that is new.
     @usableFromInline let restore: @Sendable ([OperatorState], BatchTime) throws -> Void
+    /// Told before the first batch that there will be checkpoints.
+    let prepare: @Sendable () -> Void
     /// Makes pieces of the operator out of those of another shape, by that shape.
     var migrations: [String: StateMigration] = [:]
 
     @usableFromInline
     init(
+        prepare: @escaping @Sendable () -> Void = {},
         take: @escaping @Sendable (Request) throws -> (pieces: [OperatorState], oldest: BatchTime),
         restore: @escaping @Sendable ([OperatorState], BatchTime) throws -> Void
     ) {
+        self.prepare = prepare
         self.take = take
         self.restore = restore
     }

@@ -13,50 +13,127 @@ struct TableCapture<Key: StreamKey, StateValue: Sendable>: Sendable {
 
     @inlinable
     init(
-        lineage: StateLineage, site: OperatorSite, hasTimers: Bool, states: Codec<Stamped>,
-        keys: Codec<Key>
+        lineage: StateLineage, site: OperatorSite, hasTimers: Bool, values: Codec<StateValue>
     ) {
         self.lineage = lineage
         self.site = site
         self.hasTimers = hasTimers
-        self.states = states
-        self.keys = keys
+        keys = .of()
+        states = .stamped(values)
     }
 
     @inlinable
     var capture: StateCapture {
-        StateCapture(take: { try take($0) }, restore: { try restore($0, $1) })
+        StateCapture(
+            prepare: { lineage.keepChanges() }, take: { try take($0) },
+            restore: { try restore($0, $1) })
     }
+
+    /// Keys that are read while the table is held.
+    @usableFromInline static var sliceCount: Int { 2048 }
+    /// Keys of a whole that are due at a checkpoint at least.
+    @usableFromInline static var roundShare: Int { 8192 }
 
     @inlinable
     func take(
         _ request: StateCapture.Request
     ) throws -> (pieces: [OperatorState], oldest: BatchTime) {
-        let (count, since) = lineage.capturing(request.time, since: request.since)
-        let last = request.time.milliseconds
+        var (count, kept) = lineage.capturing(since: request.since)
+        // Nothing is new.
+        if let through = kept.through, request.time <= through {
+            return ([], kept.base ?? request.time)
+        }
         let cells = try (0..<count).map { try cell(of: $0, request.engine) }
-        var due: [[Int64]]? = []
+        guard let due = try dueVersions(of: cells, kept, request) else {
+            let pieces = try wholes(of: cells, request)
+            kept = StateCaptureProgress.Kept()
+            kept.base = request.time
+            lineage.captured(request.time, kept)
+            return (pieces, request.time)
+        }
+        var pieces = try cells.indices.compactMap { partition in
+            try due[partition].map { try changes(in: $0, of: cells, partition, request) }
+        }
+        let changeCount = pieces.reduce(0) { $0 + $1.values.count + $1.removed.count }
+        if kept.base == nil, let first = due.compactMap({ $0?.first }).min() {
+            // Before the first batch there was nothing.
+            kept.base = BatchTime(milliseconds: first)
+            pieces.append(base(at: BatchTime(milliseconds: first), request))
+        }
+        kept.changeCount += changeCount
+        kept.round?.changeCount += changeCount
+        if kept.round == nil, kept.isWholeDue(of: cells.reduce(0) { $0 + $1.usage.keyCount }) {
+            kept.round = StateCaptureProgress.Round(start: request.time, partitions: count)
+        }
+        pieces += try share(of: &kept, cells, max(Self.roundShare, 2 * changeCount), request)
+        lineage.captured(request.time, kept)
+        return (pieces, kept.base ?? request.time)
+    }
+
+    /// The batches of each partition whose changes are due, nil for none.
+    ///
+    /// - Returns: nil when what they changed is not known, or they began with an initial state.
+    @inlinable
+    func dueVersions(
+        of cells: [StateCell<Key, StateValue>], _ kept: StateCaptureProgress.Kept,
+        _ request: StateCapture.Request
+    ) throws -> [(first: Int64, cursor: StateChangeCursor)?]? {
+        var due: [(first: Int64, cursor: StateChangeCursor)?]? = []
+        let (since, last) = (kept.through?.milliseconds ?? .min, request.time.milliseconds)
         for cell in cells {
             try cell.withTable { table in
-                let versions = since.flatMap {
-                    table.versions(after: $0.milliseconds, through: last)
-                }
-                if let versions { due?.append(versions) } else { due = nil }
+                let versions = table.versions(after: since, through: last)
+                let hasLoaded = versions?.contains(where: table.hasLoaded(in:)) ?? true
+                let isKnown = kept.isRestored || !hasLoaded
+                guard let versions, isKnown else { return due = nil }
+                due?.append(
+                    versions.first.map { ($0, StateChangeCursor(since: since, through: last)) })
             }
         }
+        return due
+    }
+
+    /// Goes on with the whole that is being written, if there is one.
+    @inlinable
+    func share(
+        of kept: inout StateCaptureProgress.Kept, _ cells: [StateCell<Key, StateValue>],
+        _ limit: Int, _ request: StateCapture.Request
+    ) throws -> [OperatorState] {
+        guard var round = kept.round else { return [] }
         var pieces: [OperatorState] = []
-        for (partition, cell) in cells.enumerated() {
-            try cell.withTable { table in
-                if let due {
-                    pieces += try due[partition].map {
-                        try changes(of: table, in: $0, partition, count, request)
-                    }
-                } else if let version = table.version(through: last) {
-                    pieces.append(try whole(of: table, at: version, partition, count, request))
-                }
+        var taken = 0
+        for partition in cells.indices {
+            while taken < limit, !round.cursors[partition].isDone {
+                let slice = try slice(
+                    .changes, of: cells, partition, &round.cursors[partition], request)
+                if slice.values.count > 0 { pieces.append(slice) }
+                taken += max(1, slice.values.count)
             }
         }
-        return (pieces, lineage.captured(request.time, pieces))
+        if round.cursors.allSatisfy(\.isDone) {
+            pieces.append(base(at: round.start, request))
+            kept.base = round.start
+            kept.changeCount = round.changeCount
+            kept.round = nil
+        } else {
+            kept.round = round
+        }
+        return pieces
+    }
+
+    /// All keys: what the changes are to is not known, or came from outside.
+    @inlinable
+    func wholes(
+        of cells: [StateCell<Key, StateValue>], _ request: StateCapture.Request
+    ) throws -> [OperatorState] {
+        var pieces: [OperatorState] = []
+        for partition in cells.indices {
+            var cursor = StateSliceCursor()
+            repeat {
+                pieces.append(try slice(.whole, of: cells, partition, &cursor, request))
+            } while !cursor.isDone
+        }
+        return pieces
     }
 
     @inlinable
@@ -68,40 +145,62 @@ struct TableCapture<Key: StreamKey, StateValue: Sendable>: Sendable {
             context, site, hasTimers: hasTimers)
     }
 
+    /// The next slice of a partition; nobody else waits longer for the table than that takes.
     @inlinable
-    func whole(
-        of table: StateTable<Key, StateValue>, at version: Int64, _ partition: Int, _ count: Int,
-        _ request: StateCapture.Request
+    func slice(
+        _ kind: OperatorState.Kind, of cells: [StateCell<Key, StateValue>], _ partition: Int,
+        _ cursor: inout StateSliceCursor, _ request: StateCapture.Request
     ) throws -> OperatorState {
         var writer = ByteWriter()
         var number = 0
-        try table.forEach(at: version) { key, value, updatedAt in
-            states.encode((key, (value, updatedAt)), &writer)
-            number += 1
+        var next = cursor
+        try cells[partition].withTable { table in
+            // A table that no batch has begun has no version and no keys.
+            guard let version = table.version(through: request.time.milliseconds) else {
+                next = .finished
+                return
+            }
+            try table.forEachInSlice(&next, count: Self.sliceCount, at: version) {
+                states.encode(($0, ($1, $2)), &writer)
+                number += 1
+            }
         }
+        cursor = next
         if let failure = writer.failure { throw failure }
-        return piece(.whole, version, partition, count, request, (writer, number))
+        return piece(
+            kind, request.time.milliseconds, partition, cells.count, request, (writer, number))
     }
 
+    /// Says that the changes from a batch on hold every key.
+    @usableFromInline
+    func base(at time: BatchTime, _ request: StateCapture.Request) -> OperatorState {
+        piece(.base, time.milliseconds, 0, 1, request, (ByteWriter(), 0))
+    }
+
+    /// What batches changed in a partition, as of the last of them.
     @inlinable
     func changes(
-        of table: StateTable<Key, StateValue>, in version: Int64, _ partition: Int, _ count: Int,
-        _ request: StateCapture.Request
+        in due: (first: Int64, cursor: StateChangeCursor), of cells: [StateCell<Key, StateValue>],
+        _ partition: Int, _ request: StateCapture.Request
     ) throws -> OperatorState {
         var (set, removed) = (ByteWriter(), ByteWriter())
         var (setCount, removedCount) = (0, 0)
-        try table.forEachChange(of: version) { key, state in
-            if let state {
-                states.encode((key, (state.value, state.updatedAt)), &set)
-                setCount += 1
-            } else {
-                keys.encode(key, &removed)
-                removedCount += 1
+        var cursor = due.cursor
+        while !cursor.isDone {
+            try cells[partition].withTable { table in
+                try table.forEachChange(&cursor, count: Self.sliceCount) { key, value, updatedAt in
+                    states.encode((key, (value, updatedAt)), &set)
+                    setCount += 1
+                } removed: { key in
+                    keys.encode(key, &removed)
+                    removedCount += 1
+                }
             }
         }
         if let failure = set.failure ?? removed.failure { throw failure }
         return piece(
-            .changes, version, partition, count, request, (set, setCount), (removed, removedCount))
+            .changes, request.time.milliseconds, partition, cells.count, request,
+            (set, setCount), (removed, removedCount))
     }
 
     @usableFromInline
@@ -121,16 +220,20 @@ struct TableCapture<Key: StreamKey, StateValue: Sendable>: Sendable {
     @inlinable
     func restore(_ pieces: [OperatorState], _ time: BatchTime) throws {
         let known = pieces.filter { $0.time <= time }
-        guard let newestWhole = known.last(where: { $0.kind == .whole })?.time else {
+        guard let base = known.last(where: { $0.kind == .whole || $0.kind == .base }) else {
             if known.isEmpty { return lineage.restore(nil, asOf: time) }
             throw StreamError(
                 .checkpointMismatch,
                 "the checkpoint holds changes of a state and not the state that was changed; start "
                     + "from an earlier checkpoint or an empty directory", site: site)
         }
+        var kept = StateCaptureProgress.Kept()
+        kept.through = time
+        kept.base = base.time
+        kept.isRestored = true
         let table = AggregationTable<Key, (StateValue, Int64)?>()
-        for piece in known where piece.time >= newestWhole {
-            if piece.kind == .changes, piece.time == newestWhole { continue }
+        for piece in known where piece.time >= base.time {
+            if piece.kind == .changes { kept.changeCount += piece.values.count }
             try piece.removed.bytes.withUnsafeBytes { buffer in
                 var reader = ByteReader(buffer)
                 while !reader.isAtEnd { table.merge(try keys.decode(&reader), nil) { $1 } }
@@ -145,6 +248,28 @@ struct TableCapture<Key: StreamKey, StateValue: Sendable>: Sendable {
         }
         var elements: [Stamped] = []
         table.drain { key, state in if let state { elements.append((key, state)) } }
-        lineage.restore(.source([[.values(Values(elements))]]), asOf: time)
+        lineage.restore(.source([[.values(Values(elements))]]), asOf: time, kept: kept)
+    }
+}
+
+extension Codec {
+    /// The codec of a key with its state and the time of its last update: that of the tuple,
+    /// without its detours.
+    @inlinable
+    static func stamped<Key: StreamKey, StateValue: Sendable>(
+        _ values: Codec<StateValue>
+    ) -> Codec where T == (Key, (StateValue, Int64)) {
+        Codec(
+            shape: "(\(Codec<Key>.of().shape),(\(values.shape),\(Codec<Int64>.of().shape)))",
+            encode: { stamped, writer in
+                stamped.0.encode(to: &writer)
+                values.encode(stamped.1.0, &writer)
+                stamped.1.1.encode(to: &writer)
+            },
+            decode: { reader in
+                let key = try Key.decode(from: &reader)
+                let value = try values.decode(&reader)
+                return (key, (value, try Int64.decode(from: &reader)))
+            })
     }
 }

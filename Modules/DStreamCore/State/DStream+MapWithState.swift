@@ -25,10 +25,9 @@ extension DStream {
             keeping, stateShape: elementShape(of: (Key, StateValue).self), checkpointSlides: 10,
             pipe: { step.pipe },
             capture: { _, lineage in
-                Codec<(Key, (StateValue, Int64))>.resolve().map { states in
-                    TableCapture(
-                        lineage: lineage, site: site, hasTimers: timing.isOn, states: states,
-                        keys: .of()
+                Codec<StateValue>.resolve().map { values in
+                    TableCapture<Key, StateValue>(
+                        lineage: lineage, site: site, hasTimers: timing.isOn, values: values
                     ).capture
                 }
             },

@@ -30,21 +30,7 @@ final class StateLineage: Sendable {
         var history: Duration = .zero
         var store: (any StateStore)?
         var partitions = 0
-        var capture = Capture()
-    }
-
-    /// What checkpoints hold of the operator.
-    private struct Capture {
-        /// The batch after which the state was last kept; what changed since must stay readable.
-        var kept: BatchTime?
-        /// The batch at which all of it was last taken, when that was asked for, and what of it is
-        /// known to be kept.
-        var whole: BatchTime?
-        var wholeRequest: BatchTime?
-        var keptWhole: BatchTime?
-        /// States in the last whole, and changes taken since.
-        var wholeCount = 0
-        var changeCount = 0
+        var capture = StateCaptureProgress()
     }
 
     /// What a batch builds on.
@@ -124,66 +110,44 @@ final class StateLineage: Sendable {
             let plan = links.open.reduce(first) { earlier, link in
                 .following(link.dataset, follow(link.time, link.dataset), otherwise: earlier)
             }
-            let needed = min(time - links.history, links.capture.kept ?? time)
+            let needed = min(time - links.history, links.capture.oldestNeeded(at: time))
             return Base(
                 plan: plan, oldest: oldest.map { min($0, needed) }, hasState: hasState)
         }
     }
 
-    /// Begins a capture.
-    ///
-    /// - Returns: the number of partitions, and since when changes are due; nil: all is due, as it
-    ///   was never taken or costs no more than what was changed since.
+    /// Keeps what batches change readable until a checkpoint has it.
+    @usableFromInline
+    func keepChanges() { links.withLock { $0.capture.isOn = true } }
+
+    /// Begins a capture: into how many partitions the state is dealt, and what is kept of it.
     @usableFromInline
     func capturing(
-        _ time: BatchTime, since: BatchTime?
-    ) -> (partitions: Int, since: BatchTime?) {
-        links.withLock { links in
-            links.capture.kept = since
-            if let since, let request = links.capture.wholeRequest, request <= since {
-                links.capture.keptWhole = links.capture.whole
-            }
-            // Nothing is new, and a whole of the same time could not be told from the last one.
-            if since == time { return (links.partitions, since) }
-            let isLong = links.capture.changeCount > max(links.capture.wholeCount, 10_000)
-            // A whole whose write failed is taken again.
-            let isKept =
-                links.capture.keptWhole != nil
-                && links.capture.keptWhole == links.capture.whole
-            return (links.partitions, isKept && !isLong ? since : nil)
-        }
+        since: BatchTime?
+    ) -> (partitions: Int, kept: StateCaptureProgress.Kept) {
+        links.withLock { ($0.partitions, $0.capture.settle(since: since)) }
     }
 
-    /// Ends a capture.
-    ///
-    /// - Returns: the oldest batch of which a piece is needed.
+    /// Ends a capture: what will be kept once it is durable.
     @usableFromInline
-    func captured(_ time: BatchTime, _ pieces: [OperatorState]) -> BatchTime {
-        let count = pieces.reduce(0) { $0 + $1.values.count + $1.removed.count }
-        let whole = pieces.first { $0.kind == .whole }?.time
-        return links.withLock { links in
-            if let whole {
-                links.capture.whole = whole
-                links.capture.wholeRequest = time
-                links.capture.wholeCount = count
-                links.capture.changeCount = 0
-                return whole
-            }
-            links.capture.changeCount += count
-            // What an earlier run left is needed until all of it is kept anew.
-            return links.capture.keptWhole ?? .zero
-        }
+    func captured(_ time: BatchTime, _ kept: StateCaptureProgress.Kept) {
+        links.withLock { $0.capture.propose(kept, at: time) }
     }
 
     /// Begins with what an earlier run left after a batch.
     ///
-    /// - Parameter elements: the plan of the elements that the first batch starts from; nil: the
-    ///   operator is new.
+    /// - Parameters:
+    ///   - elements: the plan of the elements that the first batch starts from; nil: the operator
+    ///     is new.
+    ///   - kept: what of them is kept.
     @usableFromInline
-    func restore(_ elements: Plan?, asOf time: BatchTime) {
+    func restore(
+        _ elements: Plan?, asOf time: BatchTime, kept: StateCaptureProgress.Kept? = nil
+    ) {
         links.withLock { links in
             links.restored = (time, elements)
             links.newest = time
+            if let kept { links.capture.restore(kept) }
         }
     }
 

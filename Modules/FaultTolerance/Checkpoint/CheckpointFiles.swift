@@ -34,9 +34,7 @@ package struct CheckpointFiles: Sendable {
     private mutating func read(
         _ name: String, in directory: String, _ medium: some StorageMedium
     ) throws {
-        guard name.hasPrefix("checkpoint-"),
-            let number = UInt64(name.dropFirst("checkpoint-".count))
-        else { return }
+        guard let number = Self.number(of: name[...]) else { return }
         let path = directory + "/" + name
         do {
             let contents = try CheckpointFormat.contents(
@@ -51,25 +49,46 @@ package struct CheckpointFiles: Sendable {
         }
     }
 
-    /// The pieces of state that belong to the newest file, in the order in which they were taken.
-    ///
-    /// - Returns: them, and the highest number of a write in the log.
-    package func state(
-        in records: LogRecords
-    ) async throws -> (pieces: [OperatorState], newest: UInt64) {
-        var (pieces, highest): ([(sequence: UInt64, piece: OperatorState)], UInt64) = ([], 0)
+    /// The number of a checkpoint file; nil: it is none by its name.
+    static func number(of name: Substring) -> UInt64? {
+        guard name.hasPrefix("checkpoint-") else { return nil }
+        return UInt64(name.dropFirst("checkpoint-".count))
+    }
+
+    /// What a state log holds.
+    package struct LoggedState: Sendable {
+        /// What belongs to the newest file, in the order in which it was taken.
+        package var pieces: [OperatorState] = []
+        /// The highest number of a write.
+        var newest: UInt64 = 0
+        /// Void writes of the newest file that have left something, and its newest batch: only
+        /// they need to be told from others any more.
+        var void: [ClosedRange<UInt64>: BatchTime] = [:]
+        /// The newest batch of pieces of later writes than the newest file's.
+        var newestUncounted = BatchTime.zero
+    }
+
+    /// Reads the state that belongs to the newest file.
+    package func state(in records: LogRecords) async throws -> LoggedState {
+        var found = LoggedState()
+        var pieces: [(sequence: UInt64, piece: OperatorState)] = []
         for try await record in records {
             let (sequence, piece) = try CheckpointFormat.piece(of: record.bytes)
-            highest = max(highest, sequence)
-            guard let newest, sequence <= newest.sequence,
-                piece.time >= newest.record.oldestState,
-                !newest.void.contains(where: { $0.contains(sequence) })
-            else { continue }
-            pieces.append((sequence, piece))
+            found.newest = max(found.newest, sequence)
+            guard let newest, sequence <= newest.sequence else {
+                found.newestUncounted = max(found.newestUncounted, piece.time)
+                continue
+            }
+            if let range = newest.void.first(where: { $0.contains(sequence) }) {
+                found.void[range] = max(found.void[range] ?? piece.time, piece.time)
+            } else if piece.time >= newest.record.oldestState {
+                pieces.append((sequence, piece))
+            }
         }
         // Pieces of one write were written side by side.
         pieces.sort { ($0.sequence, $0.piece.time) < ($1.sequence, $1.piece.time) }
-        return (pieces.map(\.piece), highest)
+        found.pieces = pieces.map(\.piece)
+        return found
     }
 
     /// The newest checkpoint with its state.

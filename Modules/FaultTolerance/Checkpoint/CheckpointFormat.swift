@@ -4,7 +4,7 @@ package import DStreamCore
 /// The bytes of checkpoint files and of the records of the state log; see Docs/Formats/Checkpoint.md.
 package enum CheckpointFormat {
     /// The version that is written; older ones are read.
-    static let version: UInt16 = 1
+    static let version: UInt16 = 2
     private static let magic: [UInt8] = Array("DSCP".utf8)
     private static let headerByteCount = 16
 

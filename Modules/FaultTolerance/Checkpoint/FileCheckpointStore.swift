@@ -11,9 +11,16 @@ internal import Synchronization
 /// ## Isolation
 /// One write at a time; nothing blocks the cooperative threads.
 public final class FileCheckpointStore: CheckpointStore {
+    /// Writes that never counted.
+    fileprivate struct VoidWrites {
+        var numbers: ClosedRange<UInt64>
+        /// The newest batch of which the log may have a piece.
+        var newest: BatchTime
+    }
+
     private struct State {
         var sequence: UInt64 = 0
-        var void: [ClosedRange<UInt64>] = []
+        var void: [VoidWrites] = []
         /// The files that are there, oldest first, with what they still need of the state; damaged
         /// ones need nothing.
         var kept: [(sequence: UInt64, oldestState: BatchTime?)] = []
@@ -64,12 +71,27 @@ public final class FileCheckpointStore: CheckpointStore {
             }
         }
         do {
+            try await removeUnfinished(in: directory, on: medium)
             let log = try await FileWriteAheadLog.open(directory + "/state", on: medium)
             return FileCheckpointStore(
                 directory, medium, lock, log, retainedCount: retainedCount)
         } catch {
             lock.release()
             throw error
+        }
+    }
+
+    /// Removes files that were being written when a program ended.
+    private static func removeUnfinished(
+        in directory: String, on medium: some StorageMedium
+    ) async throws {
+        try await medium.perform { medium in
+            for name in try medium.list(directory) {
+                guard name.hasSuffix(".tmp"),
+                    CheckpointFiles.number(of: name.dropLast(4)) != nil
+                else { continue }
+                try medium.remove(directory + "/" + name)
+            }
         }
     }
 
@@ -88,7 +110,7 @@ public final class FileCheckpointStore: CheckpointStore {
         let (sequence, void) = state.withLock { state in
             // Never used again, also when this write fails: pieces of it may be in the log.
             state.sequence += 1
-            return (state.sequence, state.void)
+            return (state.sequence, state.void.map(\.numbers))
         }
         let path = path(of: sequence)
         do {
@@ -97,7 +119,8 @@ public final class FileCheckpointStore: CheckpointStore {
                 of: CheckpointFormat.Contents(record: record, sequence: sequence, void: void))
             try await medium.perform { try $0.replaceFile(path, with: bytes) }
         } catch {
-            state.withLock { $0.void.append(number: sequence) }
+            let newest = pieces.map(\.time).max() ?? record.time
+            state.withLock { $0.void.append(number: sequence, newest: newest) }
             // Its name may be there, though not durably.
             _ = try? await medium.perform { try $0.remove(path) }
             throw error
@@ -123,10 +146,10 @@ public final class FileCheckpointStore: CheckpointStore {
     private func forgetOld() async throws {
         let (old, needed) = state.withLock { state in
             let count = max(0, state.kept.count - retainedCount)
-            return (
-                state.kept.prefix(count).map(\.sequence),
-                state.kept.dropFirst(count).compactMap(\.oldestState).min()
-            )
+            let needed = state.kept.dropFirst(count).compactMap(\.oldestState).min()
+            // Their pieces are too old to count, void or not.
+            if let needed { state.void.removeAll { $0.newest < needed } }
+            return (state.kept.prefix(count).map(\.sequence), needed)
         }
         guard let last = old.last else { return }
         let paths = old.map { path(of: $0) }
@@ -144,19 +167,23 @@ public final class FileCheckpointStore: CheckpointStore {
     /// - Throws: ``CheckpointError`` when there are checkpoints and none can be read.
     public func recover() async throws -> RecoveredCheckpoint? {
         let files = try await CheckpointFiles(in: directory, medium)
-        let (pieces, newestPiece) = try await files.state(in: log.records())
+        let found = try await files.state(in: log.records())
         // Also of the first write of all there may be pieces without a file.
         let counted = files.newest?.sequence ?? 0
-        let highest = max(files.damaged.map(\.sequence).max() ?? 0, newestPiece, counted)
+        let highest = max(files.damaged.map(\.sequence).max() ?? 0, found.newest, counted)
         state.withLock { state in
             state.sequence = highest
-            state.void = files.newest?.void ?? []
-            if highest > counted { state.void.append((counted + 1)...highest) }
+            state.void = found.void.map { VoidWrites(numbers: $0.key, newest: $0.value) }
+            state.void.sort { $0.numbers.lowerBound < $1.numbers.lowerBound }
+            if highest > counted {
+                state.void.append(
+                    VoidWrites(numbers: (counted + 1)...highest, newest: found.newestUncounted))
+            }
             state.kept = files.readable.map { ($0.sequence, $0.record.oldestState) }
             state.kept += files.damaged.map { ($0.sequence, nil) }
             state.kept.sort { $0.sequence < $1.sequence }
         }
-        return files.recovered(pieces)
+        return files.recovered(found.pieces)
     }
 
     /// What ``recover()`` would give, without locking or changing anything.
@@ -177,13 +204,14 @@ public final class FileCheckpointStore: CheckpointStore {
 
 }
 
-extension [ClosedRange<UInt64>] {
+extension [FileCheckpointStore.VoidWrites] {
     /// Adds a number above all others.
-    fileprivate mutating func append(number: UInt64) {
-        if let last, last.upperBound + 1 == number {
-            self[count - 1] = last.lowerBound...number
+    fileprivate mutating func append(number: UInt64, newest: BatchTime) {
+        if let last, last.numbers.upperBound + 1 == number {
+            self[count - 1].numbers = last.numbers.lowerBound...number
+            self[count - 1].newest = Swift.max(last.newest, newest)
         } else {
-            append(number...number)
+            append(FileCheckpointStore.VoidWrites(numbers: number...number, newest: newest))
         }
     }
 }

@@ -108,6 +108,7 @@ final class GenerationWorker: Sendable {
         inputInfo.clear(before: threshold)
         do {
             try await context.allocator.releaseBatches(before: threshold)
+            try await context.choices?.release(before: threshold)
             mailbox.post(.cleanedUp(batch, error: nil))
         } catch {
             mailbox.post(.cleanedUp(batch, error: error))

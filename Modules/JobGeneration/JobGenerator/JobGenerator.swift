@@ -62,12 +62,14 @@ public actor JobGenerator {
     ///   - source: the graph.
     ///   - queue: who runs the job sets.
     ///   - inputInfo: where the graph's input streams report.
+    ///   - choices: who keeps what input streams choose; nil: nobody.
     ///   - checkpointStore: where checkpoints go; nil: none are written.
     ///   - errorSink: takes errors that end the stream or a batch, from any thread.
     public init(
         _ configuration: Configuration, source: any JobSource, queue: any JobQueue,
         allocator: any BlockAllocator, inputInfo: InputInfoTracker, batch: BatchContext,
-        checkpointStore: (any CheckpointStore)?, clock: any StreamClock, listeners: ListenerBus,
+        choices: (any InputChoices)? = nil, checkpointStore: (any CheckpointStore)?,
+        clock: any StreamClock, listeners: ListenerBus,
         standardOutput: @escaping @Sendable (String) -> Void,
         errorSink: @escaping @Sendable (StreamError) -> Void
     ) {
@@ -78,7 +80,7 @@ public actor JobGenerator {
         checkpoints = checkpointStore.map { CheckpointWriter(store: $0) }
         let context = GenerationContext(
             batch: batch, allocator: allocator, inputInfo: inputInfo,
-            standardOutput: standardOutput)
+            standardOutput: standardOutput, choices: choices)
         generationContext = context
         worker = GenerationWorker(
             source: source, queue: queue, inputInfo: inputInfo, context: context,

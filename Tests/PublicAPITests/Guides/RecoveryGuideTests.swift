@@ -1,6 +1,7 @@
 import BatchEngine
 import DStreamTestKit
 import StreamingContext
+import Synchronization
 import Testing
 
 /// The code of `Docs/Guides/Recovery.md` runs.
@@ -45,6 +46,35 @@ struct RecoveryGuideTests {
             await harness.advance()
             await ssc.stop(graceful: true)
             #expect(output.batches.last?.elements == [isChanged ? "tea 8.0" : "tea 4"])
+        }
+    }
+
+    @Test("a direct stream's results are kept with its offsets", .timeLimit(.minutes(5)))
+    func keepsOffsets() async throws {
+        let harness = StreamHarness()
+        let kept = Mutex<[String: Int64]>([:])
+        @Sendable func store(_ elements: [String], upTo ranges: [OffsetRange]) async throws {
+            for element in elements { kept.withLock { $0[element] = ranges[0].untilOffset } }
+        }
+        func declare(_ ssc: StreamingContext, _ topic: Topic) {
+            let direct = ssc.directStream(topic, maxRatePerPartition: 1000)
+            direct.stream.foreachRDD { rdd, time in
+                let ranges = direct.offsetRanges(of: time)
+                try await store(try await rdd.collect(), upTo: ranges)
+            }
+        }
+        declare(harness.ssc, Topic())
+        try await harness.run(batches: 2)
+        #expect(kept.withLock { $0 } == ["record 0": 2, "record 1": 2])
+    }
+
+    private struct Topic: DirectSource {
+        func latestOffsets() async throws -> [TopicPartition: Int64] {
+            [TopicPartition(topic: "orders", partition: 0): 2]
+        }
+        func startingOffset(of partition: TopicPartition) async throws -> Int64 { 0 }
+        func read(_ range: OffsetRange, _ body: (String) throws -> Void) throws {
+            for offset in range.fromOffset..<range.untilOffset { try body("record \(offset)") }
         }
     }
 

@@ -7,8 +7,8 @@ import Testing
 
 /// A program that was changed goes on with the state of the one before, or says why not: promise
 /// S20 of `Docs/Semantics.md`.
-@Suite("Upgrade", .timeLimit(.minutes(5)))
-struct UpgradeTests {
+@Suite("S20: changed programs", .timeLimit(.minutes(5)))
+struct UpgradePromises {
     private typealias Words = DStream<(String, Int)>
     private typealias Program = @Sendable (StreamHarness, Words) -> OutputRecorder<String>
 

@@ -1,0 +1,99 @@
+public import BatchEngine
+
+/// A partition of a topic.
+public struct TopicPartition: Sendable, Hashable, Comparable, CustomStringConvertible {
+    /// The topic's name.
+    public let topic: String
+    /// The partition's number.
+    public let partition: Int
+
+    /// Names a partition.
+    public init(topic: String, partition: Int) {
+        self.topic = topic
+        self.partition = partition
+    }
+
+    /// By topic, then by number.
+    public static func < (left: TopicPartition, right: TopicPartition) -> Bool {
+        (left.topic, left.partition) < (right.topic, right.partition)
+    }
+
+    /// `topic-partition`.
+    public var description: String { "\(topic)-\(partition)" }
+}
+
+/// Records of one partition, from an offset up to, and without, another.
+public struct OffsetRange: Sendable, Hashable, CustomStringConvertible {
+    /// The partition.
+    public let topicPartition: TopicPartition
+    /// The first record's offset.
+    public let fromOffset: Int64
+    /// The offset after the last record's.
+    public let untilOffset: Int64
+
+    /// Makes a range; one that ends before it begins is empty.
+    public init(_ topicPartition: TopicPartition, from: Int64, until: Int64) {
+        self.topicPartition = topicPartition
+        fromOffset = from
+        untilOffset = max(from, until)
+    }
+
+    /// The partition's topic.
+    public var topic: String { topicPartition.topic }
+    /// The partition's number.
+    public var partition: Int { topicPartition.partition }
+    /// How many offsets it spans.
+    public var count: Int { Int(clamping: untilOffset.subtractingReportingOverflow(fromOffset).0) }
+
+    /// Partition and offsets.
+    public var description: String { "\(topicPartition): \(fromOffset)..<\(untilOffset)" }
+}
+
+extension OffsetRange: StreamCodable {
+    /// Appends topic, partition and offsets.
+    public func encode(to writer: inout ByteWriter) {
+        writer.writeString(topic)
+        writer.writeZigzag(Int64(partition))
+        writer.writeZigzag(fromOffset)
+        writer.writeZigzag(untilOffset)
+    }
+
+    /// Reads a range.
+    public static func decode(from reader: inout ByteReader) throws -> OffsetRange {
+        let topic = try reader.readString()
+        let partition = Int(clamping: try reader.readZigzag())
+        let (from, until) = (try reader.readZigzag(), try reader.readZigzag())
+        guard from <= until else {
+            throw CodecError(
+                .invalidValue, "a range of offsets from \(from) ends at \(until)")
+        }
+        return OffsetRange(
+            TopicPartition(topic: topic, partition: partition), from: from, until: until)
+    }
+}
+
+/// Where records stay readable behind offsets that never change: a broker such as Kafka, or a log.
+///
+/// Nothing is received ahead of time: each batch takes a range of offsets, noted durably before it
+/// runs, and its tasks read them. So a batch that runs again reads exactly the same, without a
+/// write-ahead log.
+public protocol DirectSource<Element>: Sendable {
+    /// What is read.
+    associatedtype Element: Sendable
+
+    /// The partitions there are, each with the offset that its next record will have.
+    ///
+    /// Called once per batch; partitions may be added, and one that is missing gets nothing.
+    func latestOffsets() async throws -> [TopicPartition: Int64]
+
+    /// Where to begin with a partition that this program has not read from before.
+    func startingOffset(of partition: TopicPartition) async throws -> Int64
+
+    /// Gives the records of a range to `body`, in the order of their offsets.
+    ///
+    /// Called on an engine thread, where it may block, and again for the same range when a task or
+    /// a batch is run again. Offsets may lack records.
+    ///
+    /// - Throws: when not all of the range can be read any more; the task fails then.
+    func read(_ range: OffsetRange, _ body: (Element) throws -> Void) throws
+}

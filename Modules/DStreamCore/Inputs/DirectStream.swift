@@ -1,0 +1,84 @@
+package import BatchEngine
+internal import Synchronization
+
+extension DStreamGraph {
+    /// The stream of the records of a source: one partition per range of offsets.
+    ///
+    /// - Parameter maximum: the most records that a batch takes of a partition; nil: all.
+    package func directStream<Source: DirectSource>(
+        _ source: Source, maximumPerPartition maximum: Int?, _ site: OperatorSite
+    ) -> DirectDStream<Source.Element> {
+        let id = addInput()
+        let input = DirectInput(maximum: maximum)
+        var traits = StreamNode.Traits()
+        traits.isDirect = true
+        let stream = DStream<Source.Element>(
+            self, site, parents: [], slide: batchInterval, traits: traits,
+            pipe: { Self.reading(source, site) },
+            compute: { node, batch, context in
+                let ranges: [OffsetRange]
+                do {
+                    ranges = try await input.ranges(
+                        from: source, of: id, at: batch,
+                        remembering: node.rememberDuration ?? .zero, context)
+                } catch let error where !(error is CancellationError) {
+                    throw StreamError(
+                        .generationFailed, "the offsets of batch \(batch) cannot be settled",
+                        site: site, batchTime: batch, underlying: error)
+                }
+                context.inputInfo.report(
+                    StreamInputInfo(
+                        inputStreamID: id, recordCount: ranges.reduce(0) { $0 + $1.count },
+                        metadata: [
+                            StreamInputInfo.descriptionKey:
+                                ranges.map(\.description).joined(separator: "\n")
+                        ]), at: batch)
+                return .source(ranges.map { [.values(RangeSlice($0))] })
+            })
+        stream.node.setCapture(input.capture)
+        return DirectDStream(stream: stream, input: input)
+    }
+
+    private static func reading<Source: DirectSource>(
+        _ source: Source, _ site: OperatorSite
+    ) -> Pipe<Source.Element> {
+        Pipe { context, inputs, sink in
+            for case .values(let values) in inputs {
+                guard let slice = values as? RangeSlice else {
+                    throw EngineError(.invalidPlan, "no range of offsets", site: site)
+                }
+                do {
+                    try source.read(slice.range) { element in
+                        try context.checkCancellation()
+                        try sink(element)
+                    }
+                } catch {
+                    throw OperatorFailure.wrap(error, at: site)
+                }
+            }
+        }
+    }
+}
+
+/// A stream that reads ranges of offsets, and which ranges its batches have.
+public struct DirectDStream<Element: Sendable>: Sendable {
+    /// The elements.
+    public let stream: DStream<Element>
+    let input: DirectInput
+
+    /// The ranges of a batch, one per partition of its RDD and in their order; empty when the batch
+    /// is not remembered.
+    ///
+    /// For programs that keep offsets together with their results.
+    public func offsetRanges(of batch: BatchTime) -> [OffsetRange] { input.remembered(at: batch) }
+}
+
+/// A range to be read by one task.
+private final class RangeSlice: PartitionValues {
+    let range: OffsetRange
+
+    init(_ range: OffsetRange) { self.range = range }
+
+    var count: Int { range.count }
+    var byteCount: Int { MemoryLayout<OffsetRange>.size }
+}

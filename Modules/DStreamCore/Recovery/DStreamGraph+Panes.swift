@@ -1,0 +1,60 @@
+internal import BatchEngine
+internal import Synchronization
+
+extension DStreamGraph {
+    /// Computes the batches that later windows will ask for and no batch so far has asked for.
+    ///
+    /// A window that slides by several batches asks for all of them at its own. Then a restart in
+    /// between would find the earlier ones neither in the checkpoint nor, maybe, in the source. What
+    /// cannot be computed is left to the window's batch, which will say so.
+    func computePanes(through time: BatchTime, _ context: GenerationContext) async throws {
+        for window in nodes {
+            for node in window.parents where node.keepsPanes(for: window) {
+                for pane in node.openPanes(of: window, through: time) {
+                    try Task.checkCancellation()
+                    var tagged = context
+                    tagged.batch.batchMilliseconds = pane.milliseconds
+                    let plan = try? await turn.run { try await node.plan(at: pane, tagged) }
+                    if let plan { try? await node.compute(plan, tagged) }
+                }
+            }
+        }
+    }
+}
+
+extension StreamNode {
+    /// Whether a window asks for several batches of this stream at once, and checkpoints keep them.
+    fileprivate func keepsPanes(for window: StreamNode) -> Bool {
+        window.traits.parentRemember > .zero && window.slideDuration > slideDuration
+            && settings.withLock { $0.capture != nil && $0.boundary != nil }
+    }
+
+    /// The batches up to a time that the next window asks for and that have no plan yet.
+    fileprivate func openPanes(of window: StreamNode, through time: BatchTime) -> [BatchTime] {
+        settings.withLock { settings in
+            guard let zero = settings.zeroTime else { return [] }
+            let slide = max(1, window.slideDuration.milliseconds)
+            let ended = (time - zero).milliseconds / slide
+            let start = zero + .milliseconds((ended + 1) * slide) - window.traits.parentRemember
+            var panes: [BatchTime] = []
+            var pane = max(start, zero) + slideDuration
+            while pane <= time {
+                if settings.plans[pane] == nil, !settings.failed.contains(pane) {
+                    panes.append(pane)
+                }
+                pane = pane + slideDuration
+            }
+            return panes
+        }
+    }
+
+    /// Has the engine compute what is to be kept.
+    fileprivate func compute(_ plan: Plan, _ context: GenerationContext) async throws {
+        guard case .dataset(let dataset) = plan, dataset.computed.current == nil else { return }
+        let request = StageRequest(
+            plan: plan, kernel: Kernel(id: .nextDynamic(), site: site) { _, _, _ in [] },
+            batchMilliseconds: context.batch.batchMilliseconds,
+            maxTaskFailures: context.batch.maxTaskFailures)
+        try await context.batch.engine.run(request) { _, _ in }
+    }
+}

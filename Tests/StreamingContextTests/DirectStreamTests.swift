@@ -1,0 +1,190 @@
+import BatchEngine
+import DStreamCore
+import DStreamTestKit
+import FaultTolerance
+import StreamingContext
+import Synchronization
+import Testing
+
+/// Streams that read ranges of offsets, and what their batches read after a crash.
+@Suite("Direct streams", .timeLimit(.minutes(5)))
+struct DirectStreamTests {
+    /// A topic in memory, whose first records may have expired.
+    private final class Topic: DirectSource {
+        struct Expired: Error {}
+
+        private let partitions = Mutex<[Int: [String]]>([:])
+        private let expired = Mutex(0)
+
+        func add(_ records: String..., to partition: Int = 0) {
+            partitions.withLock { $0[partition, default: []] += records }
+        }
+
+        func expire(before offset: Int) { expired.withLock { $0 = offset } }
+
+        func latestOffsets() async throws -> [TopicPartition: Int64] {
+            partitions.withLock { partitions in
+                Dictionary(
+                    uniqueKeysWithValues: partitions.map {
+                        (TopicPartition(topic: "t", partition: $0), Int64($1.count))
+                    })
+            }
+        }
+
+        func startingOffset(of partition: TopicPartition) async throws -> Int64 { 0 }
+
+        func read(_ range: OffsetRange, _ body: (String) throws -> Void) throws {
+            if range.fromOffset < expired.withLock({ $0 }) { throw Expired() }
+            let records = partitions.withLock { $0[range.partition] ?? [] }
+            for record in records[Int(range.fromOffset)..<Int(range.untilOffset)] {
+                try body(record)
+            }
+        }
+    }
+
+    /// A store that keeps the first checkpoint only, as when the disk fails from then on.
+    private final class ForgetfulStore: CheckpointStore {
+        struct Full: Error {}
+        private let kept = Mutex<RecoveredCheckpoint?>(nil)
+
+        func write(_ record: CheckpointRecord, state: [OperatorState]) async throws {
+            try kept.withLock { kept in
+                if kept != nil { throw Full() }
+                kept = RecoveredCheckpoint(record: record, state: state)
+            }
+        }
+
+        func recover() async throws -> RecoveredCheckpoint? {
+            kept.withLock { $0 }
+        }
+    }
+
+    private func start(
+        _ directory: String, _ store: (any CheckpointStore)? = nil, from start: BatchTime,
+        _ declare: (StreamHarness) -> Void
+    ) async throws -> StreamHarness {
+        var components = StreamHarness.quietComponents
+        components.checkpointStore = store
+        let harness = StreamHarness(startTime: start, components: components)
+        declare(harness)
+        _ = try await StreamingContext.getOrCreate(checkpointDirectory: directory) { harness.ssc }
+        try await harness.ssc.start()
+        return harness
+    }
+
+    /// Runs the next batch, whose checkpoint is not kept.
+    private func advance(_ harness: StreamHarness) async {
+        let next = harness.clock.now + harness.ssc.batchInterval
+        harness.clock.advance(by: harness.ssc.batchInterval)
+        await harness.listener.first { event in
+            if case .batchCompleted(let info) = event { info.batchTime == next } else { false }
+        }
+    }
+
+    private func inDirectory(_ body: (String) async throws -> Void) async throws {
+        let directory = try FileSystem.createTemporaryDirectory(prefix: "direct")
+        defer { try? FileSystem.removeTree(directory) }
+        try await body(directory)
+    }
+
+    @Test func batchesTakeWhatWasAdded() async throws {
+        let topic = Topic()
+        let harness = StreamHarness()
+        let direct = harness.ssc.directStream(topic, maxRatePerPartition: 2)
+        let seen = harness.record(direct.stream.glom())
+        try await harness.ssc.start()
+        topic.add("a", "b", "c")
+        topic.add("x", to: 1)
+        for _ in 0..<3 { await harness.advance() }
+        await harness.ssc.stop()
+        #expect(seen.batches.map(\.elements) == [[["a", "b"], ["x"]], [["c"], []], [[], []]])
+        let first = TopicPartition(topic: "t", partition: 0)
+        #expect(
+            direct.offsetRanges(of: .seconds(3)).first == OffsetRange(first, from: 3, until: 3))
+    }
+
+    @Test func aRangeThatCannotBeReadFailsItsBatch() async throws {
+        let topic = Topic()
+        topic.add("a")
+        topic.expire(before: 1)
+        let harness = StreamHarness()
+        _ = harness.record(harness.ssc.directStream(topic).stream)
+        try await harness.ssc.start()
+        await harness.advance()
+        await harness.ssc.stop()
+        #expect(harness.errors.contains { "\($0)".contains("directStream") }, "\(harness.errors)")
+        #expect(harness.errors.contains { "\($0)".contains("Expired") }, "\(harness.errors)")
+    }
+
+    @Test func aRestartGoesOnAtTheOffsets() async throws {
+        try await inDirectory { directory in
+            let topic = Topic()
+            topic.add("a", "b")
+            var batches: [[String]] = []
+            for run in 0..<3 {
+                var output: OutputRecorder<String>?
+                let harness = try await start(directory, from: .seconds(Int64(run * 2))) {
+                    output = $0.record($0.ssc.directStream(topic).stream)
+                }
+                await harness.advance()
+                topic.add("\(run)")
+                await harness.advance()
+                await harness.ssc.stop(graceful: true)
+                #expect(harness.errors.isEmpty, "\(harness.errors)")
+                batches += output?.batches.map(\.elements) ?? []
+            }
+            #expect(batches == [["a", "b"], ["0"], [], ["1"], [], ["2"]])
+        }
+    }
+
+    @Test func aBatchThatRunsAgainReadsTheSame() async throws {
+        try await inDirectory { directory in
+            let (topic, store) = (Topic(), ForgetfulStore())
+            topic.add("a", "b")
+            var output: OutputRecorder<String>?
+            let first = try await start(directory, store, from: .zero) {
+                output = $0.record($0.ssc.directStream(topic).stream)
+            }
+            await advance(first)
+            topic.add("c")
+            await advance(first)
+            await first.ssc.stop()
+            #expect(output?.batches.map(\.elements) == [["a", "b"], ["c"]])
+
+            topic.add("d")
+            let second = try await start(directory, store, from: .seconds(2)) {
+                output = $0.record($0.ssc.directStream(topic).stream)
+            }
+            await advance(second)
+            await second.ssc.stop()
+            #expect(output?.batches.map(\.elements) == [["a", "b"], ["c"], ["d"]])
+        }
+    }
+
+    @Test func aFileBatchThatRunsAgainReadsTheSame() async throws {
+        try await inDirectory { directory in
+            let watched = try WatchedDirectory()
+            let store = ForgetfulStore()
+            var output: OutputRecorder<String>?
+            func run(from start: BatchTime) async throws -> StreamHarness {
+                try await self.start(directory, store, from: start) {
+                    output = $0.record($0.ssc.textFileStream(watched.path))
+                }
+            }
+            let first = try await run(from: .zero)
+            try watched.write("one", "1\n", at: 500)
+            await advance(first)
+            try watched.write("two", "2\n", at: 1500)
+            await advance(first)
+            await first.ssc.stop()
+            #expect(output?.batches.map(\.elements) == [["1"], ["2"]])
+
+            // It comes late, and would have been the first batch's.
+            try watched.write("late", "late\n", at: 600)
+            let second = try await run(from: .seconds(2))
+            await advance(second)
+            await second.ssc.stop()
+            #expect(output?.batches.map(\.elements) == [["1"], ["2"], ["late"]])
+        }
+    }
+}

@@ -1,0 +1,72 @@
+import BatchEngine
+import StreamingContext
+import Synchronization
+
+/// state: many keys of which each batch touches few; how long batches take.
+enum LargeState {
+    static func run(_ arguments: Arguments) async throws {
+        let keys = try arguments.number("keys", default: 10_000_000)
+        let batches = try arguments.number("batches", default: 600)
+        let ssc = StreamingContext(
+            appName: "state",
+            batchInterval: .milliseconds(try arguments.number("batch-ms", default: 50)),
+            engine: .local(slots: try arguments.number("slots", default: 2)))
+        try KeyedState.checkpoint(ssc, arguments)
+        let queue = RDDQueue<String>()
+        let seen = Progress((times: [Double](), rows: 0))
+        KeyedState.counts(ssc.queueStream(queue).map { ($0, 1) }).foreachRDD { rdd in
+            let start = SystemTime.wall()
+            let rows = try await rdd.count()
+            let time = (SystemTime.wall() - start) / .milliseconds(1)
+            if rows > 0 { seen.change { $0 = ($0.times + [time], $0.rows + rows) } }
+        }
+        try await ssc.start()
+        try await fill(keys, ssc, queue, seen)
+        let filled = seen.seen.times.count
+        let filledBytes = ResourceUsage.residentBytes() ?? 0
+        let input = updates(batches, of: try arguments.number("touched", default: 1000), keys)
+            .map { ssc.batchContext.parallelize($0) }
+        // What the last large batches left to be written is not what is measured.
+        try await Task.sleep(for: .seconds(try arguments.number("rest-s", default: 5)))
+        let watch = Stopwatch()
+        for batch in input { queue.append(batch) }
+        await seen.reached { $0.times.count >= filled + batches }
+        let cpu = watch.cpuSeconds
+        let times = seen.seen.times.dropFirst(filled).sorted()
+        await ssc.stop()
+        printResult([
+            "keys": keys, "batches": batches, "cpu_ms_per_batch": cpu / Double(batches) * 1000,
+            "p50_ms": percentile(0.5, of: times), "p99_ms": percentile(0.99, of: times),
+            "max_ms": percentile(1, of: times),
+            "filled_rss_mb": Double(filledBytes) / 1_048_576,
+            "rss_mb": Double(ResourceUsage.residentBytes() ?? 0) / 1_048_576,
+        ])
+    }
+
+    /// Gives every key a state, in batches of 200,000.
+    static func fill(
+        _ keys: Int, _ ssc: StreamingContext, _ queue: RDDQueue<String>,
+        _ seen: Progress<(times: [Double], rows: Int)>
+    ) async throws {
+        var first = 0
+        while first < keys {
+            let last = min(keys, first + 200_000)
+            queue.append(ssc.batchContext.parallelize((first..<last).map(key)))
+            first = last
+            await seen.reached { $0.rows >= last }
+        }
+    }
+
+    static func key(_ number: Int) -> String { "u\(number)" }
+
+    /// Batches of random keys, the same in every run.
+    private static func updates(_ count: Int, of size: Int, _ keys: Int) -> [[String]] {
+        var state: UInt64 = 1
+        return (0..<count).map { _ in
+            (0..<size).map { _ in
+                state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+                return key(Int(state >> 33) % keys)
+            }
+        }
+    }
+}
