@@ -16,8 +16,11 @@ extension StreamingContext {
         ///
         /// More than 1 breaks their order.
         public var concurrentJobs = 1
-        /// What follows when an output operation or the generation of a batch fails.
+        /// What follows when an output operation that does not say it itself, or the generation of
+        /// a batch, fails; see ``DStreamCore/OutputOperation/onFailure(retry:then:file:line:)``.
         public var failurePolicy = FailurePolicy.stop
+        /// Where dead letters go; nil: into `dead-letters` in the checkpoint directory.
+        public var deadLetterDirectory: String?
         /// What becomes of batches whose time passed before they could be generated.
         public var lateBatches = LateBatches.generate
         /// Batches that may wait for their jobs; generation waits beyond, at least 1.

@@ -38,7 +38,8 @@ struct Runtime: Sendable {
     /// - Throws: ``StreamError`` or ``ReceiverError`` for a configuration that cannot work.
     init(
         _ context: StreamingContext, _ receivers: [ReceiverRegistration], zeroTime: BatchTime,
-        _ checkpoints: StreamingContext.Checkpoints?, _ logs: ReceiverLogs?
+        _ checkpoints: StreamingContext.Checkpoints?, _ logs: ReceiverLogs?,
+        _ deadLetters: (any DeadLetterStore)?
     ) throws {
         earlier = checkpoints?.found?.record
         var batch = context.batchContext
@@ -53,7 +54,9 @@ struct Runtime: Sendable {
         contextID = ObjectIdentifier(context)
         streamIDs = receivers.map(\.streamID)
         listeners = context.listeners
-        let graph = MarkedGraph(graph: context.graph, contextID: contextID)
+        let graph = MarkedGraph(
+            graph: context.graph, contextID: contextID, deadLetters: deadLetters,
+            restart: earlier == nil ? nil : clock.now)
         let report: @Sendable (StreamError) -> Void = { [weak context] error in
             context?.report(error)
         }
@@ -78,7 +81,8 @@ struct Runtime: Sendable {
             JobScheduler.Configuration(
                 concurrentJobs: configuration.concurrentJobs,
                 failurePolicy: configuration.failurePolicy), clock: clock,
-            listeners: context.listeners, backPressure: backPressure, errorSink: report)
+            listeners: context.listeners, backPressure: backPressure, deadLetters: deadLetters,
+            errorSink: report)
         var generation = JobGenerator.Configuration(
             appName: context.appName, failurePolicy: configuration.failurePolicy,
             lateBatches: configuration.lateBatches == .skip ? .skip : .generate,
@@ -203,36 +207,5 @@ struct Runtime: Sendable {
         return StreamError(
             .drainIncomplete, "\(appName) was to drain within \(request.limit): \(report)",
             batchTime: report.pendingBatches.first)
-    }
-}
-
-/// The graph of a context, whose jobs know that they belong to it.
-private struct MarkedGraph: JobSource {
-    let graph: DStreamGraph
-    let contextID: ObjectIdentifier
-
-    var fingerprint: String { graph.fingerprint }
-    var statefulOperators: [StatefulOperator] { graph.statefulOperators }
-    var inputRememberDuration: Duration { graph.inputRememberDuration }
-
-    func generateJobs(
-        at time: BatchTime, _ context: GenerationContext
-    ) async throws -> [OutputJob] {
-        let jobs = try await StreamingContext.$within.withValue(contextID) {
-            try await graph.generateJobs(at: time, context)
-        }
-        return jobs.map { job in
-            OutputJob(outputOperation: job.outputOperation, site: job.site) {
-                try await StreamingContext.$within.withValue(contextID) { try await job.run() }
-            }
-        }
-    }
-
-    func clearMetadata(_ time: BatchTime) { graph.clearMetadata(time) }
-
-    func captureState(
-        through time: BatchTime, since: BatchTime?, _ context: GenerationContext
-    ) async throws -> (pieces: [OperatorState], oldest: BatchTime) {
-        try await graph.captureState(through: time, since: since, context)
     }
 }

@@ -198,7 +198,7 @@ extension StreamingContext {
     @TaskLocal static var within: ObjectIdentifier?
 
     /// Where the context is; from now on starting, if it was not started yet.
-    private func claimStart(_ claim: OneShot<(any Error)?>) -> Life {
+    func claimStart(_ claim: OneShot<(any Error)?>) -> Life {
         life.withLock { life in
             let before = life
             if case .initialized = life { life = .starting(claim) }
@@ -245,12 +245,7 @@ extension StreamingContext {
 
     /// Validates everything and builds the runtime.
     private func makeRuntime() async throws -> Runtime {
-        if ProcessEnvironment[Self.checkVariable] != nil {
-            StandardOutput.write(
-                "nothing was checked, and nothing is run: \(appName) was made without "
-                    + "StreamingContext.getOrCreate(checkpointDirectory:)\n")
-            ProcessEnvironment.exit(1)
-        }
+        endUnlessRunning()
         let hasDirectory = checkpointDirectory.withLock { $0 } != nil
         let registrations = recordProblems(hasDirectory: hasDirectory)
         let now = components.clock.now
@@ -258,6 +253,7 @@ extension StreamingContext {
         // Rounded down also before 1970.
         let remainder = now.milliseconds % interval
         let offset = remainder < 0 ? remainder + interval : remainder
+        let deadLetters = await prepareDeadLetters()
         let checkpoints = try await openCheckpoints()
         let zeroTime =
             checkpoints?.found?.record.zeroTime
@@ -268,7 +264,7 @@ extension StreamingContext {
         try await graph.openSinks(on: batchContext.engine, goesOn: checkpoints?.found != nil)
         let logs = try await openLogs(registrations)
         let runtime = try Runtime(
-            self, registrations.map(\.receiver), zeroTime: zeroTime, checkpoints, logs)
+            self, registrations.map(\.receiver), zeroTime: zeroTime, checkpoints, logs, deadLetters)
         try await runtime.tracker.recover()
         if checkpoints?.found == nil {
             // The checkpoint of what is left here was taken away.
@@ -312,7 +308,7 @@ extension StreamingContext {
     }
 
     /// Lets go of what a stopped context does not need.
-    private func close() {
+    func close() {
         graph.stop()
         graph.clear()
         if ownsEngine { batchContext.engine.shutdown() }
