@@ -60,6 +60,9 @@ extension StreamingContext {
             public var rollingInterval = Duration.seconds(60)
             /// Whether the file is closed after each write.
             public var closeFileAfterWrite = false
+            /// How often a write may fail, each time in another file, before it counts as failed;
+            /// at least 1.
+            public var maxFailures = 3
 
             /// Makes Spark's defaults.
             public init() {}
@@ -133,6 +136,8 @@ extension StreamingContext {
             for (name, value) in [
                 ("maxTaskFailures", maxTaskFailures), ("concurrentJobs", concurrentJobs),
                 ("maxQueuedBatches", maxQueuedBatches),
+                ("receiverWriteAheadLog.maxFailures", receiverWriteAheadLog.maxFailures),
+                ("driverWriteAheadLog.maxFailures", driverWriteAheadLog.maxFailures),
                 ("defaultParallelism", defaultParallelism ?? 1),
             ] where value < 1 {
                 add("\(name) is \(value); it must be at least 1")

@@ -10,6 +10,7 @@ public struct StreamError: Error, CustomStringConvertible {
             case alreadyStarted, alreadyStopped, rememberAlreadySet
             case noParentRDD, generationFailed, outputFailed, notStarted, declarations
             case codecMissing, badConfiguration, checkpointUnwritable, checkpointMismatch
+            case checkpointUnreadable
             case drainIncomplete, receiverFailed, notSupported
             case stateNotSet, stateRemoved, stateTimingOut
             case fileUnreadable, sinkUnusable
@@ -65,6 +66,8 @@ public struct StreamError: Error, CustomStringConvertible {
         public static let checkpointUnwritable = Code(.checkpointUnwritable)
         /// The checkpoint does not fit this program.
         public static let checkpointMismatch = Code(.checkpointMismatch)
+        /// There are checkpoints, and none of them can be read.
+        public static let checkpointUnreadable = Code(.checkpointUnreadable)
         /// The deadline of a graceful stop passed; the message says what was not drained.
         public static let drainIncomplete = Code(.drainIncomplete)
         /// A receiver could not be started.
