@@ -106,6 +106,7 @@ struct Runtime: Sendable {
         onOverdue: @escaping @Sendable (StreamingContext.StopReport) -> Void
     ) async -> StreamingContext.StopReport {
         let abandoned = SharedValue<[String]>([])
+        let toDrain = SharedValue(0)
         var isDrained = false
         await withTaskGroup(of: Void.self) { work in
             work.addTask { await receive() }
@@ -116,7 +117,7 @@ struct Runtime: Sendable {
                     newestCompleted: earlier?.newestCompleted)
             }
             let request = await stopRequest.value
-            if request.isGraceful { isDrained = await drain(within: request.limit) }
+            if request.isGraceful { isDrained = await drain(within: request.limit, toDrain) }
             if !isDrained {
                 try? await generator.stop(graceful: false)
                 work.cancelAll()
@@ -127,7 +128,8 @@ struct Runtime: Sendable {
             await tracker.stop(graceful: false)
             await work.waitForAll()
         }
-        let report = await stopReport(isDrained: isDrained, abandoned: abandoned.value)
+        var report = await stopReport(isDrained: isDrained, abandoned: abandoned.value)
+        report.drainedRecordCount = max(0, toDrain.value - report.undrainedRecordCount)
         // The engine may outlive this context, whose blocks nobody can use any more.
         for block in await tracker.heldBlocks { engine.blockStore.remove(block.id) }
         return report
@@ -144,10 +146,14 @@ struct Runtime: Sendable {
     }
 
     /// Stops receiving and processes everything received; false when the limit has passed.
-    private func drain(within limit: Duration) async -> Bool {
+    ///
+    /// - Parameter toDrain: takes how many records there were to process.
+    private func drain(within limit: Duration, _ toDrain: SharedValue<Int>) async -> Bool {
         await withTaskGroup(of: Bool.self) { group in
             group.addTask {
                 await tracker.stop(graceful: true)
+                let count = await recordsAtHand(pending: generator.pendingBatches)
+                toDrain.change { $0 = count }
                 do { try await generator.drain(.now) } catch { return false }
                 return true
             }
@@ -185,17 +191,24 @@ struct Runtime: Sendable {
         var report = StreamingContext.StopReport()
         report.pendingBatches = await generator.pendingBatches
         report.hasUnallocatedBlocks = await tracker.hasUnallocatedBlocks
-        for stream in streamIDs {
-            var blocks = await tracker.unallocatedBlocks(of: stream)
-            for batch in report.pendingBatches {
-                blocks += await tracker.blocks(allocatedTo: batch, stream: stream)
-            }
-            report.undrainedRecordCount += blocks.reduce(0) { $0 + $1.recordCount }
-        }
+        report.undrainedRecordCount = await recordsAtHand(pending: report.pendingBatches)
         report.abandoned = abandoned
         report.isDrained =
             isDrained && report.pendingBatches.isEmpty && !report.hasUnallocatedBlocks
         return report
+    }
+
+    /// How many received records belong to no completed batch.
+    private func recordsAtHand(pending: [BatchTime]) async -> Int {
+        var count = 0
+        for stream in streamIDs {
+            var blocks = await tracker.unallocatedBlocks(of: stream)
+            for batch in pending {
+                blocks += await tracker.blocks(allocatedTo: batch, stream: stream)
+            }
+            count += blocks.reduce(0) { $0 + $1.recordCount }
+        }
+        return count
     }
 
     /// Tells listeners what a graceful stop left, and makes an error of a missed deadline.

@@ -14,6 +14,9 @@ extension StreamingContext {
         public var isUnderWay = false
         /// Batches generated or allocated and not completed.
         public var pendingBatches: [BatchTime] = []
+        /// Records that belonged to no completed batch when the receivers had stopped for a graceful
+        /// stop, and have been processed since.
+        public var drainedRecordCount = 0
         /// Records that were received and belong to no completed batch.
         public var undrainedRecordCount = 0
         /// Closures and receivers that did not return in time: a body by its output operation, a
@@ -25,9 +28,15 @@ extension StreamingContext {
 
         /// The report in words.
         public var description: String {
-            if isDrained { return "drained" }
+            if isDrained {
+                return drainedRecordCount == 0
+                    ? "drained" : "drained, \(drainedRecordCount) records at last"
+            }
             if isUnderWay { return "stopping" }
             var parts = ["stopped without draining"]
+            if drainedRecordCount > 0 {
+                parts.append("\(drainedRecordCount) records were processed at last")
+            }
             if !pendingBatches.isEmpty { parts.append("\(pendingBatches.count) batches pending") }
             if undrainedRecordCount > 0 {
                 parts.append("\(undrainedRecordCount) received records were not processed")

@@ -38,8 +38,10 @@ public final class FileWriteAheadLog: WriteAheadLog {
         public var groupByteMaximum: Int
         /// The longest record that is taken, in bytes; 1 to 2^30.
         public var recordByteMaximum: Int
-        /// How often writing a group may fail, each time in another segment, before its writers
-        /// hear of it; Spark's `maxFailures`. At least 1.
+        /// How often writing a group may fail before its writers hear of it, each time in another
+        /// segment; at least 1.
+        ///
+        /// Spark's `maxFailures`.
         public var maxFailures: Int
 
         /// Makes options; numbers outside their bounds are moved to them.
