@@ -65,6 +65,8 @@ public final class StreamingContext: Sendable {
         public var makeReceivedBlockHandler: ReceiverRegistration.MakeHandler?
         /// Where checkpoints go; nil: into files, once a directory is set.
         public var checkpointStore: (any CheckpointStore)?
+        /// Where dead letters go; nil: into files, once a directory is set.
+        public var deadLetterStore: (any DeadLetterStore)?
 
         /// The defaults.
         public init() {}
