@@ -20,7 +20,8 @@ do {
     case "recovery": try await Restart.run(values)
     default:
         throw BenchError(
-            "usage: bench w1a|w1b|w2|w3|w4|w5|w6|window-max|hour|state|update|recovery key=value ...")
+            "usage: bench w1a|w1b|w2|w3|w4|w5|w6|window-max|hour|state|update|recovery "
+                + "key=value ...")
     }
 } catch {
     print("bench: \(error)")
