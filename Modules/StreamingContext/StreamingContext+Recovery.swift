@@ -40,7 +40,8 @@ extension StreamingContext {
         if let own = ssc.components.checkpointStore {
             store = own
         } else {
-            store = try await FileCheckpointStore.open(checkpointDirectory)
+            store = try await FileCheckpointStore.open(
+                checkpointDirectory, on: ssc.components.storageMedium)
         }
         let found: RecoveredCheckpoint?
         do {
@@ -74,7 +75,8 @@ extension StreamingContext {
         if let own = components.checkpointStore { return Checkpoints(store: own, found: nil) }
         guard let directory = checkpointDirectory.withLock({ $0 }) else { return nil }
         do {
-            let store = try await FileCheckpointStore.open(directory)
+            let store = try await FileCheckpointStore.open(
+                directory, on: components.storageMedium)
             if let found = try await store.recover() {
                 throw CheckpointError(
                     .notEmpty,
@@ -139,7 +141,8 @@ extension StreamingContext {
         guard let directory = checkpointDirectory.withLock({ $0 }) else { return nil }
         do {
             let logs = try await ReceiverLogs.open(
-                registrations, choosesInput: graph.choosesInput, in: directory, configuration)
+                registrations, choosesInput: graph.choosesInput, in: directory,
+                on: components.storageMedium, configuration)
             receiverLogs.withLock { $0 = logs }
             return logs
         } catch {

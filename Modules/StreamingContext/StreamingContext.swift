@@ -1,5 +1,6 @@
 public import BatchEngine
 public import DStreamCore
+public import FaultTolerance
 public import ReceiverRuntime
 internal import Synchronization
 
@@ -65,6 +66,9 @@ public final class StreamingContext: Sendable {
         public var makeReceivedBlockHandler: ReceiverRegistration.MakeHandler?
         /// Where checkpoints go; nil: into files, once a directory is set.
         public var checkpointStore: (any CheckpointStore)?
+        /// Where the checkpoint directory is, with all that a context keeps in it: checkpoints, the
+        /// logs of received blocks, what input streams chose. Sinks have media of their own.
+        public var storageMedium: any StorageMedium = FileStorageMedium()
 
         /// The defaults.
         public init() {}
@@ -197,7 +201,7 @@ public final class StreamingContext: Sendable {
                         + "\(isActive ? "started" : "stopped"); it changes nothing", site: site))
         }
         do {
-            try CheckpointDirectory.prepare(directory)
+            try CheckpointDirectory.prepare(directory, on: components.storageMedium)
         } catch {
             return graph.record(
                 StreamError(
