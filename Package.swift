@@ -150,8 +150,8 @@ let package = Package(
         tests(
             "StreamingContextTests",
             [
-                "BatchEngine", "DStreamCore", "ReceiverRuntime", "StreamingContext",
-                "DStreamTestKit",
+                "BatchEngine", "DStreamCore", "ReceiverRuntime", "FaultTolerance",
+                "StreamingContext", "DStreamTestKit",
             ]),
         tests(
             "SemanticsTests",
