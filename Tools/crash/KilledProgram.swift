@@ -5,7 +5,7 @@ import StreamingContext
 
 /// The program under test: counts in windows and in states, with everything written to files.
 struct KilledProgram {
-    static let batchMilliseconds = 50
+    static let batchMilliseconds = 100
     /// Batches in the window that is shorter than most runs, and in the one that is longer.
     static let (shortWindow, longWindow) = (4, 60)
     /// Batches without a word after which its state goes.
@@ -34,7 +34,7 @@ struct KilledProgram {
         configuration.receiverWriteAheadLog.rollingInterval = .milliseconds(500)
         configuration.driverWriteAheadLog.rollingInterval = .milliseconds(500)
         configuration.receiver.restartDelay = .milliseconds(50)
-        configuration.gracefulStopTimeout = .seconds(60)
+        configuration.gracefulStopTimeout = .seconds(240)
         let ssc = StreamingContext(
             appName: "crash", batchInterval: .milliseconds(Self.batchMilliseconds),
             configuration: configuration)
