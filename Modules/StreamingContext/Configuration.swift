@@ -16,8 +16,11 @@ extension StreamingContext {
         ///
         /// More than 1 breaks their order.
         public var concurrentJobs = 1
-        /// What follows when an output operation or the generation of a batch fails.
+        /// What follows when an output operation that does not say it itself, or the generation of
+        /// a batch, fails; see ``DStreamCore/OutputOperation/onFailure(retry:then:file:line:)``.
         public var failurePolicy = FailurePolicy.stop
+        /// Where dead letters go; nil: into `dead-letters` in the checkpoint directory.
+        public var deadLetterDirectory: String?
         /// What becomes of batches whose time passed before they could be generated.
         public var lateBatches = LateBatches.generate
         /// Batches that may wait for their jobs; generation waits beyond, at least 1.
@@ -57,6 +60,9 @@ extension StreamingContext {
             public var rollingInterval = Duration.seconds(60)
             /// Whether the file is closed after each write.
             public var closeFileAfterWrite = false
+            /// How often a write may fail, each time in another file, before it counts as failed;
+            /// at least 1.
+            public var maxFailures = 3
 
             /// Makes Spark's defaults.
             public init() {}
@@ -130,6 +136,8 @@ extension StreamingContext {
             for (name, value) in [
                 ("maxTaskFailures", maxTaskFailures), ("concurrentJobs", concurrentJobs),
                 ("maxQueuedBatches", maxQueuedBatches),
+                ("receiverWriteAheadLog.maxFailures", receiverWriteAheadLog.maxFailures),
+                ("driverWriteAheadLog.maxFailures", driverWriteAheadLog.maxFailures),
                 ("defaultParallelism", defaultParallelism ?? 1),
             ] where value < 1 {
                 add("\(name) is \(value); it must be at least 1")

@@ -70,6 +70,7 @@ extension StreamingContext.Configuration.WriteAheadLogSettings {
         var options = FileWriteAheadLog.Options()
         options.rollingInterval = rollingInterval
         options.closeFileAfterWrite = closeFileAfterWrite
+        options.maxFailures = max(1, maxFailures)
         return options
     }
 }

@@ -53,9 +53,19 @@ extension StreamingContext {
         return RecoveryCheck(canStart: canStart, findings: findings)
     }
 
+    /// Ends a process that was started for a check and would now run something.
+    func endUnlessRunning() {
+        if ProcessEnvironment[Self.checkVariable] == nil { return }
+        StandardOutput.write(
+            "nothing was checked, and nothing is run: \(appName) was made without "
+                + "StreamingContext.getOrCreate(checkpointDirectory:)\n")
+        ProcessEnvironment.exit(1)
+    }
+
     /// Does what a start does with what an earlier run left, and no more.
     private func rehearse(_ found: RecoveredCheckpoint, _ findings: inout [String]) throws {
         graph.setCheckpointDirectory(true)
+        graph.setFailureDefaults(configuration.failurePolicy, hasDeadLetters: true)
         recordProblems(hasDirectory: true)
         try graph.start(zeroTime: found.record.zeroTime)
         let plan = graph.plan(forStateOf: found.record.operators)

@@ -38,7 +38,8 @@ struct Runtime: Sendable {
     /// - Throws: ``StreamError`` or ``ReceiverError`` for a configuration that cannot work.
     init(
         _ context: StreamingContext, _ receivers: [ReceiverRegistration], zeroTime: BatchTime,
-        _ checkpoints: StreamingContext.Checkpoints?, _ logs: ReceiverLogs?
+        _ checkpoints: StreamingContext.Checkpoints?, _ logs: ReceiverLogs?,
+        _ deadLetters: (any DeadLetterStore)?
     ) throws {
         earlier = checkpoints?.found?.record
         var batch = context.batchContext
@@ -53,7 +54,9 @@ struct Runtime: Sendable {
         contextID = ObjectIdentifier(context)
         streamIDs = receivers.map(\.streamID)
         listeners = context.listeners
-        let graph = MarkedGraph(graph: context.graph, contextID: contextID)
+        let graph = MarkedGraph(
+            graph: context.graph, contextID: contextID, deadLetters: deadLetters,
+            restart: earlier == nil ? nil : clock.now)
         let report: @Sendable (StreamError) -> Void = { [weak context] error in
             context?.report(error)
         }
@@ -78,7 +81,8 @@ struct Runtime: Sendable {
             JobScheduler.Configuration(
                 concurrentJobs: configuration.concurrentJobs,
                 failurePolicy: configuration.failurePolicy), clock: clock,
-            listeners: context.listeners, backPressure: backPressure, errorSink: report)
+            listeners: context.listeners, backPressure: backPressure, deadLetters: deadLetters,
+            errorSink: report)
         var generation = JobGenerator.Configuration(
             appName: context.appName, failurePolicy: configuration.failurePolicy,
             lateBatches: configuration.lateBatches == .skip ? .skip : .generate,
@@ -102,6 +106,7 @@ struct Runtime: Sendable {
         onOverdue: @escaping @Sendable (StreamingContext.StopReport) -> Void
     ) async -> StreamingContext.StopReport {
         let abandoned = SharedValue<[String]>([])
+        let toDrain = SharedValue(0)
         var isDrained = false
         await withTaskGroup(of: Void.self) { work in
             work.addTask { await receive() }
@@ -112,7 +117,7 @@ struct Runtime: Sendable {
                     newestCompleted: earlier?.newestCompleted)
             }
             let request = await stopRequest.value
-            if request.isGraceful { isDrained = await drain(within: request.limit) }
+            if request.isGraceful { isDrained = await drain(within: request.limit, toDrain) }
             if !isDrained {
                 try? await generator.stop(graceful: false)
                 work.cancelAll()
@@ -123,7 +128,8 @@ struct Runtime: Sendable {
             await tracker.stop(graceful: false)
             await work.waitForAll()
         }
-        let report = await stopReport(isDrained: isDrained, abandoned: abandoned.value)
+        var report = await stopReport(isDrained: isDrained, abandoned: abandoned.value)
+        report.drainedRecordCount = max(0, toDrain.value - report.undrainedRecordCount)
         // The engine may outlive this context, whose blocks nobody can use any more.
         for block in await tracker.heldBlocks { engine.blockStore.remove(block.id) }
         return report
@@ -140,10 +146,14 @@ struct Runtime: Sendable {
     }
 
     /// Stops receiving and processes everything received; false when the limit has passed.
-    private func drain(within limit: Duration) async -> Bool {
+    ///
+    /// - Parameter toDrain: takes how many records there were to process.
+    private func drain(within limit: Duration, _ toDrain: SharedValue<Int>) async -> Bool {
         await withTaskGroup(of: Bool.self) { group in
             group.addTask {
                 await tracker.stop(graceful: true)
+                let count = await recordsAtHand(pending: generator.pendingBatches)
+                toDrain.change { $0 = count }
                 do { try await generator.drain(.now) } catch { return false }
                 return true
             }
@@ -181,17 +191,24 @@ struct Runtime: Sendable {
         var report = StreamingContext.StopReport()
         report.pendingBatches = await generator.pendingBatches
         report.hasUnallocatedBlocks = await tracker.hasUnallocatedBlocks
-        for stream in streamIDs {
-            var blocks = await tracker.unallocatedBlocks(of: stream)
-            for batch in report.pendingBatches {
-                blocks += await tracker.blocks(allocatedTo: batch, stream: stream)
-            }
-            report.undrainedRecordCount += blocks.reduce(0) { $0 + $1.recordCount }
-        }
+        report.undrainedRecordCount = await recordsAtHand(pending: report.pendingBatches)
         report.abandoned = abandoned
         report.isDrained =
             isDrained && report.pendingBatches.isEmpty && !report.hasUnallocatedBlocks
         return report
+    }
+
+    /// How many received records belong to no completed batch.
+    private func recordsAtHand(pending: [BatchTime]) async -> Int {
+        var count = 0
+        for stream in streamIDs {
+            var blocks = await tracker.unallocatedBlocks(of: stream)
+            for batch in pending {
+                blocks += await tracker.blocks(allocatedTo: batch, stream: stream)
+            }
+            count += blocks.reduce(0) { $0 + $1.recordCount }
+        }
+        return count
     }
 
     /// Tells listeners what a graceful stop left, and makes an error of a missed deadline.
@@ -203,36 +220,5 @@ struct Runtime: Sendable {
         return StreamError(
             .drainIncomplete, "\(appName) was to drain within \(request.limit): \(report)",
             batchTime: report.pendingBatches.first)
-    }
-}
-
-/// The graph of a context, whose jobs know that they belong to it.
-private struct MarkedGraph: JobSource {
-    let graph: DStreamGraph
-    let contextID: ObjectIdentifier
-
-    var fingerprint: String { graph.fingerprint }
-    var statefulOperators: [StatefulOperator] { graph.statefulOperators }
-    var inputRememberDuration: Duration { graph.inputRememberDuration }
-
-    func generateJobs(
-        at time: BatchTime, _ context: GenerationContext
-    ) async throws -> [OutputJob] {
-        let jobs = try await StreamingContext.$within.withValue(contextID) {
-            try await graph.generateJobs(at: time, context)
-        }
-        return jobs.map { job in
-            OutputJob(outputOperation: job.outputOperation, site: job.site) {
-                try await StreamingContext.$within.withValue(contextID) { try await job.run() }
-            }
-        }
-    }
-
-    func clearMetadata(_ time: BatchTime) { graph.clearMetadata(time) }
-
-    func captureState(
-        through time: BatchTime, since: BatchTime?, _ context: GenerationContext
-    ) async throws -> (pieces: [OperatorState], oldest: BatchTime) {
-        try await graph.captureState(through: time, since: since, context)
     }
 }

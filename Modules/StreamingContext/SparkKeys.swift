@@ -81,11 +81,17 @@ extension StreamingContext.Configuration {
         "spark.streaming.receiver.writeAheadLog.rollingIntervalSecs": integer {
             $0.receiverWriteAheadLog.rollingInterval = .seconds($1)
         },
+        "spark.streaming.receiver.writeAheadLog.maxFailures": integer {
+            $0.receiverWriteAheadLog.maxFailures = $1
+        },
         "spark.streaming.receiver.writeAheadLog.closeFileAfterWrite": boolean {
             $0.receiverWriteAheadLog.closeFileAfterWrite = $1
         },
         "spark.streaming.driver.writeAheadLog.rollingIntervalSecs": integer {
             $0.driverWriteAheadLog.rollingInterval = .seconds($1)
+        },
+        "spark.streaming.driver.writeAheadLog.maxFailures": integer {
+            $0.driverWriteAheadLog.maxFailures = $1
         },
         "spark.streaming.driver.writeAheadLog.closeFileAfterWrite": boolean {
             $0.driverWriteAheadLog.closeFileAfterWrite = $1
@@ -102,9 +108,7 @@ extension StreamingContext.Configuration {
     private static let keysWithoutMeaning: Set<String> = [
         "spark.streaming.receiver.blockStoreTimeout",
         "spark.streaming.receiver.writeAheadLog.class",
-        "spark.streaming.receiver.writeAheadLog.maxFailures",
         "spark.streaming.driver.writeAheadLog.class",
-        "spark.streaming.driver.writeAheadLog.maxFailures",
         "spark.streaming.driver.writeAheadLog.allowBatching",
         "spark.streaming.driver.writeAheadLog.batchingTimeout",
         "spark.streaming.unpersist", "spark.streaming.stopSparkContextByDefault",

@@ -14,6 +14,9 @@ extension StreamingContext {
         public var isUnderWay = false
         /// Batches generated or allocated and not completed.
         public var pendingBatches: [BatchTime] = []
+        /// Records that belonged to no completed batch when the receivers had stopped for a graceful
+        /// stop, and have been processed since.
+        public var drainedRecordCount = 0
         /// Records that were received and belong to no completed batch.
         public var undrainedRecordCount = 0
         /// Closures and receivers that did not return in time: a body by its output operation, a
@@ -25,9 +28,15 @@ extension StreamingContext {
 
         /// The report in words.
         public var description: String {
-            if isDrained { return "drained" }
+            if isDrained {
+                return drainedRecordCount == 0
+                    ? "drained" : "drained, \(drainedRecordCount) records at last"
+            }
             if isUnderWay { return "stopping" }
             var parts = ["stopped without draining"]
+            if drainedRecordCount > 0 {
+                parts.append("\(drainedRecordCount) records were processed at last")
+            }
             if !pendingBatches.isEmpty { parts.append("\(pendingBatches.count) batches pending") }
             if undrainedRecordCount > 0 {
                 parts.append("\(undrainedRecordCount) received records were not processed")
@@ -198,7 +207,7 @@ extension StreamingContext {
     @TaskLocal static var within: ObjectIdentifier?
 
     /// Where the context is; from now on starting, if it was not started yet.
-    private func claimStart(_ claim: OneShot<(any Error)?>) -> Life {
+    func claimStart(_ claim: OneShot<(any Error)?>) -> Life {
         life.withLock { life in
             let before = life
             if case .initialized = life { life = .starting(claim) }
@@ -245,12 +254,7 @@ extension StreamingContext {
 
     /// Validates everything and builds the runtime.
     private func makeRuntime() async throws -> Runtime {
-        if ProcessEnvironment[Self.checkVariable] != nil {
-            StandardOutput.write(
-                "nothing was checked, and nothing is run: \(appName) was made without "
-                    + "StreamingContext.getOrCreate(checkpointDirectory:)\n")
-            ProcessEnvironment.exit(1)
-        }
+        endUnlessRunning()
         let hasDirectory = checkpointDirectory.withLock { $0 } != nil
         let registrations = recordProblems(hasDirectory: hasDirectory)
         let now = components.clock.now
@@ -258,6 +262,7 @@ extension StreamingContext {
         // Rounded down also before 1970.
         let remainder = now.milliseconds % interval
         let offset = remainder < 0 ? remainder + interval : remainder
+        let deadLetters = await prepareDeadLetters()
         let checkpoints = try await openCheckpoints()
         let zeroTime =
             checkpoints?.found?.record.zeroTime
@@ -268,7 +273,7 @@ extension StreamingContext {
         try await graph.openSinks(on: batchContext.engine, goesOn: checkpoints?.found != nil)
         let logs = try await openLogs(registrations)
         let runtime = try Runtime(
-            self, registrations.map(\.receiver), zeroTime: zeroTime, checkpoints, logs)
+            self, registrations.map(\.receiver), zeroTime: zeroTime, checkpoints, logs, deadLetters)
         try await runtime.tracker.recover()
         if checkpoints?.found == nil {
             // The checkpoint of what is left here was taken away.
@@ -312,7 +317,7 @@ extension StreamingContext {
     }
 
     /// Lets go of what a stopped context does not need.
-    private func close() {
+    func close() {
         graph.stop()
         graph.clear()
         if ownsEngine { batchContext.engine.shutdown() }

@@ -24,8 +24,9 @@ extension StreamingContext {
     /// - Parameters:
     ///   - checkpointDirectory: created when missing; one program at a time has it.
     ///   - create: makes the context and declares its streams, the same ones in every run.
-    /// - Throws: what `create` throws; when the directory cannot be used, is in use, or when it
-    ///   holds checkpoints of which none can be read.
+    /// - Throws: what `create` throws; ``DStreamCore/StreamError`` `.checkpointUnwritable` when the
+    ///   directory cannot be used or is in use, `.checkpointUnreadable` when it holds checkpoints of
+    ///   which none can be read.
     public static func getOrCreate(
         checkpointDirectory: String, create: () async throws -> StreamingContext
     ) async throws -> StreamingContext {
@@ -40,15 +41,19 @@ extension StreamingContext {
         if let own = ssc.components.checkpointStore {
             store = own
         } else {
-            store = try await FileCheckpointStore.open(
-                checkpointDirectory, on: ssc.components.storageMedium)
+            do {
+                store = try await FileCheckpointStore.open(
+                    checkpointDirectory, on: ssc.components.storageMedium)
+            } catch {
+                throw StreamError(.checkpointUnwritable, "\(error)")
+            }
         }
         let found: RecoveredCheckpoint?
         do {
             found = try await store.recover()
         } catch {
             await (store as? FileCheckpointStore)?.close()
-            throw error
+            throw StreamError(.checkpointUnreadable, "\(error)")
         }
         for problem in found?.problems ?? [] {
             ssc.components.logger.log(

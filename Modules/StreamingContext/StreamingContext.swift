@@ -66,8 +66,11 @@ public final class StreamingContext: Sendable {
         public var makeReceivedBlockHandler: ReceiverRegistration.MakeHandler?
         /// Where checkpoints go; nil: into files, once a directory is set.
         public var checkpointStore: (any CheckpointStore)?
+        /// Where dead letters go; nil: into files, once a directory is set.
+        public var deadLetterStore: (any DeadLetterStore)?
         /// Where the checkpoint directory is, with all that a context keeps in it: checkpoints, the
-        /// logs of received blocks, what input streams chose. Sinks have media of their own.
+        /// logs of received blocks, what input streams chose, dead letters. Sinks have media of their
+        /// own.
         public var storageMedium: any StorageMedium = FileStorageMedium()
 
         /// The defaults.

@@ -28,6 +28,12 @@ final class TroubleLog: StreamingListener {
             return "stream \(stream): invalid UTF-8 was replaced in \(count) lines"
         case .checkpointFailed(let time, let message):
             return "batch \(time): \(message)"
+        case .outputOperationRetrying(let info, let failures, let delay, let reason):
+            return "batch \(info.batchTime): attempt \(failures) of \(info.description) failed, "
+                + "the next comes in \(delay): \(reason)"
+        case .outputOperationDeadLettered(let info, let count):
+            return "batch \(info.batchTime): \(info.description) failed; \(count) elements are in "
+                + "a dead letter: \(info.failureReason ?? "")"
         case .batchDeadLettered(let time, let message):
             return "batch \(time) was set aside: \(message)"
         case .eventsDropped(let count):

@@ -1,6 +1,8 @@
+import BatchEngine
 import DStreamCore
 import DStreamTestKit
 import FaultTolerance
+import Synchronization
 import Testing
 
 @Suite struct LogWritingTests {
@@ -46,6 +48,32 @@ import Testing
         #expect(try medium.list("/log") == ["lock", "log-0-60000", "log-0-60000.1"])
         let again = try await FileWriteAheadLog.open("/log", on: medium.restarted())
         #expect(try await again.readAll() == [[1], [3]])
+    }
+
+    @Test(arguments: [1, 2, 3])
+    func aGroupThatFailsIsWrittenIntoAnotherSegment(failures: Int) async throws {
+        let medium = SimulatedStorageMedium()
+        var options = FileWriteAheadLog.Options()
+        options.maxFailures = 3
+        let log = try await FileWriteAheadLog.open("/log", on: medium, options: options)
+        _ = try await log.write([1], time: .zero)
+        let left = Locked(failures)
+        medium.fail { operation in
+            guard operation.kind == .sync else { return nil }
+            return left.withLock { left in
+                left -= 1
+                return left >= 0 ? .failed : nil
+            }
+        }
+        let handle = try await log.write([2], time: .zero)
+        #expect(try await log.read(handle) == [2])
+        medium.fail(where: nil)
+        _ = try await log.write([3], time: .zero)
+        for seed in 0..<50 as Range<UInt64> {
+            let again = try await FileWriteAheadLog.open(
+                "/log", on: medium.restarted().reopened(seed: seed))
+            #expect(try await again.readAll() == [[1], [2], [3]])
+        }
     }
 
     @Test func aFailedFlushIsNotTriedAgain() async throws {

@@ -68,7 +68,7 @@ import Testing
         try await harness.run {
             harness.clock.set(to: .seconds(1))
             await harness.trace.wait(for: "submit 1000 jobs 1 records 0")
-            harness.queue.end(.seconds(1), .failed)
+            harness.queue.end(.seconds(1), .failed(.stop))
             try await harness.generator.drain()
             harness.clock.set(to: .seconds(2))
         }
@@ -92,7 +92,7 @@ import Testing
     @Test func tooManyFailedBatchesAreSetAsideForGood() async throws {
         var configuration = JobGenerator.Configuration(appName: "test", failurePolicy: .continue)
         configuration.maxFailedBatches = 2
-        let harness = GeneratorHarness(configuration, immediateOutcome: .failed)
+        let harness = GeneratorHarness(configuration, immediateOutcome: .failed(.continue))
         try await harness.run {
             harness.clock.set(to: .seconds(3))
             await harness.trace.wait(for: "set aside 1000")

@@ -18,7 +18,7 @@ import Testing
         ("generated", .generated(.seconds(1))),
         ("generationFailed", .generationFailed(.seconds(1))),
         ("completed", .batchEnded(.seconds(1), .completed)),
-        ("failed", .batchEnded(.seconds(1), .failed)),
+        ("failed", .batchEnded(.seconds(1), .failed(.stop))),
         ("notRun", .batchEnded(.seconds(1), .notRun)),
         ("probedTrue", .probed(hasUnallocatedBlocks: true)),
         ("probedFalse", .probed(hasUnallocatedBlocks: false)),

@@ -16,7 +16,7 @@ import Testing
         ("submitted", .submitted(set(3, 1), at: .seconds(3))),
         ("submittedEmpty", .submitted(set(3, 0), at: .seconds(3))),
         ("succeeded", .jobEnded(batch: .seconds(1), outputOperation: 0, failure: nil)),
-        ("failed", .jobEnded(batch: .seconds(1), outputOperation: 0, failure: "boom")),
+        ("failed", .jobEnded(batch: .seconds(1), outputOperation: 0, failure: .boom)),
         ("setAside", .setAside(.seconds(9))),
         ("stop", .stop),
     ]
@@ -109,7 +109,7 @@ import Testing
         #expect(machine.statistics == statistics)
         #expect(machine.pendingBatches == [.seconds(1), .seconds(2)])
         #expect(machine.runningOperations.map(\.id) == [0])
-        for (output, failure) in [(0, "boom"), (1, nil)] as [(Int, String?)] {
+        for (output, failure) in [(0, .boom), (1, nil)] as [(Int, JobFailure?)] {
             _ = machine.handle(
                 .jobEnded(batch: .seconds(1), outputOperation: output, failure: failure),
                 now: .zero)
@@ -125,15 +125,14 @@ import Testing
     }
 
     static func machine(in state: State) -> Machine {
-        var machine = Machine(
-            concurrentJobs: state == .halted ? 2 : 1, failurePolicy: .stop)
+        var machine = Machine(concurrentJobs: state == .halted ? 2 : 1)
         if state == .empty { return machine }
         if state == .halted {
             let early = JobSet(time: .milliseconds(500), outputs: [.scripted(0)])
             _ = machine.handle(.submitted(early, at: .zero), now: .zero)
             _ = machine.handle(.submitted(set(1, 3), at: .zero), now: .zero)
             _ = machine.handle(
-                .jobEnded(batch: .milliseconds(500), outputOperation: 0, failure: "boom"),
+                .jobEnded(batch: .milliseconds(500), outputOperation: 0, failure: .boom),
                 now: .zero)
             return machine
         }
@@ -143,6 +142,10 @@ import Testing
         if state == .ended { _ = machine.end() }
         return machine
     }
+}
+
+extension JobFailure {
+    static let boom = JobFailure(reason: "boom", policy: .stop)
 }
 
 extension JobSchedulerMachine.Action {
@@ -158,7 +161,7 @@ extension JobSchedulerMachine.Action {
         case .post: "another event"
         case .start(let job): "start \(job.batchTime.text)/\(job.output.outputOperation)"
         case .reportFailure: "report"
-        case .ended(let batch, let outcome, _): "\(batch.text) \(outcome)"
+        case .ended(let batch, let outcome, _): "\(batch.text) \(outcome.text)"
         case .end: "end"
         }
     }

@@ -22,6 +22,7 @@ struct PromiseCoverageTests {
         let tests = try [
             "ProcessingPromises", "ReceivingPromises", "EndingPromises", "CrashPromises",
             "SinkPromises", "UpgradePromises",
+            "FailurePromises",
         ].map { name in
             try text(["Tests", "SemanticsTests", name + ".swift"])
         }.joined()

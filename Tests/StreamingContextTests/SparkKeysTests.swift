@@ -74,6 +74,14 @@ struct SparkKeysTests {
             { $0.receiverWriteAheadLog.rollingInterval == .seconds(7) }
         ),
         (
+            "spark.streaming.receiver.writeAheadLog.maxFailures", "5",
+            { $0.receiverWriteAheadLog.maxFailures == 5 }
+        ),
+        (
+            "spark.streaming.driver.writeAheadLog.maxFailures", "6",
+            { $0.driverWriteAheadLog.maxFailures == 6 }
+        ),
+        (
             "spark.streaming.receiver.writeAheadLog.closeFileAfterWrite", "true",
             { $0.receiverWriteAheadLog.closeFileAfterWrite }
         ),
@@ -100,9 +108,7 @@ struct SparkKeysTests {
         let keys = [
             "spark.streaming.receiver.blockStoreTimeout",
             "spark.streaming.receiver.writeAheadLog.class",
-            "spark.streaming.receiver.writeAheadLog.maxFailures",
             "spark.streaming.driver.writeAheadLog.class",
-            "spark.streaming.driver.writeAheadLog.maxFailures",
             "spark.streaming.driver.writeAheadLog.allowBatching",
             "spark.streaming.driver.writeAheadLog.batchingTimeout",
             "spark.streaming.unpersist", "spark.streaming.stopSparkContextByDefault",

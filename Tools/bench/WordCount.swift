@@ -68,7 +68,8 @@ enum WordCountFromMemory {
     }
 }
 
-/// w1b: the same over TCP.
+/// w1b: the same over TCP; w6: through the write-ahead log, with checkpoints, where there is a
+/// directory for them.
 enum WordCountFromTCP {
     static func run(_ arguments: Arguments) async throws {
         let warmWords = try arguments.number("warm-words")
@@ -76,14 +77,19 @@ enum WordCountFromTCP {
         let records = try arguments.number("records")
         let tally = Tally()
         let ssc = StreamingContext(
-            appName: "w1b",
+            appName: "word count",
             batchInterval: .milliseconds(try arguments.number("batch-ms", default: 200)),
             engine: .local(slots: try arguments.number("slots", default: 2)))
-        ssc.socketTextStream("127.0.0.1", port: try arguments.number("port"))
-            .flatMap { $0.words() }
-            .map { ($0, 1) }
-            .reduceByKey(+)
-            .foreachPartition { partition, _ in tally.add(partition) }
+        let isLogged = arguments.has("ckpt")
+        if isLogged { ssc.checkpoint(try arguments.text("ckpt")) }
+        ssc.socketTextStream(
+            "127.0.0.1", port: try arguments.number("port"),
+            protection: isLogged ? .writeAheadLog : .ignore
+        )
+        .flatMap { $0.words() }
+        .map { ($0, 1) }
+        .reduceByKey(+)
+        .foreachPartition { partition, _ in tally.add(partition) }
         try await ssc.start()
         await tally.reached(words: warmWords)
         let watch = Stopwatch()

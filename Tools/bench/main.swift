@@ -8,7 +8,8 @@ let values = Arguments(arguments.dropFirst())
 do {
     switch arguments.first {
     case "w1a": try await WordCountFromMemory.run(values)
-    case "w1b": try await WordCountFromTCP.run(values)
+    case "w1b", "w6": try await WordCountFromTCP.run(values)
+    case "w2": try await SlidingCount.run(values)
     case "w3": try await KeyedState.run(values)
     case "w4": try await Latency.run(values)
     case "w5": try await Footprint.run(values)
@@ -18,7 +19,7 @@ do {
     case "recovery": try await Restart.run(values)
     default:
         throw BenchError(
-            "usage: bench w1a|w1b|w3|w4|w5|window-max|hour|state|recovery key=value ...")
+            "usage: bench w1a|w1b|w2|w3|w4|w5|w6|window-max|hour|state|recovery key=value ...")
     }
 } catch {
     print("bench: \(error)")

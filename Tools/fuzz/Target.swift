@@ -22,6 +22,8 @@ enum Target: String, CaseIterable {
     case frames, lines
     /// A file of elements.
     case objectFile
+    /// A dead letter, and an entry of a file sink's manifest.
+    case deadLetter, manifest
 
     /// Gives bytes to the decoder.
     func feed(_ bytes: [UInt8]) {
@@ -36,6 +38,8 @@ enum Target: String, CaseIterable {
         case .frames: StreamTarget.feedFrames(bytes)
         case .lines: StreamTarget.feedLines(bytes)
         case .objectFile: ObjectFileTarget.feed(bytes)
+        case .deadLetter: DeadLetterTarget.feed(bytes)
+        case .manifest: DeadLetterTarget.feedManifest(bytes)
         }
     }
 
@@ -52,6 +56,8 @@ enum Target: String, CaseIterable {
         case .frames: return [[0, 0, 0, 3, 2, 97, 98, 0, 0, 0, 0], [0, 0, 0, 1, 0]]
         case .lines: return [Array("a\nbé\r\n\rlast".utf8), [4, 255, 10, 13, 10]]
         case .objectFile: return [try ObjectFileTarget.seed()]
+        case .deadLetter: return [try DeadLetterTarget.seed()]
+        case .manifest: return [DeadLetterTarget.manifest.bytes]
         }
     }
 

@@ -1,4 +1,6 @@
 import BatchEngine
+import DStreamCore
+import FaultTolerance
 import Foundation
 
 // Says in words what a streaming program has left on disk, and checks every byte of it. Nothing is
@@ -6,6 +8,7 @@ import Foundation
 //   inspect checkpoint DIR                        a checkpoint directory, receivers' logs included
 //   inspect checkpoint check DIR -- PROGRAM ARG…  whether that program could start from there
 //   inspect log DIR [--records]                   a write-ahead log, on request record by record
+//   inspect dead-letters DIR                      what failed for good and waits to be replayed
 // The exit status is 1 when something is damaged, or the program could not start.
 
 @main
@@ -19,6 +22,7 @@ struct Inspect {
             case ("checkpoint", 5...) where arguments[1] == "check" && arguments[3] == "--":
                 isGood = try check(arguments[2], Array(arguments[4...]))
             case ("log", 2): isGood = try await LogReport(arguments[1]).print()
+            case ("dead-letters", 2): isGood = try await showDeadLetters(arguments[1])
             case ("log", 3) where arguments[2] == "--records":
                 isGood = try await LogReport(arguments[1]).print(showsRecords: true)
             default:
@@ -27,6 +31,7 @@ struct Inspect {
                     usage: inspect checkpoint DIR
                            inspect checkpoint check DIR -- PROGRAM ARG…
                            inspect log DIR [--records]
+                           inspect dead-letters DIR
                     """)
                 exit(2)
             }
@@ -34,6 +39,20 @@ struct Inspect {
             print("\(error)")
         }
         exit(isGood ? 0 : 1)
+    }
+
+    /// Prints the dead letters in a directory, and reads all of each.
+    private static func showDeadLetters(_ directory: String) async throws -> Bool {
+        let store = FileDeadLetterStore(directory)
+        let listing = try await store.list()
+        var problems = listing.problems
+        for entry in listing.entries {
+            print("\(entry)")
+            do { _ = try await store.read(entry.id) } catch { problems.append("\(error)") }
+        }
+        for problem in problems { print("damaged: \(problem)") }
+        print("\(listing.entries.count) dead letters wait")
+        return problems.isEmpty
     }
 
     /// Lets a program check a directory: only it knows its streams.

@@ -83,8 +83,11 @@ public struct StageRequest: Sendable {
     public var batchMilliseconds: Int64?
     /// How often a task is tried before the request fails; at least 1.
     public var maxTaskFailures: Int
+    /// The number of the first try of each task: those of a job that runs again go on after the
+    /// numbers that its tasks may have had.
+    public var firstAttempt: Int
 
-    /// Makes a request.
+    /// Makes a request, of the job that runs here.
     public init(
         plan: Plan, kernel: Kernel, partitions: Range<Int>? = nil, batchMilliseconds: Int64?,
         maxTaskFailures: Int
@@ -94,6 +97,7 @@ public struct StageRequest: Sendable {
         self.partitions = partitions
         self.batchMilliseconds = batchMilliseconds
         self.maxTaskFailures = maxTaskFailures
+        firstAttempt = JobAttempt.current.number * max(1, maxTaskFailures)
     }
 }
 

@@ -156,7 +156,9 @@ package final class PlanRun: Sendable {
                 let inputs = try await self.inputs(of: plan)
                 return try await self.store(dataset, inputs)
             } catch {
-                if !(error is CancellationError) { dataset.markFailed() }
+                if !(error is CancellationError), !JobAttempt.current.isProvisional {
+                    dataset.markFailed()
+                }
                 throw error
             }
         }
@@ -247,7 +249,8 @@ extension PlanRun {
             if flag.isCancelled { throw CancellationError() }
             let context = TaskContext(
                 batchMilliseconds: request.batchMilliseconds, stage: stage.kernel.id,
-                partition: partition, attempt: attempt, cancellation: flag, stateStore: states)
+                partition: partition, attempt: request.firstAttempt + attempt,
+                cancellation: flag, stateStore: states)
             do {
                 let contents = try await tryTask(stage, context)
                 context.commitUpdates()

@@ -26,7 +26,10 @@ public final class TaskContext: Sendable {
     public let stage: KernelID
     /// The partition's index, from 0.
     public let partition: Int
-    /// The number of earlier failed tries of this task, from 0.
+    /// Tells the tries of a task apart: from 0, and higher in each later one.
+    ///
+    /// The tasks of an output operation that runs again after a failure go on from
+    /// `maxTaskFailures`, so that batch, partition and attempt are never the same twice in a run.
     public let attempt: Int
     /// Where operators keep state between batches.
     public let stateStore: any StateStore

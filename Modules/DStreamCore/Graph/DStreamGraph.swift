@@ -29,9 +29,12 @@ public final class DStreamGraph: Sendable {
                 @Sendable () async throws ->
                 Void
         let prepare: @Sendable (inout KernelNumbers) -> Void
+        var name: String?
+        /// What it does about failures, as far as it says so.
+        var failure: (retry: RetryPolicy, policy: FailurePolicy?)?
     }
 
-    private struct State {
+    struct State {
         var phase = Phase.declaring
         var nodes: [StreamNode] = []
         var outputs: [Output] = []
@@ -40,6 +43,11 @@ public final class DStreamGraph: Sendable {
         var lateProblems: [StreamError] = []
         var remember: Duration?
         var hasCheckpointDirectory = false
+        var failures = FailureDefaults()
+        /// The names of the outputs, once the graph is started.
+        var operationIDs: [String] = []
+        /// The nodes of the inputs, in the order of their numbers, once the graph is started.
+        var inputNodes: [StreamNode] = []
         var zeroTime: BatchTime?
         var onLateProblem: (@Sendable (StreamError) -> Void)?
         /// With what batches are made, and the newest of them.
@@ -51,7 +59,7 @@ public final class DStreamGraph: Sendable {
 
     /// The time between batches.
     public let batchInterval: Duration
-    private let state = Locked(State())
+    let state = Locked(State())
     /// Names or ids of operators whose state in a checkpoint is given up.
     let discardedStates = Locked(Set<String>())
     /// What operators with another id or shape than before go on with, until it is kept anew.
@@ -168,6 +176,7 @@ public final class DStreamGraph: Sendable {
 
     /// Adds an output operation.
     @usableFromInline
+    @discardableResult
     func addOutput(
         _ site: OperatorSite, node: StreamNode,
         prepare: @escaping @Sendable (inout KernelNumbers) -> Void,
@@ -175,19 +184,20 @@ public final class DStreamGraph: Sendable {
             @escaping @Sendable (BatchTime, Plan, GenerationContext) throws ->
             @Sendable ()
             async throws -> Void
-    ) {
-        let problem: StreamError? = state.withLock { state in
-            if state.phase != .declaring { return Self.lateProblem(state.phase, site) }
+    ) -> OutputOperation {
+        let (number, problem): (Int?, StreamError?) = state.withLock { state in
+            if state.phase != .declaring { return (nil, Self.lateProblem(state.phase, site)) }
+            let number = state.outputs.count
             state.outputs.append(
                 Output(
-                    number: state.outputs.count, site: site, node: node, makeJob: makeJob,
-                    prepare: prepare))
-            return nil
+                    number: number, site: site, node: node, makeJob: makeJob, prepare: prepare))
+            return (number, nil)
         }
         if let problem { record(problem) }
+        return OutputOperation(site: site, graph: self, number: number)
     }
 
-    private static func lateProblem(_ phase: Phase, _ site: OperatorSite) -> StreamError {
+    static func lateProblem(_ phase: Phase, _ site: OperatorSite) -> StreamError {
         let isStarted = phase == .started
         return StreamError(
             isStarted ? .alreadyStarted : .alreadyStopped,
@@ -202,7 +212,8 @@ extension DStreamGraph {
     ///
     /// - Throws: ``StreamError``: every bad declaration together. The graph is stopped then.
     public func start(zeroTime: BatchTime) throws {
-        let (nodes, outputs, remember, hasDirectory, problems) = try state.withLock { state in
+        let (nodes, outputs, remember, hasDirectory, problems, failures) = try state.withLock {
+            state in
             switch state.phase {
             case .started: throw StreamError(.alreadyStarted, "the graph was started already")
             case .stopped: throw StreamError(.alreadyStopped, "the graph was stopped already")
@@ -210,9 +221,11 @@ extension DStreamGraph {
             }
             state.phase = .started
             state.zeroTime = zeroTime
+            state.operationIDs = Self.operationIDs(state.outputs)
+            state.inputNodes = state.nodes.filter(\.parents.isEmpty)
             return (
                 state.nodes, state.outputs, state.remember, state.hasCheckpointDirectory,
-                state.problems
+                state.problems, state.failures
             )
         }
         var found = problems + sinkProblems
@@ -235,6 +248,7 @@ extension DStreamGraph {
                     node.checkpointProblem(hasDirectory: hasDirectory), node.codecProblem,
                 ].compactMap { $0 }
             }
+            found += outputs.flatMap { deadLetterProblems(of: $0, failures) }
             found += nameProblems
         }
         if let error = StreamError.gathering(found) {
@@ -254,6 +268,7 @@ extension DStreamGraph {
             defer {
                 state.generation = nil
                 state.nodes = []
+                state.inputNodes = []
                 state.outputs = []
             }
             return state.nodes
@@ -281,21 +296,31 @@ extension DStreamGraph {
     private func jobs(
         at time: BatchTime, _ context: GenerationContext
     ) async throws -> [OutputJob] {
-        let outputs = state.withLock { state in
+        let (outputs, ids, failures, inputs) = state.withLock { state in
             let newest = max(state.generation?.newest ?? time, time)
             state.generation = (context, newest)
-            return state.outputs
+            return (state.outputs, state.operationIDs, state.failures, state.inputNodes)
         }
         var tagged = context
         tagged.batch.batchMilliseconds = time.milliseconds
         var jobs: [OutputJob] = []
         for output in outputs {
-            guard let plan = try await output.node.plan(at: time, tagged) else { continue }
             // Numbered within the batch, as in Spark: an output without RDD takes no number.
-            jobs.append(
-                OutputJob(
-                    outputOperation: jobs.count, site: output.site,
-                    run: try output.makeJob(time, plan, tagged)))
+            let (number, id) = (jobs.count, ids[output.number])
+            let plan: Result<Plan?, any Error>
+            do { plan = .success(try await output.node.plan(at: time, tagged)) } catch {
+                plan = .failure(error)
+            }
+            if case .success(let plan?) = plan {
+                jobs.append(
+                    try output.job(number, id, failures, plan, at: time, inputs: inputs, tagged))
+            } else if let job = await output.passedJob(
+                number, id, at: time, inputs: inputs, tagged)
+            {
+                jobs.append(job)
+            } else {
+                _ = try plan.get()
+            }
         }
         return jobs
     }

@@ -32,22 +32,3 @@ public protocol InputReporting: Sendable {
     /// Notes what a stream gave; a second report for the same stream and batch is ignored.
     func report(_ info: StreamInputInfo, at time: BatchTime)
 }
-
-/// One output operation of one batch.
-public struct OutputJob: Sendable {
-    /// The operation's number among those of its batch, in declaration order, from 0.
-    public let outputOperation: Int
-    /// The operation in the user's source.
-    public let site: OperatorSite
-    /// Runs it once.
-    public let run: @Sendable () async throws -> Void
-
-    /// Makes a job.
-    public init(
-        outputOperation: Int, site: OperatorSite, run: @escaping @Sendable () async throws -> Void
-    ) {
-        self.outputOperation = outputOperation
-        self.site = site
-        self.run = run
-    }
-}

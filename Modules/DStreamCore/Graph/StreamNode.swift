@@ -54,6 +54,12 @@ public final class StreamNode: Sendable {
         var oldestPlan: BatchTime?
         /// Batches that could not be made.
         var failed: Set<BatchTime> = []
+        /// Whether an input stream gives nothing but what dead letters hold.
+        var isReplaying = false
+        /// Batches of an input stream without RDD.
+        var withoutRDD: Set<BatchTime> = []
+        /// Batches of an operator with state that the state has passed.
+        var passed: Set<BatchTime> = []
         var prepare: [@Sendable (inout KernelNumbers) -> Void] = []
         var release: [@Sendable () -> Void] = []
     }
@@ -144,6 +150,20 @@ extension StreamNode {
         settings.withLock { $0.release.append(step) }
     }
 
+    /// Notes that the state has passed a batch: there is no way back to it.
+    func notePassed(_ time: BatchTime) { settings.withLock { _ = $0.passed.insert(time) } }
+
+    /// Whether the state has passed a batch.
+    func isPassed(_ time: BatchTime) -> Bool { settings.withLock { $0.passed.contains(time) } }
+
+    /// What makes elements in memory of a batch's plan, and their codec.
+    var elementKernel: (kernel: Kernel, codec: ErasedCodec?) {
+        let (kernel, codec) = materialize(.nextDynamic())
+        // What is kept are the elements already.
+        if !isBoundary { return (kernel, codec) }
+        return (Kernel(id: kernel.id, site: site) { _, inputs, _ in inputs }, codec)
+    }
+
     /// Whether a batch could not be made.
     func hasFailedToMake(_ time: BatchTime) -> Bool {
         settings.withLock { $0.failed.contains(time) }
@@ -197,10 +217,14 @@ extension StreamNode {
             if let plan = settings.plans[time] { return (Optional(plan), true) }
             let offset = time.milliseconds - zeroTime.milliseconds
             let slide = max(1, slideDuration.milliseconds)
-            return (nil, offset > 0 && offset % slide == 0)
+            return (nil, offset > 0 && offset % slide == 0 && !settings.isReplaying)
         }
         if let known { return known }
-        guard isValid, var plan = try await computed(time, context) else { return nil }
+        guard isValid else { return nil }
+        guard var plan = try await computed(time, context) else {
+            if parents.isEmpty { settings.withLock { _ = $0.withoutRDD.insert(time) } }
+            return nil
+        }
         settings.withLock { settings in
             if let boundary = settings.boundary {
                 plan = .dataset(
@@ -327,8 +351,9 @@ extension StreamNode {
                 if let plan = settings.plans.removeValue(forKey: oldest) { dropped.append(plan) }
                 settings.oldestPlan = settings.plans.isEmpty ? nil : oldest + slideDuration
             }
-            if !settings.failed.isEmpty {
-                settings.failed = settings.failed.filter { $0 > threshold }
+            for batches in [\Settings.failed, \.withoutRDD, \.passed]
+            where !settings[keyPath: batches].isEmpty {
+                settings[keyPath: batches] = settings[keyPath: batches].filter { $0 > threshold }
             }
             return dropped
         }

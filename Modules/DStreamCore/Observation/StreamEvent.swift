@@ -30,6 +30,12 @@ public enum StreamEvent: Sendable, Hashable {
     /// An output operation has ended, well or badly.
     case outputOperationCompleted(OutputOperationInfo)
 
+    /// An output operation failed and will run again after a wait; how often it has failed, and why.
+    case outputOperationRetrying(
+        OutputOperationInfo, failedAttempts: Int, after: Duration, reason: String)
+    /// An output operation failed for good, and so many elements were kept in a dead letter.
+    case outputOperationDeadLettered(OutputOperationInfo, elementCount: Int)
+
     /// A batch was due and its generation began late by a duration.
     case batchLate(time: BatchTime, by: Duration)
     /// A batch could not be generated; nothing of it has run.
@@ -37,7 +43,7 @@ public enum StreamEvent: Sendable, Hashable {
     /// Everything about a batch is over: its jobs have ended or could not be made, and what could
     /// be forgotten after it has been.
     case batchSettled(BatchTime)
-    /// A failed batch was set aside for good; later batches go on.
+    /// A pending batch was given up because too many have failed since; nothing of it is kept.
     case batchDeadLettered(time: BatchTime, message: String)
     /// A stage was made inside a user's body and runs in the driver.
     case stageRanInDriver(time: BatchTime, operatorName: String)

@@ -51,8 +51,8 @@ extension StreamingListener {
         case .batchCompleted(let info): onBatchCompleted(info)
         case .outputOperationStarted(let info): onOutputOperationStarted(info)
         case .outputOperationCompleted(let info): onOutputOperationCompleted(info)
-        case .receiverRestarting, .batchLate, .batchGenerationFailed, .batchSettled,
-            .batchDeadLettered,
+        case .receiverRestarting, .outputOperationRetrying, .outputOperationDeadLettered,
+            .batchLate, .batchGenerationFailed, .batchSettled, .batchDeadLettered,
             .stageRanInDriver, .closureAbandoned, .rateUpdated, .linesTruncated,
             .invalidUTF8Replaced, .checkpointFailed, .drainIncomplete, .eventsDropped:
             break

@@ -10,9 +10,12 @@ public struct StreamError: Error, CustomStringConvertible {
             case alreadyStarted, alreadyStopped, rememberAlreadySet
             case noParentRDD, generationFailed, outputFailed, notStarted, declarations
             case codecMissing, badConfiguration, checkpointUnwritable, checkpointMismatch
+            case checkpointUnreadable
             case drainIncomplete, receiverFailed, notSupported
             case stateNotSet, stateRemoved, stateTimingOut
             case fileUnreadable, sinkUnusable
+            case deadLetterDirectoryMissing, deadLetterIncomplete, deadLetterUnwritable
+            case deadLetterNotReplayable, statePassed
         }
         private let kind: Kind
         private init(_ kind: Kind) { self.kind = kind }
@@ -63,6 +66,8 @@ public struct StreamError: Error, CustomStringConvertible {
         public static let checkpointUnwritable = Code(.checkpointUnwritable)
         /// The checkpoint does not fit this program.
         public static let checkpointMismatch = Code(.checkpointMismatch)
+        /// There are checkpoints, and none of them can be read.
+        public static let checkpointUnreadable = Code(.checkpointUnreadable)
         /// The deadline of a graceful stop passed; the message says what was not drained.
         public static let drainIncomplete = Code(.drainIncomplete)
         /// A receiver could not be started.
@@ -78,6 +83,18 @@ public struct StreamError: Error, CustomStringConvertible {
         public static let fileUnreadable = Code(.fileUnreadable)
         /// A transactional sink cannot be used by this run; the underlying error says why.
         public static let sinkUnusable = Code(.sinkUnusable)
+        /// `.deadLetter` needs a directory: configure one, or call `checkpoint(_:)`.
+        public static let deadLetterDirectoryMissing = Code(.deadLetterDirectoryMissing)
+        /// A dead letter could not have its elements, so it was not written; the batch stays
+        /// pending and the stream stops.
+        public static let deadLetterIncomplete = Code(.deadLetterIncomplete)
+        /// The directory of dead letters cannot be used.
+        public static let deadLetterUnwritable = Code(.deadLetterUnwritable)
+        /// A dead letter cannot be run again by this program, and stays; the message says why.
+        public static let deadLetterNotReplayable = Code(.deadLetterNotReplayable)
+        /// The state has advanced beyond a batch that failed before a restart; its input is kept as
+        /// a dead letter.
+        public static let statePassed = Code(.statePassed)
         /// What was asked is not there yet.
         public static let notSupported = Code(.notSupported)
         /// The code's name.

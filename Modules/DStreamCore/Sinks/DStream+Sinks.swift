@@ -12,14 +12,15 @@ extension DStream {
     /// when the sink is in use by another program, and, in a run that does not go on from a
     /// checkpoint, when the sink holds batches of this run's time.
     @inlinable
+    @discardableResult
     public func write<Sink: TransactionalSink>(
         to sink: Sink, file: String = #fileID, line: UInt = #line
-    ) where Sink.Element == Element {
+    ) -> OutputOperation where Sink.Element == Element {
         let site = OperatorSite("write", file: file, line: line)
         let kernel = Frozen<Kernel>()
         let output = SinkOutput(sink, site, slide: slideDuration)
         graph.addSink(output)
-        graph.addOutput(
+        return graph.addOutput(
             site, node: node,
             prepare: { [pipe] numbers in
                 kernel.set(
@@ -29,11 +30,12 @@ extension DStream {
             },
             makeJob: { time, plan, context in
                 let engine = context.batch.engine
-                let request = StageRequest(
-                    plan: plan, kernel: kernel.value,
-                    batchMilliseconds: context.batch.batchMilliseconds,
-                    maxTaskFailures: context.batch.maxTaskFailures)
                 return {
+                    // Made for each try: it knows which one it is.
+                    let request = StageRequest(
+                        plan: plan, kernel: kernel.value,
+                        batchMilliseconds: context.batch.batchMilliseconds,
+                        maxTaskFailures: context.batch.maxTaskFailures)
                     try await engine.perform("\(site), batch \(time)") {
                         try await output.write(time, partitions: plan.partitionCount) { receive in
                             try await engine.run(request, receive: receive)

@@ -84,7 +84,10 @@ final class StateLineage: Sendable {
         if context.inputInfo is NoInputReporting { return nil }
         let before = time - own.slideDuration
         let isLate = links.withLock { ($0.newest ?? time) > time }
-        if isLate { return nil }
+        if isLate {
+            own.notePassed(time)
+            return nil
+        }
         // What an earlier run left includes its batches: they are not made again.
         let isLeft = links.withLock { $0.restored.map { before <= $0.time } ?? false }
         if !isLeft, !own.hasFailedToMake(before),

@@ -12,9 +12,10 @@ extension DStream {
     ///   - prefix: the path up to the time in milliseconds; directories above it are created.
     ///   - suffix: what follows the time after a dot; nothing if empty.
     @inlinable
+    @discardableResult
     public func saveAsTextFiles(
         prefix: String, suffix: String = "", file: String = #fileID, line: UInt = #line
-    ) {
+    ) -> OutputOperation {
         output(OperatorSite("saveAsTextFiles", file: file, line: line)) { rdd, time, _ in
             let name = OutputNaming.fileName(prefix: prefix, suffix: suffix, time: time)
             try await rdd.saveAsTextFile(name, file: file, line: line)
@@ -31,9 +32,10 @@ extension DStream {
     ///   - prefix: the path up to the time in milliseconds; directories above it are created.
     ///   - suffix: what follows the time after a dot; nothing if empty.
     @inlinable
+    @discardableResult
     public func saveAsObjectFiles(
         prefix: String, suffix: String = "", file: String = #fileID, line: UInt = #line
-    ) {
+    ) -> OutputOperation {
         let site = OperatorSite("saveAsObjectFiles", file: file, line: line)
         if Codec<Element>.resolve() == nil {
             let type = Codec<Element>.firstTypeWithoutCodec() ?? Element.self
@@ -43,7 +45,7 @@ extension DStream {
                     "saveAsObjectFiles turns elements into bytes and \(type) has no codec; declare "
                         + "the type StreamCodable", site: site))
         }
-        output(site) { rdd, time, _ in
+        return output(site) { rdd, time, _ in
             let name = OutputNaming.fileName(prefix: prefix, suffix: suffix, time: time)
             try await rdd.saveAsObjectFile(name, file: file, line: line)
         }

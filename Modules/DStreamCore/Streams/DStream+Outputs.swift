@@ -6,10 +6,11 @@ extension DStream {
     /// The body runs on an engine thread and may wait. Output operations of a batch run in
     /// declaration order unless several jobs may run at once.
     @inlinable
+    @discardableResult
     public func foreachRDD(
         file: String = #fileID, line: UInt = #line,
         _ body: @escaping @Sendable (RDD<Element>) async throws -> Void
-    ) {
+    ) -> OutputOperation {
         output(OperatorSite("foreachRDD", file: file, line: line)) { rdd, _, _ in
             try await body(rdd)
         }
@@ -17,10 +18,11 @@ extension DStream {
 
     /// ``foreachRDD(file:line:_:)`` with the batch time.
     @inlinable
+    @discardableResult
     public func foreachRDD(
         file: String = #fileID, line: UInt = #line,
         _ body: @escaping @Sendable (RDD<Element>, BatchTime) async throws -> Void
-    ) {
+    ) -> OutputOperation {
         output(OperatorSite("foreachRDD", file: file, line: line)) { rdd, time, _ in
             try await body(rdd, time)
         }
@@ -31,23 +33,27 @@ extension DStream {
     /// A task may run again when it failed: ``TaskContext`` holds batch, partition and attempt,
     /// by which a sink recognises what it has written.
     @inlinable
+    @discardableResult
     public func foreachPartition(
         file: String = #fileID, line: UInt = #line,
         _ body: @escaping @Sendable (PartitionChunks<Element>, TaskContext) async throws -> Void
-    ) {
+    ) -> OutputOperation {
         let site = OperatorSite("foreachPartition", file: file, line: line)
         let kernel = Frozen<Kernel>()
-        graph.addOutput(
+        return graph.addOutput(
             site, node: node,
             prepare: { [pipe] numbers in
                 kernel.set(pipe().effectKernel(id: numbers.take(), site, body))
             },
             makeJob: { time, plan, context in
-                let request = StageRequest(
-                    plan: plan, kernel: kernel.value,
-                    batchMilliseconds: context.batch.batchMilliseconds,
-                    maxTaskFailures: context.batch.maxTaskFailures)
-                return { try await context.batch.engine.run(request) { _, _ in } }
+                {
+                    // Made for each try: it knows which one it is.
+                    let request = StageRequest(
+                        plan: plan, kernel: kernel.value,
+                        batchMilliseconds: context.batch.batchMilliseconds,
+                        maxTaskFailures: context.batch.maxTaskFailures)
+                    try await context.batch.engine.run(request) { _, _ in }
+                }
             })
     }
 
@@ -55,7 +61,10 @@ extension DStream {
     ///
     /// Each batch's text is written to standard output in one piece.
     @inlinable
-    public func print(_ count: Int = 10, file: String = #fileID, line: UInt = #line) {
+    @discardableResult
+    public func print(
+        _ count: Int = 10, file: String = #fileID, line: UInt = #line
+    ) -> OutputOperation {
         output(OperatorSite("print", file: file, line: line)) { rdd, time, context in
             let taken = try await rdd.take(count == .max ? count : count + 1)
             context.standardOutput(printedBatch(taken.map { elementText($0) }, count, time))
@@ -67,9 +76,9 @@ extension DStream {
         _ site: OperatorSite,
         _ body:
             @escaping @Sendable (RDD<Element>, BatchTime, GenerationContext) async throws -> Void
-    ) {
+    ) -> OutputOperation {
         let input = Frozen<Pipe<Element>>()
-        graph.addOutput(
+        return graph.addOutput(
             site, node: node, prepare: { [pipe] _ in input.set(pipe()) },
             makeJob: { time, plan, context in
                 let rdd = RDD(context: context.batch, plan: plan, pipe: input.value)

@@ -98,8 +98,10 @@ final class GenerationTurn: Sendable {
 }
 
 /// Reports nothing: what is read from outside a batch is no batch's input.
-struct NoInputReporting: InputReporting {
-    func report(_ info: StreamInputInfo, at time: BatchTime) {}
+package struct NoInputReporting: InputReporting {
+    package init() {}
+
+    package func report(_ info: StreamInputInfo, at time: BatchTime) {}
 }
 
 extension StreamNode {
@@ -122,7 +124,9 @@ extension StreamNode {
         let forgotten: [Plan] = settings.withLock { settings in
             let plans = settings.plans.filter { $0.key > time }
             for key in plans.keys { settings.plans[key] = nil }
-            settings.failed = settings.failed.filter { $0 <= time }
+            for batches in [\Settings.failed, \.withoutRDD, \.passed] {
+                settings[keyPath: batches] = settings[keyPath: batches].filter { $0 <= time }
+            }
             return Array(plans.values)
         }
         // The end of a plan can be the end of datasets: not under the lock.

@@ -21,6 +21,11 @@ public struct CommittedFiles: Sendable, Hashable {
     public let batch: BatchTime
     /// The batch's files in the order of their partitions; partitions without elements have none.
     public let files: [File]
+
+    package init(batch: BatchTime, files: [File]) {
+        self.batch = batch
+        self.files = files
+    }
 }
 
 /// The text of a manifest file: see Docs/Formats/FileSink.md.

@@ -16,8 +16,8 @@ internal import Synchronization
 /// way in a crash, may be given back, too. Records are given back in the order of their writing;
 /// each byte is checked.
 ///
-/// After a failure the segment is left and its writers get the error; the next write starts another
-/// segment. Nothing is written twice.
+/// After a failure the segment is left, and the group is written into another one; after several
+/// failures its writers get the error. What was left behind in a segment is never given back.
 ///
 /// ## Isolation
 /// May be used from any task. Disk calls are made on threads of their own. Memory is bounded by
@@ -38,16 +38,23 @@ public final class FileWriteAheadLog: WriteAheadLog {
         public var groupByteMaximum: Int
         /// The longest record that is taken, in bytes; 1 to 2^30.
         public var recordByteMaximum: Int
+        /// How often writing a group may fail before its writers hear of it, each time in another
+        /// segment; at least 1.
+        ///
+        /// Spark's `maxFailures`.
+        public var maxFailures: Int
 
         /// Makes options; numbers outside their bounds are moved to them.
         public init(
             rollingInterval: Duration = .seconds(60), closeFileAfterWrite: Bool = false,
-            groupByteMaximum: Int = 4 << 20, recordByteMaximum: Int = 1 << 28
+            groupByteMaximum: Int = 4 << 20, recordByteMaximum: Int = 1 << 28,
+            maxFailures: Int = 3
         ) {
             self.rollingInterval = max(rollingInterval, .zero)
             self.closeFileAfterWrite = closeFileAfterWrite
             self.groupByteMaximum = min(max(1, groupByteMaximum), 1 << 30)
             self.recordByteMaximum = min(max(1, recordByteMaximum), 1 << 30)
+            self.maxFailures = max(1, maxFailures)
         }
     }
 

@@ -106,17 +106,33 @@ struct LogWriter: Sendable {
 
     /// Writes and flushes a group, then tells its writers.
     mutating func write(_ group: ArraySlice<LogWriteRequest>) {
-        guard let first = group.first else { return }
-        do {
-            if !canTake(first.time) { try startSegment(at: first.time) }
-            let places = try append(group)
+        switch writing(group) {
+        case .success(let places):
             if options.closeFileAfterWrite { current = nil }
             for (request, place) in zip(group, places) {
                 request.completion.complete(.success(place.handle))
             }
-        } catch {
-            let failure = abandon(error)
+        case .failure(let failure):
             for request in group { request.completion.complete(.failure(failure)) }
+        }
+    }
+
+    /// Makes a group durable; after a failure in another segment, as what a failed flush left
+    /// behind is not known.
+    private mutating func writing(
+        _ group: ArraySlice<LogWriteRequest>
+    ) -> Result<[RecordPlace], LogError> {
+        guard let first = group.first else { return .success([]) }
+        var failureCount = 0
+        while true {
+            do {
+                if !canTake(first.time) { try startSegment(at: first.time) }
+                return .success(try append(group))
+            } catch {
+                let failure = abandon(error)
+                failureCount += 1
+                if failureCount >= options.maxFailures { return .failure(failure) }
+            }
         }
     }
 

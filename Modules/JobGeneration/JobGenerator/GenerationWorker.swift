@@ -72,7 +72,7 @@ final class GenerationWorker: Sendable {
         let jobs: [OutputJob]
         do {
             try await context.allocator.allocateBlocks(to: batch)
-            jobs = try await source.generateJobs(at: batch, context)
+            jobs = try await generatedJobs(batch)
         } catch {
             // A batch cut short by cancellation did not fail: a restart generates it.
             if Task.isCancelled { return }
@@ -89,6 +89,16 @@ final class GenerationWorker: Sendable {
             mailbox.post(.batchEnded(batch, .notRun))
         }
         mailbox.post(.generated(batch))
+    }
+
+    private func generatedJobs(_ batch: BatchTime) async throws -> [OutputJob] {
+        do { return try await source.generateJobs(at: batch, context) } catch {
+            if Task.isCancelled { throw error }
+            guard let failed = await source.failedJobs(at: batch, error, context) else {
+                throw error
+            }
+            return failed
+        }
     }
 
     private func doCleanUp(_ batch: BatchTime, keeping oldestToRun: BatchTime?) async {

@@ -21,7 +21,8 @@ extension JobGenerator {
     public struct Configuration: Sendable, Hashable {
         /// The application's name, for checkpoints.
         public var appName: String
-        /// Whether later batches are generated after one has failed.
+        /// What follows when a batch cannot be generated and no output operation keeps a dead
+        /// letter of it.
         public var failurePolicy: FailurePolicy
         /// What becomes of late batches.
         public var lateBatches: LateBatches

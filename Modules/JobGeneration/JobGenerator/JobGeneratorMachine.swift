@@ -163,7 +163,7 @@ extension JobGeneratorMachine {
         }
         generation = nil
         if hasFailed {
-            let actions = fail(batch)
+            let actions = fail(batch, configuration.failurePolicy)
             return actions + requestCheckpoint()
         }
         var actions = requestCheckpoint()
@@ -184,8 +184,8 @@ extension JobGeneratorMachine {
             let actions = requestCheckpoint()
             completedNotDurable.append((lastRequestedTicket, batch))
             return actions
-        case .failed:
-            return fail(batch)
+        case .failed(let policy):
+            return fail(batch, policy)
         case .notRun:
             ledger.leave(batch)
             halt()
@@ -193,8 +193,9 @@ extension JobGeneratorMachine {
         }
     }
 
-    private mutating func fail(_ batch: BatchTime) -> [Action] {
-        if configuration.failurePolicy == .stop { halt() }
+    private mutating func fail(_ batch: BatchTime, _ policy: FailurePolicy) -> [Action] {
+        // Dead letters are written by jobs: what fails here has none.
+        if policy != .continue { halt() }
         return ledger.fail(batch).map { [.setAside($0)] } ?? []
     }
 

@@ -21,6 +21,14 @@ public protocol JobSource: Sendable {
         at time: BatchTime, _ context: GenerationContext
     ) async throws -> [OutputJob]
 
+    /// The jobs of a batch that could not be generated, each of which fails with the reason: so
+    /// that output operations keep dead letters of it.
+    ///
+    /// - Returns: nil when none does; the batch then stays pending without jobs.
+    func failedJobs(
+        at time: BatchTime, _ reason: any Error, _ context: GenerationContext
+    ) async -> [OutputJob]?
+
     /// Forgets what no later batch needs once the batch at `time` is done.
     func clearMetadata(_ time: BatchTime)
 
@@ -33,6 +41,13 @@ public protocol JobSource: Sendable {
     func captureState(
         through time: BatchTime, since: BatchTime?, _ context: GenerationContext
     ) async throws -> (pieces: [OperatorState], oldest: BatchTime)
+}
+
+extension JobSource {
+    /// There are none.
+    public func failedJobs(
+        at time: BatchTime, _ reason: any Error, _ context: GenerationContext
+    ) async -> [OutputJob]? { nil }
 }
 
 extension DStreamGraph: JobSource {}

@@ -48,11 +48,19 @@ extension StreamError {
     }
 
     /// The error of a failed output operation.
-    static func output(of job: Job, _ thrown: any Error) -> StreamError {
+    ///
+    /// - Parameter deadLetterProblem: why it has no dead letter, though it was to have one.
+    static func output(
+        of job: Job, _ thrown: any Error, attempts: Int = 1, deadLetterProblem: (any Error)? = nil
+    ) -> StreamError {
         let cause = FailureCause(thrown)
         let task = cause.task.map { " (\($0))" } ?? ""
+        let tries = attempts > 1 ? " in each of \(attempts) attempts" : ""
+        let letter =
+            deadLetterProblem.map { "; its dead letter could not be written (\($0))" } ?? ""
         return StreamError(
-            .outputFailed, "\(job.output.site) failed\(task); the batch stays pending",
+            .outputFailed,
+            "\(job.output.site) failed\(tries)\(task)\(letter); the batch stays pending",
             site: cause.site ?? job.output.site, batchTime: job.batchTime,
             outputOperation: job.output.outputOperation, underlying: cause.error)
     }

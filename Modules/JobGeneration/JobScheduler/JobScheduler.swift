@@ -2,9 +2,10 @@ public import DStreamCore
 
 /// Runs job sets in the order of their batches, and tells listeners how they go.
 ///
-/// All outputs of a batch are run, also after one of them failed. A batch with a failed output is
-/// never done: it stays among ``pendingBatches``, its error goes to the error sink, and under
-/// ``FailurePolicy/stop`` no later batch starts.
+/// All outputs of a batch are run, also after one of them failed. A failed one is tried again, after
+/// a wait on the clock, as often as it says. Then its batch is never done: it stays among
+/// ``pendingBatches``, its error goes to the error sink, and under ``FailurePolicy/stop`` no later
+/// batch starts. Under ``FailurePolicy/deadLetter`` it is done once the dead letter is written.
 ///
 /// ## Ordering
 /// Jobs start first in, first out: sets in the order of submission, jobs in declaration order, at most
@@ -24,7 +25,7 @@ public actor JobScheduler: JobQueue {
         ///
         /// With more than 1, outputs of a batch, and batches, overlap.
         public var concurrentJobs: Int
-        /// Whether later batches start after one has failed.
+        /// What follows the failures of output operations that do not say it themselves.
         public var failurePolicy: FailurePolicy
 
         /// Makes a configuration.
@@ -59,11 +60,12 @@ public actor JobScheduler: JobQueue {
 
     private enum Message: Sendable {
         case submit(JobSet, at: BatchTime, onEnd: @Sendable (JobSetOutcome) -> Void)
-        case jobEnded(Job, error: (any Error)?)
+        case jobEnded(Job, JobRun.End)
         case setAside(BatchTime)
         case stop
     }
 
+    private let jobRun: JobRun
     private let clock: any StreamClock
     private let listeners: ListenerBus
     private let errorSink: @Sendable (StreamError) -> Void
@@ -79,31 +81,34 @@ public actor JobScheduler: JobQueue {
     ///
     /// - Parameters:
     ///   - backPressure: who turns batches into rates; nil: nobody.
+    ///   - deadLetters: where dead letters go; nil: nowhere, ``FailurePolicy/stop`` takes their place.
     ///   - errorSink: takes the errors of failed outputs, from any thread.
     public init(
         _ configuration: Configuration = Configuration(), clock: any StreamClock,
         listeners: ListenerBus, backPressure: BackPressure? = nil,
+        deadLetters: (any DeadLetterStore)? = nil,
         errorSink: @escaping @Sendable (StreamError) -> Void
     ) {
         self.init(
             configuration, clock: clock, listeners: listeners, backPressure: backPressure,
-            mailboxCapacity: 16, errorSink: errorSink)
+            deadLetters: deadLetters, mailboxCapacity: 16, errorSink: errorSink)
     }
 
     /// Makes a scheduler with a given room for submissions, 1 or more.
     package init(
         _ configuration: Configuration, clock: any StreamClock, listeners: ListenerBus,
-        backPressure: BackPressure?, mailboxCapacity: Int,
-        errorSink: @escaping @Sendable (StreamError) -> Void
+        backPressure: BackPressure?, deadLetters: (any DeadLetterStore)? = nil,
+        mailboxCapacity: Int, errorSink: @escaping @Sendable (StreamError) -> Void
     ) {
         self.clock = clock
         self.listeners = listeners
         self.errorSink = errorSink
         self.backPressure = backPressure
         mailbox = Mailbox(capacity: mailboxCapacity)
-        machine = JobSchedulerMachine(
-            concurrentJobs: configuration.concurrentJobs,
-            failurePolicy: configuration.failurePolicy)
+        jobRun = JobRun(
+            clock: clock, listeners: listeners, deadLetters: deadLetters,
+            policy: configuration.failurePolicy)
+        machine = JobSchedulerMachine(concurrentJobs: configuration.concurrentJobs)
     }
 
     /// Runs jobs until the scheduler is stopped and its last job has ended, or the task is cancelled.
@@ -119,7 +124,9 @@ public actor JobScheduler: JobQueue {
             }
             while machine.phase != .ended, let message = await mailbox.next() {
                 for job in take(message) {
-                    group.addTask { [mailbox] in await Self.run(job, mailbox) }
+                    group.addTask { [mailbox, jobRun] in
+                        if let end = await jobRun(job) { mailbox.post(.jobEnded(job, end)) }
+                    }
                 }
             }
             rates.finish()
@@ -180,17 +187,6 @@ public actor JobScheduler: JobQueue {
     /// How many batches are where.
     public var statistics: Statistics { machine.statistics }
 
-    private static func run(_ job: Job, _ mailbox: Mailbox<Message>) async {
-        do {
-            try await job.run()
-            mailbox.post(.jobEnded(job, error: nil))
-        } catch {
-            // A job cut short by cancellation did not fail; its batch is pending all the same.
-            if Task.isCancelled { return }
-            mailbox.post(.jobEnded(job, error: error))
-        }
-    }
-
     private nonisolated func publish(_ rate: Rate) {
         rates.postCoalescing(rate, key: rate.stream.rawValue)
     }
@@ -212,13 +208,13 @@ extension JobScheduler {
         case .submit(let jobSet, let time, let hear):
             onEnd[jobSet.time] = hear
             return perform(machine.handle(.submitted(jobSet, at: time), now: clock.now), error: nil)
-        case .jobEnded(let job, let error):
+        case .jobEnded(let job, let end):
+            var (failure, error): (JobFailure?, StreamError?)
+            if case .failed(let reason, let thrown) = end { (failure, error) = (reason, thrown) }
             let event = JobSchedulerMachine.Event.jobEnded(
                 batch: job.batchTime, outputOperation: job.output.outputOperation,
-                failure: error.map { FailureCause($0).text })
-            return perform(
-                machine.handle(event, now: clock.now),
-                error: error.map { StreamError.output(of: job, $0) })
+                failure: failure)
+            return perform(machine.handle(event, now: clock.now), error: error)
         case .setAside(let batch):
             return perform(machine.handle(.setAside(batch), now: clock.now), error: nil)
         case .stop:

@@ -27,8 +27,8 @@ package struct JobSchedulerMachine: Sendable {
     package enum Event: Sendable {
         /// A job set came, at the time it was handed over.
         case submitted(JobSet, at: BatchTime)
-        /// A job ended; the text says why it failed.
-        case jobEnded(batch: BatchTime, outputOperation: Int, failure: String?)
+        /// A job ended, well or badly.
+        case jobEnded(batch: BatchTime, outputOperation: Int, failure: JobFailure?)
         /// A failed batch is set aside for good.
         case setAside(BatchTime)
         /// No further job is to start.
@@ -58,7 +58,8 @@ package struct JobSchedulerMachine: Sendable {
         var operations: [Int: OutputOperationInfo]
 
         var isStarted: Bool { startedCount > 0 }
-        var hasFailed: Bool { operations.values.contains { $0.failureReason != nil } }
+        /// What follows from the failures that have no dead letter.
+        var verdict: FailurePolicy?
 
         func info(endTime: BatchTime? = nil) -> BatchInfo {
             BatchInfo(
@@ -71,7 +72,6 @@ package struct JobSchedulerMachine: Sendable {
     /// Where the scheduler is.
     package private(set) var phase = Phase.running
     private let concurrentJobs: Int
-    private let failurePolicy: FailurePolicy
     /// Sets that have not ended, in the order of their submission.
     private var entries: [Entry] = []
     /// Batches that ended without being done.
@@ -83,9 +83,8 @@ package struct JobSchedulerMachine: Sendable {
     /// Makes a machine that runs.
     ///
     /// - Parameter concurrentJobs: how many jobs run at once; fewer than 1 count as 1.
-    package init(concurrentJobs: Int, failurePolicy: FailurePolicy) {
+    package init(concurrentJobs: Int) {
         self.concurrentJobs = max(1, concurrentJobs)
-        self.failurePolicy = failurePolicy
     }
 
     /// Takes an event.
@@ -149,7 +148,7 @@ package struct JobSchedulerMachine: Sendable {
     }
 
     private mutating func jobEnded(
-        _ batch: BatchTime, _ number: Int, _ failure: String?, _ now: BatchTime
+        _ batch: BatchTime, _ number: Int, _ failure: JobFailure?, _ now: BatchTime
     ) -> [Action] {
         guard let index = entries.firstIndex(where: { $0.jobSet.time == batch }),
             let started = entries[index].operations[number], started.startTime != nil,
@@ -157,24 +156,35 @@ package struct JobSchedulerMachine: Sendable {
         else { preconditionFailure("output operation \(number) of \(batch) ended unstarted") }
         runningCount -= 1
         entries[index].endedCount += 1
-        let info = started.ended(at: now, failure)
+        let info = started.ended(at: now, failure?.reason)
         entries[index].operations[number] = info
         var actions: [Action] = [.post(.outputOperationCompleted(info))]
+        switch failure?.policy {
+        case nil: break
+        case .deadLetter?:
+            actions.append(
+                .post(
+                    .outputOperationDeadLettered(info, elementCount: failure?.elementCount ?? 0)))
+        case .continue?: entries[index].verdict = entries[index].verdict ?? .continue
+        case .stop?: entries[index].verdict = .stop
+        }
         let isDone = entries[index].endedCount == entries[index].jobSet.jobs.count
         if isDone { actions.append(.post(.batchCompleted(entries[index].info(endTime: now)))) }
-        if failure != nil { actions.append(.reportFailure) }
+        if let failure, failure.policy != .deadLetter { actions.append(.reportFailure) }
         if isDone {
             let entry = entries.remove(at: index)
-            let outcome: JobSetOutcome = entry.hasFailed ? .failed : .completed
-            if outcome == .failed {
+            if entry.verdict != nil {
                 failedCount += 1
                 undone.insert(batch)
             } else {
                 completedCount += 1
             }
-            actions.append(.ended(batch, outcome, entry.info(endTime: now)))
+            actions.append(
+                .ended(
+                    batch, entry.verdict.map { .failed($0) } ?? .completed,
+                    entry.info(endTime: now)))
         }
-        if failure != nil, failurePolicy == .stop, phase == .running {
+        if failure?.policy == .stop, phase == .running {
             phase = .halted
             actions += dropQueued()
         }
@@ -211,6 +221,22 @@ package struct JobSchedulerMachine: Sendable {
     }
 }
 
+/// How a job failed.
+package struct JobFailure: Sendable, Hashable {
+    /// Operator, task and error in one line.
+    package var reason: String
+    /// What follows.
+    package var policy: FailurePolicy
+    /// How many elements its dead letter keeps.
+    package var elementCount = 0
+
+    package init(reason: String, policy: FailurePolicy, elementCount: Int = 0) {
+        self.reason = reason
+        self.policy = policy
+        self.elementCount = elementCount
+    }
+}
+
 extension JobSchedulerMachine {
     /// Batches submitted and not done, ascending: waiting, running, failed or never run.
     package var pendingBatches: [BatchTime] {
@@ -235,7 +261,7 @@ extension JobSchedulerMachine {
 }
 
 extension Job {
-    fileprivate func info(startTime: BatchTime? = nil) -> OutputOperationInfo {
+    func info(startTime: BatchTime? = nil) -> OutputOperationInfo {
         OutputOperationInfo(
             batchTime: batchTime, id: output.outputOperation, name: output.site.name,
             description: "\(output.site)", startTime: startTime)

@@ -40,10 +40,11 @@ public struct JobSet: Sendable {
 
 /// How a job set ended.
 public enum JobSetOutcome: Sendable, Hashable {
-    /// Every job succeeded, or there was none: the batch is done.
+    /// Every job succeeded or has a dead letter, or there was none: the batch is done.
     case completed
-    /// All jobs have ended and some failed: the batch is pending.
-    case failed
+    /// All jobs have ended and some failed: the batch is pending, and what follows is `.stop` or
+    /// `.continue`.
+    case failed(FailurePolicy)
     /// Not all jobs were run, and they will not be: the batch is pending, and so is any later one.
     case notRun
 }

@@ -50,7 +50,7 @@ enum ConformanceFamilies {
     private static let later: [String: String] = {
         let groups: [(reason: String, families: [String])] = [
             (
-                "recovery arrives with a later issue",
+                "the layout of our durable formats is our own (difference 7)",
                 ["checkpoint_files"]
             )
         ]

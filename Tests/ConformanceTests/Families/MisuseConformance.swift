@@ -5,15 +5,12 @@ import StreamingContext
 /// What happens when things are called at the wrong time or with what cannot work.
 enum MisuseConformance {
     private static let null = "differs on purpose (10): Swift has no null"
-    private static let recovery = "getOrCreate: recovery arrives with a later issue"
 
     static func report() async throws -> ConformanceReport {
         try await RecordedCase.report(
             "misuse",
             notRun: [
                 "null_spark_context": null, "directory_null": null,
-                "restart_from_missing_checkpoint": recovery,
-                "restart_from_broken_checkpoint": recovery,
             ]
         ) { recorded in
             let run = MisuseRun(interval: try recorded.params.takeDuration("batchMillis"))
@@ -59,7 +56,26 @@ enum MisuseConformance {
         if let result = try await performLife(name, run) { return result }
         if let result = try await performLate(name, run) { return result }
         if let result = try await performWait(name, run) { return result }
+        if let result = try await performRestart(name, run) { return result }
         throw Pipelines.Unknown(description: "no pipeline is known as \(id)")
+    }
+
+    private static func performRestart(
+        _ name: String, _ run: MisuseRun
+    ) async throws -> PieceJSON? {
+        let directory = try TemporaryDirectory()
+        switch name {
+        case "restart_from_missing_checkpoint": break
+        case "restart_from_broken_checkpoint":
+            try FileSystem.writeAtomically(
+                directory.path + "/checkpoint-1000", [1, 2, 3], durability: .handedOver)
+        default: return nil
+        }
+        // Ours is called in each start, as nothing of a program is kept.
+        let ssc = try await StreamingContext.getOrCreate(checkpointDirectory: directory.path) {
+            run.harness.ssc
+        }
+        return .bool(!ssc.isRecovered)
     }
 
     private static func performLife(_ name: String, _ run: MisuseRun) async throws -> PieceJSON? {

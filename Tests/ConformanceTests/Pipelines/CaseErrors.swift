@@ -112,6 +112,7 @@ extension CaseError {
             "java.lang.IllegalArgumentException",
             "requirement failed: Some of the DStreams have different contexts", .contextMismatch
         ),
+        ("java.io.EOFException", "", .checkpointUnreadable),
         ("java.lang.Exception", "The window duration of windowed DStream (", .badWindow),
         ("java.lang.Exception", "The slide duration of windowed DStream (", .badWindow),
         (

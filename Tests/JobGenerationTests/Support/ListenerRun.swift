@@ -99,7 +99,7 @@ private struct NotingQueue: JobQueue {
     ) async throws {
         try await scheduler.submit(jobSet) { outcome in
             onEnd(outcome)
-            trace.note("ended \(jobSet.time.text) \(outcome)")
+            trace.note("ended \(jobSet.time.text) \(outcome.text)")
         }
     }
 

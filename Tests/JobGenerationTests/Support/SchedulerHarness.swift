@@ -2,6 +2,17 @@ import DStreamCore
 import DStreamTestKit
 import JobGeneration
 
+extension JobSetOutcome {
+    /// The outcome in traces.
+    var text: String {
+        switch self {
+        case .completed: "completed"
+        case .failed: "failed"
+        case .notRun: "notRun"
+        }
+    }
+}
+
 /// A scheduler on a manual clock, with its listeners and error sink.
 struct SchedulerHarness: Sendable {
     let clock = ManualClock()
@@ -12,7 +23,8 @@ struct SchedulerHarness: Sendable {
 
     init(
         concurrentJobs: Int = 1, policy: FailurePolicy = .stop,
-        backPressure: BackPressure? = nil, mailboxCapacity: Int = 1
+        backPressure: BackPressure? = nil, deadLetters: (any DeadLetterStore)? = nil,
+        mailboxCapacity: Int = 1
     ) {
         let listeners = ListenerBus()
         listeners.add(events)
@@ -20,7 +32,8 @@ struct SchedulerHarness: Sendable {
         scheduler = JobScheduler(
             JobScheduler.Configuration(concurrentJobs: concurrentJobs, failurePolicy: policy),
             clock: clock, listeners: listeners, backPressure: backPressure,
-            mailboxCapacity: mailboxCapacity, errorSink: { errors.add($0) })
+            deadLetters: deadLetters, mailboxCapacity: mailboxCapacity,
+            errorSink: { errors.add($0) })
     }
 
     /// Submits a batch; its end is noted as `1000 completed`.
@@ -35,7 +48,7 @@ struct SchedulerHarness: Sendable {
             JobSet(
                 time: time, outputs: outputs,
                 inputInfo: Dictionary(uniqueKeysWithValues: inputInfo))
-        ) { [trace] outcome in trace.note("\(time.text) \(outcome)") }
+        ) { [trace] outcome in trace.note("\(time.text) \(outcome.text)") }
     }
 
     /// An output operation that notes its start and end and passes a gate in between.

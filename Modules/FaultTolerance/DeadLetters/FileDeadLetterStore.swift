@@ -1,0 +1,177 @@
+internal import BatchEngine
+public import DStreamCore
+
+/// Keeps dead letters in a directory: a file each, which appears complete and durable or not at all.
+///
+/// Those that were replayed are moved to the directory `done` in it, where they may be removed. The
+/// bytes are described in Docs/Formats/DeadLetter.md.
+///
+/// ## Isolation
+/// Any number of programs may use a directory: a running one writes while another lists and replays.
+/// Only one at a time replays. Nothing blocks the cooperative threads.
+public struct FileDeadLetterStore: DeadLetterStore {
+    /// The directory.
+    public let directory: String
+    private let medium: any StorageMedium
+
+    private static let suffix = ".letter"
+    private var done: String { directory + "/done" }
+
+    /// Makes a store; nothing is read or written.
+    ///
+    /// - Parameters:
+    ///   - directory: created by the first letter, or ``prepare()``.
+    ///   - medium: where it is.
+    public init(_ directory: String, on medium: some StorageMedium = FileStorageMedium()) {
+        self.directory = directory
+        self.medium = medium
+    }
+
+    /// Creates the directory.
+    public func prepare() async throws {
+        let done = done
+        try await medium.perform { try $0.createDirectories(done) }
+    }
+
+    /// Keeps a letter durably: its bytes, then its name.
+    public func write(_ letter: DeadLetter) async throws {
+        let bytes = try DeadLetterFormat.bytes(of: letter)
+        let path = directory + "/" + Self.name(of: letter.entry.id)
+        let done = done
+        try await medium.perform { medium in
+            try medium.createDirectories(done)
+            do { try medium.replaceFile(path, with: bytes) } catch {
+                // Its name may be there, though not durably.
+                _ = try? medium.remove(path)
+                throw error
+            }
+        }
+    }
+
+    /// The letters that wait; reads their descriptions only.
+    public func list() async throws -> DeadLetterListing {
+        let directory = directory
+        return try await medium.perform { medium in
+            var listing = DeadLetterListing(entries: [])
+            for name in try Self.names(in: directory, medium) {
+                do {
+                    listing.entries.append(try Self.open(directory + "/" + name, medium).entry)
+                } catch let error as DeadLetterError {
+                    listing.problems.append(error.message)
+                } catch let error as StorageError where error.code == .notFound {
+                    // Replayed by another program meanwhile.
+                }
+            }
+            listing.entries.sort {
+                ($0.id.batchTime, $0.id.operationID) < ($1.id.batchTime, $1.id.operationID)
+            }
+            return listing
+        }
+    }
+
+    /// A letter with its elements.
+    ///
+    /// - Throws: ``DeadLetterError``, ``StorageError``.
+    public func read(_ id: DeadLetter.ID) async throws -> DeadLetter {
+        let path = directory + "/" + Self.name(of: id)
+        return try await medium.perform { medium in
+            let opened: Opened
+            do { opened = try Self.open(path, medium) } catch let error as StorageError
+                where error.code == .notFound
+            {
+                throw DeadLetterError(
+                    .missing, "there is no dead letter of \(id.operationID) at \(id.batchTime)")
+            }
+            let start = DeadLetterFormat.headerByteCount + opened.header.entryByteCount
+            let count = try opened.file.byteCount() - start
+            let bytes = try opened.file.read(at: start, count: max(0, count))
+            let entry = opened.entry
+            return DeadLetter(
+                id: entry.id, site: entry.site, reason: entry.reason, attempts: entry.attempts,
+                contents: try DeadLetterFormat.contents(
+                    of: bytes, opened.header, isOutput: entry.isOutput, path: path))
+        }
+    }
+
+    /// Moves a letter to those that were replayed.
+    public func settle(_ id: DeadLetter.ID) async throws {
+        let (directory, done, name) = (directory, done, Self.name(of: id))
+        try await medium.perform { medium in
+            try medium.rename(directory + "/" + name, to: done + "/" + name)
+            // There first: a crash in between leaves the name in both, and in neither never.
+            try medium.syncDirectory(done)
+            try medium.syncDirectory(directory)
+        }
+    }
+
+    /// Whether a letter waits or was replayed.
+    public func isKnown(_ id: DeadLetter.ID) async throws -> Bool {
+        let name = Self.name(of: id)
+        let paths = [directory, done].map { $0 + "/" + name }
+        return try await medium.perform { medium in
+            try paths.contains { try medium.byteCount(of: $0) != nil }
+        }
+    }
+
+    /// Keeps others from replaying.
+    ///
+    /// - Throws: ``DeadLetterError`` `.locked` while another one does.
+    public func lockForReplay() async throws -> any DeadLetterLock {
+        let (directory, done) = (directory, done)
+        return try await medium.perform { medium in
+            try medium.createDirectories(done)
+            do {
+                let owner = "process \(ResourceUsage.processNumber)"
+                return ReplayLock(lock: try medium.lock(directory + "/replay.lock", owner: owner))
+            } catch let error as StorageError where error.code == .locked {
+                throw DeadLetterError(
+                    .locked,
+                    "the dead letters in \(directory) are being replayed: \(error.message)")
+            }
+        }
+    }
+
+    // MARK: Files
+
+    private struct Opened {
+        let file: any StorageFile
+        let header: DeadLetterFormat.Header
+        let entry: DeadLetter.Entry
+    }
+
+    private static func open(_ path: String, _ medium: some StorageMedium) throws -> Opened {
+        let file = try medium.open(path, .read)
+        let header = try DeadLetterFormat.header(
+            of: try file.read(at: 0, count: DeadLetterFormat.headerByteCount), path: path)
+        let bytes = try file.read(
+            at: DeadLetterFormat.headerByteCount, count: header.entryByteCount)
+        return Opened(
+            file: file, header: header,
+            entry: try DeadLetterFormat.entry(of: bytes, header, path: path))
+    }
+
+    private static func names(
+        in directory: String, _ medium: some StorageMedium
+    ) throws -> [String] {
+        do { return try medium.list(directory).filter { $0.hasSuffix(suffix) } } catch let error
+            as StorageError where error.code == .notFound
+        {
+            return []
+        }
+    }
+
+    /// One name per batch and operation, so that a batch that fails again replaces its letter.
+    private static func name(of id: DeadLetter.ID) -> String {
+        var text = id.operationID
+        let hash = text.withUTF8 { StableHasher.hash(UnsafeRawBufferPointer($0)) }
+        let digits = String(hash, radix: 16)
+        let padded = String(repeating: "0", count: max(0, 16 - digits.count)) + digits
+        return "\(id.batchTime.milliseconds)-\(padded)\(suffix)"
+    }
+}
+
+private struct ReplayLock: DeadLetterLock {
+    let lock: any StorageLock
+
+    func release() { lock.release() }
+}

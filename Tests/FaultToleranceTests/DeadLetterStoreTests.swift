@@ -1,0 +1,169 @@
+import BatchEngine
+import DStreamCore
+import DStreamTestKit
+import FaultTolerance
+import Testing
+
+/// Dead letters in files: their bytes, crashes at every operation, damage.
+@Suite("Dead letters in files")
+struct DeadLetterStoreTests {
+    private static let id = DeadLetter.ID(
+        batchTime: .seconds(5), operationID: "foreachRDD of String #0")
+
+    private static func letter(
+        _ id: DeadLetter.ID = id, _ texts: [String] = ["a", "bc"], reason: String = "boom"
+    ) throws -> DeadLetter {
+        let partitions = try texts.map { text in
+            EncodedValues(bytes: try Codec<String>.of().bytes(of: text), count: 1)
+        }
+        return DeadLetter(
+            id: id, site: "foreachRDD at Main.swift:7", reason: reason, attempts: 3,
+            contents: .output(DeadLetter.Elements(shape: "String", partitions: partitions)))
+    }
+
+    private static func inputLetter() throws -> DeadLetter {
+        let elements = DeadLetter.Elements(
+            shape: "Int", partitions: [EncodedValues(bytes: [2, 4], count: 2)])
+        return DeadLetter(
+            id: DeadLetter.ID(batchTime: .seconds(-1), operationID: "print \"naïve/\0 name\""),
+            site: "print", reason: "", attempts: 1,
+            contents: .inputs([
+                DeadLetter.Input(stream: StreamID(0), name: "queueStream", elements: elements),
+                DeadLetter.Input(
+                    stream: StreamID(2), name: "textFileStream", elements: nil, problem: "gone"),
+            ]))
+    }
+
+    @Test func whatWasWrittenIsReadAndListed() async throws {
+        let store = FileDeadLetterStore("/a/letters", on: SimulatedStorageMedium())
+        #expect(try await store.list() == DeadLetterListing(entries: []))
+        let letters = [try Self.inputLetter(), try Self.letter()]
+        for letter in letters.reversed() { try await store.write(letter) }
+        #expect(try await store.list().entries == letters.map(\.entry))
+        for letter in letters {
+            #expect(try await store.read(letter.entry.id) == letter)
+            #expect(try await store.isKnown(letter.entry.id))
+        }
+        guard case .output(let elements) = letters[1].contents else { return }
+        #expect(try elements.decode(as: String.self) == ["a", "bc"])
+        #expect(throws: StreamError.self) { try elements.decode(as: Int.self) }
+    }
+
+    @Test func everyMediumKeepsThePromises() async throws {
+        try await checkDeadLetterStore {
+            FileDeadLetterStore("letters", on: SimulatedStorageMedium())
+        }
+        let directory = try FileSystem.createTemporaryDirectory(prefix: "letters")
+        defer { try? FileSystem.removeTree(directory) }
+        try await checkDeadLetterStore { FileDeadLetterStore(directory + "/a/b") }
+    }
+
+    @Test func aBatchThatFailsAgainReplacesItsLetter() async throws {
+        let store = FileDeadLetterStore("/letters", on: SimulatedStorageMedium())
+        try await store.write(try Self.letter(reason: "first"))
+        try await store.write(try Self.letter(reason: "second"))
+        #expect(try await store.list().entries.map(\.reason) == ["second"])
+    }
+
+    @Test func whatWasReplayedWaitsNoLonger() async throws {
+        let store = FileDeadLetterStore("/letters", on: SimulatedStorageMedium())
+        try await store.write(try Self.letter())
+        try await store.settle(Self.id)
+        #expect(try await store.list().entries.isEmpty)
+        #expect(try await store.isKnown(Self.id))
+        await #expect(throws: DeadLetterError.self) { try await store.read(Self.id) }
+    }
+
+    @Test func onlyOneReplays() async throws {
+        let store = FileDeadLetterStore("/letters", on: SimulatedStorageMedium())
+        let lock = try await store.lockForReplay()
+        await #expect(throws: DeadLetterError.self) { try await store.lockForReplay() }
+        lock.release()
+        try await store.lockForReplay().release()
+    }
+
+    // MARK: Crashes and failures
+
+    /// Writes two letters and settles the first; how many of the three steps returned.
+    private func run(on medium: SimulatedStorageMedium) async -> Int {
+        let store = FileDeadLetterStore("/letters", on: medium)
+        var steps = 0
+        do {
+            try await store.write(try Self.letter())
+            steps = 1
+            try await store.write(try Self.inputLetter())
+            steps = 2
+            try await store.settle(Self.id)
+            steps = 3
+        } catch {}
+        return steps
+    }
+
+    private func check(_ steps: Int, _ medium: SimulatedStorageMedium, _ label: String) async throws
+    {
+        let store = FileDeadLetterStore("/letters", on: medium)
+        let second = try Self.inputLetter()
+        let listing = try await store.list()
+        #expect(listing.problems.isEmpty, "\(label)")
+        for entry in listing.entries {
+            let letter = try await store.read(entry.id)
+            #expect([try Self.letter(), second].contains(letter), "\(label)")
+        }
+        let waiting = Set(listing.entries.map(\.id))
+        if steps >= 1 { #expect(try await store.isKnown(Self.id), "\(label)") }
+        if steps == 1 { #expect(waiting.contains(Self.id), "\(label)") }
+        if steps >= 2 { #expect(waiting.contains(second.entry.id), "\(label)") }
+        if steps == 3 { #expect(!waiting.contains(Self.id), "\(label)") }
+    }
+
+    @Test func aCrashAnywhereKeepsWhatWasAcknowledged() async throws {
+        let whole = SimulatedStorageMedium(sectorByteCount: 16)
+        #expect(await run(on: whole) == 3)
+        let changes = whole.operations.filter(\.kind.isChange).map(\.number)
+        #expect(changes.count > 20)
+        for crash in [0] + changes {
+            for seed in 0..<8 as Range<UInt64> {
+                let medium = SimulatedStorageMedium(sectorByteCount: 16)
+                medium.crash(afterOperation: crash)
+                let steps = await run(on: medium)
+                try await check(steps, medium.reopened(seed: seed), "\(crash), seed \(seed)")
+            }
+        }
+    }
+
+    @Test func aFailureAnywhereIsThrownAndNothingHalfIsThere() async throws {
+        let whole = SimulatedStorageMedium()
+        _ = await run(on: whole)
+        for operation in whole.operations.map(\.number) {
+            let medium = SimulatedStorageMedium()
+            medium.fail(operation: operation, with: .full)
+            let steps = await run(on: medium)
+            try await check(steps, medium.restarted(), "\(operation)")
+        }
+    }
+
+    @Test func everyChangedByteIsFoundOut() async throws {
+        let medium = SimulatedStorageMedium()
+        let store = FileDeadLetterStore("/letters", on: medium)
+        try await store.write(try Self.letter())
+        let name = try #require(try medium.list("/letters").first { $0.hasSuffix(".letter") })
+        let path = "/letters/" + name
+        let bytes = try #require(medium.contents(of: path))
+        for index in bytes.indices {
+            var damaged = bytes
+            damaged[index] ^= 0x10
+            medium.setContents(of: path, to: damaged)
+            await #expect(throws: DeadLetterError.self, "byte \(index)") {
+                try await store.read(Self.id)
+            }
+        }
+        for count in bytes.indices {
+            medium.setContents(of: path, to: Array(bytes.prefix(count)))
+            await #expect(throws: DeadLetterError.self, "\(count) bytes") {
+                try await store.read(Self.id)
+            }
+        }
+        medium.setContents(of: path, to: Array(bytes.prefix(40)))
+        #expect(try await store.list().problems.count == 1)
+    }
+}
