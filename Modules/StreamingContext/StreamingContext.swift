@@ -68,9 +68,10 @@ public final class StreamingContext: Sendable {
         public var checkpointStore: (any CheckpointStore)?
         /// Where dead letters go; nil: into files, once a directory is set.
         public var deadLetterStore: (any DeadLetterStore)?
-        /// Where the checkpoint directory is, with all that a context keeps in it: checkpoints, the
-        /// logs of received blocks, what input streams chose, dead letters. Sinks have media of their
-        /// own.
+        /// Where the checkpoint directory is.
+        ///
+        /// All that a context keeps is there: checkpoints, logs of received blocks, what input
+        /// streams chose, dead letters. Sinks have media of their own.
         public var storageMedium: any StorageMedium = FileStorageMedium()
 
         /// The defaults.

@@ -128,7 +128,8 @@ struct RecoveryTroubleTests {
         try await first.feed.store(block: ["b"])
         await first.harness.ssc.stop()
 
-        let second = try await Run(medium.restarted(), from: .seconds(90))
+        let after = medium.restarted()
+        let second = try await Run(after, from: .seconds(90))
         try await second.feed.store(block: ["c"])
         // Batches go on where they were: the next one comes when the clock is there again.
         second.harness.clock.set(to: .seconds(102))
@@ -137,7 +138,7 @@ struct RecoveryTroubleTests {
         try await second.feed.store(block: ["d"])
         await second.harness.ssc.stop()
 
-        let third = try await Run(medium.restarted(), from: .seconds(50))
+        let third = try await Run(after.restarted(), from: .seconds(50))
         third.harness.clock.set(to: .seconds(103))
         await third.harness.listener.batchSettled(.seconds(103))
         await third.harness.ssc.stop(graceful: true)

@@ -6,8 +6,9 @@ import StreamingContext
 import Synchronization
 import Testing
 
-/// Programs all of whose storage is one medium: checkpoints, logs of received blocks, what input
-/// streams chose, sinks. It crashes after each of its operations, and what comes out is compared with
+/// Programs all of whose storage is one medium.
+///
+/// Checkpoints, logs of received blocks, what input streams chose and sinks are there. It crashes after each of its operations, and what comes out is compared with
 /// what was acknowledged.
 @Suite("Whole recoveries", .timeLimit(.minutes(5)))
 struct WholeRecoveryTests {
