@@ -3,6 +3,7 @@ import DStreamCore
 import DStreamTestKit
 import FaultTolerance
 import StreamingContext
+import Synchronization
 import Testing
 
 /// What a program meets whose storage or clock is not as it should be: an error that says what and
@@ -117,6 +118,63 @@ struct RecoveryTroubleTests {
         await second.harness.advance()
         await second.harness.ssc.stop(graceful: true)
         #expect(second.last == ["a": 1, "b": 1, "c": 1])
+    }
+
+    /// A state that cannot be encoded for a while.
+    private struct Stubborn: StreamCodable, Equatable {
+        static let refusals = Mutex(false)
+        static var codecShape: String { "Stubborn" }
+        var sum: Int
+
+        func encode(to writer: inout ByteWriter) {
+            if Self.refusals.withLock({ $0 }) {
+                return writer.fail(CodecError(.encodingFailed, "a Stubborn refuses"))
+            }
+            sum.encode(to: &writer)
+        }
+
+        static func decode(from reader: inout ByteReader) throws -> Stubborn {
+            Stubborn(sum: try Int.decode(from: &reader))
+        }
+    }
+
+    @Test("a state that cannot be encoded fails the checkpoint, and the input stays")
+    func stateThatFailsToEncode() async throws {
+        func start(
+            _ medium: SimulatedStorageMedium, from start: BatchTime
+        ) async throws -> (StreamHarness, FeedReceiver<String>, OutputRecorder<(String, Stubborn)>)
+        {
+            var components = StreamHarness.quietComponents
+            components.storageMedium = medium
+            let harness = StreamHarness(startTime: start, components: components)
+            let feed = FeedReceiver<String>()
+            let sums = harness.ssc.receiverStream(feed, protection: .writeAheadLog)
+                .map { ($0, 1) }
+                .updateStateByKey { values, state -> Stubborn? in
+                    Stubborn(sum: (state?.sum ?? 0) + values.reduce(0, +))
+                }
+            let seen = harness.record(sums)
+            _ = try await StreamingContext.getOrCreate(checkpointDirectory: "/c") { harness.ssc }
+            try await harness.ssc.start()
+            return (harness, feed, seen)
+        }
+        let medium = SimulatedStorageMedium()
+        let (first, feed, _) = try await start(medium, from: .zero)
+        try await feed.store(block: ["a"])
+        await first.advance()
+        Stubborn.refusals.withLock { $0 = true }
+        try await feed.store(block: ["a"])
+        first.clock.advance(by: .seconds(1))
+        await first.listener.first { event in
+            guard case .checkpointFailed(_, let message) = event else { return false }
+            return message.contains("a Stubborn refuses")
+        }
+        await first.ssc.stop()
+        Stubborn.refusals.withLock { $0 = false }
+        let (second, _, seen) = try await start(medium.restarted(), from: .seconds(2))
+        await second.advance()
+        await second.ssc.stop(graceful: true)
+        #expect(seen.batches.last?.elements.map(\.1) == [Stubborn(sum: 2)])
     }
 
     @Test("a clock that jumped back between runs loses and doubles nothing")
