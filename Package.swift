@@ -95,7 +95,12 @@ let package = Package(
             ]),
         program(
             "bench", at: "Tools/bench", ["StreamingContext", "BatchEngine", "DStreamTestKit"]),
-        program("crash", at: "Tools/crash", ["StreamingContext", "BatchEngine"]),
+        program(
+            "crash", at: "Tools/crash",
+            [
+                "StreamingContext", "FaultTolerance", "DStreamCore", "BatchEngine", "SQLiteSink",
+                .target(name: "CSQLite", condition: .when(traits: ["SQLite"])),
+            ]),
         program(
             "fuzz", at: "Tools/fuzz",
             ["BatchEngine", "DStreamCore", "FaultTolerance", "ReceiverRuntime", "DStreamTestKit"]),
@@ -145,8 +150,8 @@ let package = Package(
         tests(
             "StreamingContextTests",
             [
-                "BatchEngine", "DStreamCore", "ReceiverRuntime", "StreamingContext",
-                "DStreamTestKit",
+                "BatchEngine", "DStreamCore", "ReceiverRuntime", "FaultTolerance",
+                "StreamingContext", "DStreamTestKit",
             ]),
         tests(
             "SemanticsTests",

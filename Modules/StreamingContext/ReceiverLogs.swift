@@ -15,7 +15,8 @@ struct ReceiverLogs: Sendable {
     /// Opens the logs.
     static func open(
         _ registrations: [StreamingContext.Registration], choosesInput: Bool,
-        in directory: String, _ configuration: StreamingContext.Configuration
+        in directory: String, on medium: any StorageMedium,
+        _ configuration: StreamingContext.Configuration
     ) async throws -> ReceiverLogs {
         let logged = registrations.filter { $0.protection == .writeAheadLog }
         var events: FileWriteAheadLog?
@@ -25,16 +26,17 @@ struct ReceiverLogs: Sendable {
             let options = configuration.driverWriteAheadLog.options
             if !logged.isEmpty {
                 events = try await FileWriteAheadLog.open(
-                    directory + "/received/events", options: options)
+                    directory + "/received/events", on: medium, options: options)
             }
             for registration in logged {
                 let id = registration.receiver.streamID
                 blocks[id] = try await FileWriteAheadLog.open(
-                    directory + "/received/stream-\(id)",
+                    directory + "/received/stream-\(id)", on: medium,
                     options: configuration.receiverWriteAheadLog.options)
             }
             if choosesInput {
-                chosen = try await FileWriteAheadLog.open(directory + "/chosen", options: options)
+                chosen = try await FileWriteAheadLog.open(
+                    directory + "/chosen", on: medium, options: options)
             }
             var choices: LoggedInputChoices?
             if let chosen { choices = try await LoggedInputChoices(log: chosen) }

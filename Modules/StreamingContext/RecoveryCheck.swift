@@ -35,10 +35,11 @@ extension StreamingContext {
         var findings: [String] = []
         var canStart = true
         do {
-            if let found = try await FileCheckpointStore.read(checkpointDirectory) {
+            let medium = ssc.components.storageMedium
+            if let found = try await FileCheckpointStore.read(checkpointDirectory, on: medium) {
                 findings += found.findings
                 try ssc.rehearse(found, &findings)
-                findings += try await checkLogs(checkpointDirectory + "/received")
+                findings += try await checkLogs(checkpointDirectory + "/received", on: medium)
             } else {
                 findings.append("there is no checkpoint in \(checkpointDirectory)")
             }
@@ -78,8 +79,9 @@ extension StreamingContext {
     }
 
     /// Reads the receivers' logs through.
-    private static func checkLogs(_ directory: String) async throws -> [String] {
-        let medium = FileStorageMedium()
+    private static func checkLogs(
+        _ directory: String, on medium: some StorageMedium
+    ) async throws -> [String] {
         let names: [String]
         do {
             names = try await medium.perform { try $0.list(directory) }
@@ -89,7 +91,9 @@ extension StreamingContext {
         var findings: [String] = []
         for name in names.sorted() {
             var count = 0
-            for try await _ in try await LogInspection(of: directory + "/" + name).records {
+            for try await _ in try await LogInspection(of: directory + "/" + name, on: medium)
+                .records
+            {
                 count += 1
             }
             findings.append("received/\(name): \(count) records, all intact")

@@ -1,4 +1,5 @@
 internal import BatchEngine
+internal import FaultTolerance
 
 /// Standard output, written by whole pieces of text.
 enum StandardOutput {
@@ -9,11 +10,11 @@ enum StandardOutput {
 /// The checkpoint directory.
 enum CheckpointDirectory {
     /// Creates the directory and checks that it can be written.
-    static func prepare(_ path: String) throws {
-        try FileSystem.createDirectory(path)
-        // A name of its own: other contexts may be looking at the same directory.
-        let probe = path + "/.probe-" + String(UInt64.random(in: 0...(.max)), radix: 16)
-        try FileSystem.writeAtomically(probe, [], durability: .handedOver)
-        try FileSystem.remove(probe)
+    static func prepare(_ path: String, on medium: any StorageMedium) throws {
+        try medium.createDirectories(path)
+        // Others may do the same here: one name for all, which no crash leaves more than once.
+        let probe = path + "/.probe"
+        _ = try medium.open(probe, .append)
+        try medium.remove(probe)
     }
 }

@@ -109,7 +109,8 @@ extension StreamingContext {
         let directory =
             configuration.deadLetterDirectory
             ?? checkpointDirectory.withLock { $0.map { $0 + "/dead-letters" } }
-        return directory.map { FileDeadLetterStore($0) }
+        let medium = components.storageMedium
+        return directory.map { FileDeadLetterStore($0, on: medium) }
     }
 
     private func requireDeadLetterStore() throws -> any DeadLetterStore {

@@ -41,7 +41,10 @@ extension StreamingContext {
         if let own = ssc.components.checkpointStore {
             store = own
         } else {
-            do { store = try await FileCheckpointStore.open(checkpointDirectory) } catch {
+            do {
+                store = try await FileCheckpointStore.open(
+                    checkpointDirectory, on: ssc.components.storageMedium)
+            } catch {
                 throw StreamError(.checkpointUnwritable, "\(error)")
             }
         }
@@ -77,7 +80,8 @@ extension StreamingContext {
         if let own = components.checkpointStore { return Checkpoints(store: own, found: nil) }
         guard let directory = checkpointDirectory.withLock({ $0 }) else { return nil }
         do {
-            let store = try await FileCheckpointStore.open(directory)
+            let store = try await FileCheckpointStore.open(
+                directory, on: components.storageMedium)
             if let found = try await store.recover() {
                 throw CheckpointError(
                     .notEmpty,
@@ -142,7 +146,8 @@ extension StreamingContext {
         guard let directory = checkpointDirectory.withLock({ $0 }) else { return nil }
         do {
             let logs = try await ReceiverLogs.open(
-                registrations, choosesInput: graph.choosesInput, in: directory, configuration)
+                registrations, choosesInput: graph.choosesInput, in: directory,
+                on: components.storageMedium, configuration)
             receiverLogs.withLock { $0 = logs }
             return logs
         } catch {

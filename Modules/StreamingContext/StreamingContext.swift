@@ -1,5 +1,6 @@
 public import BatchEngine
 public import DStreamCore
+public import FaultTolerance
 public import ReceiverRuntime
 internal import Synchronization
 
@@ -67,6 +68,11 @@ public final class StreamingContext: Sendable {
         public var checkpointStore: (any CheckpointStore)?
         /// Where dead letters go; nil: into files, once a directory is set.
         public var deadLetterStore: (any DeadLetterStore)?
+        /// Where the checkpoint directory is.
+        ///
+        /// All that a context keeps is there: checkpoints, logs of received blocks, what input
+        /// streams chose, dead letters. Sinks have media of their own.
+        public var storageMedium: any StorageMedium = FileStorageMedium()
 
         /// The defaults.
         public init() {}
@@ -199,7 +205,7 @@ public final class StreamingContext: Sendable {
                         + "\(isActive ? "started" : "stopped"); it changes nothing", site: site))
         }
         do {
-            try CheckpointDirectory.prepare(directory)
+            try CheckpointDirectory.prepare(directory, on: components.storageMedium)
         } catch {
             return graph.record(
                 StreamError(

@@ -135,6 +135,40 @@ struct ReceiverRecoveryTests {
         }
     }
 
+    @Test("the log stays short over runs that are shorter than a window")
+    func cleanedAcrossRuns() async throws {
+        var medium = SimulatedStorageMedium()
+        var most = 0
+        for run in 0..<30 {
+            var components = StreamHarness.quietComponents
+            components.storageMedium = medium
+            var configuration = StreamingContext.Configuration()
+            configuration.receiverWriteAheadLog.rollingInterval = .seconds(1)
+            configuration.driverWriteAheadLog.rollingInterval = .seconds(1)
+            let harness = StreamHarness(
+                startTime: .seconds(Int64(run * 2)), configuration: configuration,
+                components: components)
+            let feed = FeedReceiver<Int>()
+            let stream = harness.ssc.receiverStream(feed, protection: .writeAheadLog)
+            let sums = harness.record(stream.reduceByWindow(+, window: .seconds(6)))
+            _ = try await StreamingContext.getOrCreate(checkpointDirectory: "/c") { harness.ssc }
+            try await harness.ssc.start()
+            for _ in 0..<2 {
+                try await feed.store(block: [1])
+                await harness.advance()
+            }
+            await harness.ssc.stop()
+            #expect(sums.batches.last?.elements == [min(6, run * 2 + 2)])
+            for log in ["stream-0", "events"] {
+                let names = try medium.list("/c/received/" + log)
+                most = max(most, names.count { $0.hasPrefix("log-") })
+            }
+            medium = medium.restarted()
+        }
+        // Blocks are held for as long as the window may need them.
+        #expect(most <= 12, "\(most) segments")
+    }
+
     @Test("a stream that asks for what cannot be had is refused by name")
     func refused() async throws {
         let harness = StreamHarness()

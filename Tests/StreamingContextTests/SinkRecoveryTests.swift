@@ -132,6 +132,21 @@ struct SinkRecoveryTests {
         #expect(again.batches == [5000, 6000, 8000])
     }
 
+    @Test("the state of a batch that was not written again is there after one more restart")
+    func stateOfWhatTheSinksHold() async throws {
+        let whole = try await whole()
+        let store = ForgetfulStore(refusingCompletionFrom: .seconds(4))
+        let first = SimulatedStorageMedium()
+        let end = try await run(first, from: .zero, through: 6, store: store)
+        store.recoverFromNow()
+        let second = first.restarted()
+        // Batch 4 runs again, which nobody computes, and is complete.
+        _ = try await run(second, from: end, through: 4, store: store)
+        let third = second.restarted()
+        _ = try await run(third, from: end, through: 8, store: store)
+        #expect(try await read(third) == whole)
+    }
+
     @Test("a crash after any operation neither loses nor doubles a batch", arguments: [1, 3])
     func crashes(jobs: Int) async throws {
         let whole = try await whole()

@@ -6,16 +6,29 @@ struct Driver {
     let directory: String
     let kills: Int
     let seed: UInt64
-    private let deadline = SystemTime.monotonic() + .seconds(300)
+    private let deadline: Duration
+    private var outputs: Outputs { Outputs(directory: directory) }
 
     init(directory: String, kills: Int, seed: UInt64) {
         self.directory = directory
         self.kills = kills
         self.seed = seed
+        deadline = SystemTime.monotonic() + .seconds(120 + kills * 3)
     }
 
     private struct Failure: Error, CustomStringConvertible {
         let description: String
+    }
+
+    /// The checkpoint directory over the kills.
+    private struct Sizes {
+        var most = 0
+        var last = (files: 0, bytes: 0)
+
+        mutating func note(_ size: (files: Int, bytes: Int)) {
+            last = size
+            most = max(most, size.files)
+        }
     }
 
     /// Whether all was as it should be.
@@ -24,33 +37,33 @@ struct Driver {
         return try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await source.serve() }
             defer { group.cancelAll() }
+            var sizes = Sizes()
             var problem: (any Error)?
-            do { try await killAndDrain(source) } catch { problem = error }
-            let findings = try Findings(
-                directory, acknowledged: source.acknowledged, sendCounts: source.sendCounts)
-            report(findings, problem)
-            return findings.isGood && problem == nil
+            do { try await killAndDrain(source, &sizes) } catch { problem = error }
+            let findings = try await Findings(outputs, source.deliveries)
+            report(findings, sizes, problem)
+            return problem == nil && findings.problems.allSatisfy(\.list.isEmpty)
         }
     }
 
-    private func killAndDrain(_ source: NumberSource) async throws {
+    private func killAndDrain(_ source: NumberSource, _ sizes: inout Sizes) async throws {
         var random = Random(state: seed)
-        for _ in 0..<kills {
+        for kill in 0..<kills {
             let process = try start(source.port)
-            let end =
-                SystemTime.monotonic() + .milliseconds(Int.random(in: 30...400, using: &random))
+            let end = SystemTime.monotonic() + lifetime(of: kill, &random)
             do {
                 try await wait("a kill", process) { SystemTime.monotonic() >= end }
             } catch {
-                await kill(process)
+                await self.kill(process)
                 throw error
             }
-            await kill(process)
+            await self.kill(process)
+            sizes.note(outputs.checkpointSize())
         }
         let process = try start(source.port)
         do {
             // It has come so far that it ends when it is told to.
-            let known = source.sendCounts.count
+            let known = source.sent + 1
             try await wait("a new number", process) { source.acknowledged >= known }
             source.end()
             try await wait("the acknowledgement of everything", process) { source.isDone }
@@ -63,6 +76,14 @@ struct Driver {
         if process.terminationReason != .exit || process.terminationStatus != 0 {
             throw Failure(description: "ended with status \(process.terminationStatus)")
         }
+    }
+
+    /// Some runs end while they recover, most after some batches, and some only when the logs have
+    /// let go of what was done before.
+    private func lifetime(of kill: Int, _ random: inout Random) -> Duration {
+        if kill % 10 == 5 { return .milliseconds(Int.random(in: 1500...4000, using: &random)) }
+        let most = Int.random(in: 0..<3, using: &random) == 0 ? 100 : 600
+        return .milliseconds(Int.random(in: 5...most, using: &random))
     }
 
     private func start(_ port: Int) throws -> Process {
@@ -89,7 +110,7 @@ struct Driver {
                         + "\(process.terminationStatus) during the wait for \(what)")
             }
             if SystemTime.monotonic() > deadline {
-                throw Failure(description: "five minutes passed during the wait for \(what)")
+                throw Failure(description: "its time passed during the wait for \(what)")
             }
             try await Task.sleep(for: .milliseconds(2))
         }
@@ -100,23 +121,33 @@ struct Driver {
         while process.isRunning { try? await Task.sleep(for: .milliseconds(1)) }
     }
 
-    private func report(_ findings: Findings, _ problem: (any Error)?) {
-        let lists: [(String, [String])] = [
-            ("lost", findings.lost.map { "\($0)" }), ("doubled", findings.doubled.map { "\($0)" }),
-            ("mismatch", findings.mismatches), ("wrong window", findings.wrongWindows),
-            ("wrong state", findings.wrongStates), ("missing batch", findings.missing),
-        ]
-        for (name, list) in lists {
+    private func report(_ findings: Findings, _ sizes: Sizes, _ problem: (any Error)?) {
+        for (name, list) in findings.problems {
             for text in list.prefix(5) { print("\(name): \(text)") }
         }
         if let problem { print("problem: \(problem)") }
+        let counts = findings.problems.map { "\($0.name) \($0.list.count)" }
         print(
-            "seed \(seed), kills \(kills), acknowledged \(findings.acknowledged), "
-                + "lost \(findings.lost.count), doubled \(findings.doubled.count), "
-                + "mismatches \(findings.mismatches.count), "
-                + "wrong windows \(findings.wrongWindows.count), "
-                + "wrong states \(findings.wrongStates.count), "
-                + "missing batches \(findings.missing.count) of \(findings.batchCount)")
+            "commit \(commit()), seed \(seed), kills \(kills), acknowledged "
+                + "\(findings.acknowledged), \(counts.joined(separator: ", ")); "
+                + "batches \(findings.batchCount), stored though not acknowledged "
+                + "\(findings.resent), SQLite \(Database.isBuilt ? "yes" : "no"), files in the "
+                + "checkpoint directory at most \(sizes.most), at the last kill "
+                + "\(sizes.last.files) of \(sizes.last.bytes) bytes")
+    }
+
+    /// What was built, where git can tell.
+    private func commit() -> String {
+        let (git, output) = (Process(), Pipe())
+        git.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        git.arguments = ["git", "describe", "--always", "--dirty", "--exclude", "*"]
+        git.standardOutput = output
+        git.standardError = FileHandle.nullDevice
+        guard (try? git.run()) != nil else { return "unknown" }
+        let bytes = output.fileHandleForReading.readDataToEndOfFile()
+        git.waitUntilExit()
+        let text = String(decoding: bytes, as: UTF8.self).filter { !$0.isWhitespace }
+        return text.isEmpty ? "unknown" : text
     }
 }
 

@@ -2,9 +2,17 @@ import BatchEngine
 
 /// What the outputs of a run say, compared with what was acknowledged.
 struct Findings {
+    /// Records that were acknowledged, counted once for each connection.
     var acknowledged = 0
-    var lost: [Int] = []
-    var doubled: [Int] = []
+    /// Records that were stored and, as their acknowledgement was cut off, sent and stored again.
+    var resent = 0
+    /// Acknowledged records that an output does not have.
+    var lost: [String] = []
+    /// Records that an exactly-once output has twice.
+    var doubled: [String] = []
+    /// Records that were not sent.
+    var unknown: [String] = []
+    /// Batches that gave something else when they ran again.
     var mismatches: [String] = []
     var wrongWindows: [String] = []
     var wrongStates: [String] = []
@@ -12,87 +20,95 @@ struct Findings {
     var missing: [String] = []
     var batchCount = 0
 
-    var isGood: Bool {
-        lost.isEmpty && doubled.isEmpty && mismatches.isEmpty && wrongWindows.isEmpty
-            && wrongStates.isEmpty && missing.isEmpty
+    /// What may not be there.
+    var problems: [(name: String, list: [String])] {
+        [
+            ("lost", lost), ("doubled", doubled), ("unknown", unknown), ("mismatches", mismatches),
+            ("wrong windows", wrongWindows), ("wrong states", wrongStates),
+            ("missing batches", missing),
+        ]
     }
 
-    init(_ directory: String, acknowledged: Int, sendCounts: [UInt8]) throws {
-        self.acknowledged = acknowledged
-        let raw = try Self.batches(directory, "raw")
+    init(_ outputs: Outputs, _ deliveries: [NumberSource.Delivery]) async throws {
+        mismatches = try outputs.lines(in: "mismatches")
+        let raw = try await outputs.committed("raw")
         batchCount = raw.count
-        if FileSystem.exists(directory + "/mismatches") {
-            mismatches = try Self.lines(directory + "/mismatches")
+        compare("files", Array(raw.values.joined()), deliveries, isOnce: true)
+        if Database.isBuilt {
+            let lines = try Database.lines(in: outputs.directory)
+            compare("database", lines, deliveries, isOnce: true)
         }
-        compareNumbers(raw, sendCounts)
-        let words = raw.mapValues { lines in
-            var counts: [String: Int] = [:]
-            for line in lines {
-                counts[line.split(separator: " ").last.map(String.init) ?? "", default: 0] += 1
-            }
-            return counts
-        }
-        guard let first = words.keys.min(), let last = words.keys.max() else { return }
+        compare("appended", try outputs.lines(in: "appended"), deliveries, isOnce: false)
+        guard let first = raw.keys.min(), let last = raw.keys.max() else { return }
         let times = Array(stride(from: first, through: last, by: KilledProgram.batchMilliseconds))
         missing = times.filter { raw[$0] == nil }.map { "\($0)" }
-        try compareWindows(directory, words, times)
-        try compareStates(directory, words, times)
-    }
-
-    private mutating func compareNumbers(_ raw: [Int: [String]], _ sendCounts: [UInt8]) {
-        var seen = [Int](repeating: 0, count: sendCounts.count)
-        for line in raw.values.joined() {
-            guard let number = line.split(separator: " ").first.flatMap({ Int($0) }),
-                seen.indices.contains(number)
-            else { continue }
-            seen[number] += 1
+        for (time, lines) in try outputs.saved("raw") where lines != raw[time]?.sorted() {
+            mismatches.append("raw \(time): not what the file sink has")
         }
-        guard acknowledged > 0 else { return }
-        lost = (1...acknowledged).filter { seen[$0] == 0 }
-        doubled = (1...acknowledged).filter { seen[$0] > 1 && sendCounts[$0] == 1 }
-    }
-
-    private mutating func compareWindows(
-        _ directory: String, _ words: [Int: [String: Int]], _ times: [Int]
-    ) throws {
-        for name in ["window", "inverse"] {
-            let outputs = try Self.batches(directory, name)
-            for time in times {
-                var expected: [String: Int] = [:]
-                for back in 0..<KilledProgram.windowBatches {
-                    let pane = words[time - back * KilledProgram.batchMilliseconds] ?? [:]
-                    expected.merge(pane, uniquingKeysWith: +)
-                }
-                let found = outputs[time].map(Self.counts)
+        let words = raw.mapValues { lines in
+            Self.counts(lines.map { "\($0.split(separator: " ").last ?? "") 1" })
+        }
+        let model = WordModel(words: words, times: times)
+        for (name, count) in [
+            ("short", KilledProgram.shortWindow), ("long", KilledProgram.longWindow),
+        ] {
+            let expected = model.windows(of: count)
+            for output in [name, "inverse-" + name] {
                 // The form with an inverse keeps words that have left the window, with 0.
-                if found?.filter({ $0.value != 0 }) != expected {
-                    let problem = found.map { Self.difference($0, expected) } ?? "no output"
-                    wrongWindows.append("\(name) \(time): \(problem)")
+                let found = try outputs.saved(output).mapValues { lines in
+                    Self.counts(lines).filter { $0.value != 0 }
                 }
+                wrongWindows += Self.differences(output, found, expected)
+            }
+        }
+        let totals = model.totals()
+        for (name, found) in [
+            ("states", try await outputs.committed("states")),
+            ("totals", try outputs.saved("totals")),
+        ] { wrongStates += Self.differences(name, found.mapValues(Self.counts), totals) }
+        for (name, expected) in [("counted", model.counted()), ("visits", model.visits())] {
+            let found = try outputs.saved(name)
+            wrongStates += times.filter { found[$0] != expected[$0] }.map { "\(name) \($0)" }
+        }
+    }
+
+    /// Compares the records of an output with what was sent.
+    private mutating func compare(
+        _ name: String, _ lines: [String], _ deliveries: [NumberSource.Delivery], isOnce: Bool
+    ) {
+        var seen = deliveries.map { [Int](repeating: 0, count: max(0, $0.sent - $0.first + 1)) }
+        for line in lines {
+            let parts = line.split(separator: " ")
+            guard parts.count == 3, let number = Int(parts[0]), let connection = Int(parts[1]),
+                deliveries.indices.contains(connection),
+                seen[connection].indices.contains(number - deliveries[connection].first),
+                parts[2] == NumberSource.word(number)
+            else {
+                unknown.append("\(name): \(line)")
+                continue
+            }
+            seen[connection][number - deliveries[connection].first] += 1
+        }
+        (acknowledged, resent) = (0, 0)
+        for (connection, delivery) in deliveries.enumerated() {
+            for (index, count) in seen[connection].enumerated() {
+                let number = delivery.first + index
+                let isAcknowledged = number <= delivery.acknowledged
+                if isAcknowledged { acknowledged += 1 } else if count > 0 { resent += 1 }
+                let place = "\(name): record \(number) of connection \(connection)"
+                if isAcknowledged, count == 0 { lost.append(place) }
+                if isOnce, count > 1 { doubled.append(place) }
             }
         }
     }
 
-    private mutating func compareStates(
-        _ directory: String, _ words: [Int: [String: Int]], _ times: [Int]
-    ) throws {
-        let (states, counted) = (
-            try Self.batches(directory, "states"), try Self.batches(directory, "counted")
-        )
-        var sums: [String: Int] = [:]
-        for time in times {
-            var expectedLines: [String] = []
-            for (word, count) in words[time] ?? [:] {
-                let before = sums[word] ?? 0
-                expectedLines += (1...count).map { "\(word) \(before + $0)" }
-                sums[word] = before + count
-            }
-            let found = states[time].map(Self.counts)
-            if found != sums {
-                let problem = found.map { Self.difference($0, sums) } ?? "no output"
-                wrongStates.append("states \(time): \(problem)")
-            }
-            if counted[time] != expectedLines.sorted() { wrongStates.append("counted \(time)") }
+    private static func differences(
+        _ name: String, _ found: [Int: [String: Int]], _ expected: [Int: [String: Int]]
+    ) -> [String] {
+        expected.sorted { $0.key < $1.key }.compactMap { time, expected in
+            guard let found = found[time] else { return "\(name) \(time): no output" }
+            if found == expected { return nil }
+            return "\(name) \(time): \(difference(found, expected))"
         }
     }
 
@@ -105,29 +121,15 @@ struct Findings {
         }.joined(separator: ", ") + (words.count > 4 ? ", and \(words.count - 4) more" : "")
     }
 
+    /// The sums of `WORD NUMBER` lines.
     private static func counts(_ lines: [String]) -> [String: Int] {
         var counts: [String: Int] = [:]
         for line in lines {
             let parts = line.split(separator: " ")
-            if parts.count == 2, let count = Int(parts[1]) { counts[String(parts[0])] = count }
+            if parts.count == 2, let count = Int(parts[1]) {
+                counts[String(parts[0]), default: 0] += count
+            }
         }
         return counts
-    }
-
-    private static func lines(_ path: String) throws -> [String] {
-        try FileSystem.readAll(path).split(separator: 10).map {
-            String(decoding: $0, as: UTF8.self)
-        }
-    }
-
-    /// The whole files of an output, by batch time.
-    private static func batches(_ directory: String, _ name: String) throws -> [Int: [String]] {
-        let folder = "\(directory)/out-\(name)"
-        guard FileSystem.exists(folder) else { return [:] }
-        var batches: [Int: [String]] = [:]
-        for file in try FileSystem.list(folder) {
-            if let time = Int(file) { batches[time] = try lines("\(folder)/\(file)") }
-        }
-        return batches
     }
 }

@@ -1,12 +1,15 @@
 import BatchEngine
+import FaultTolerance
 import Foundation
 import StreamingContext
 
 /// The program under test: counts in windows and in states, with everything written to files.
 struct KilledProgram {
-    static let batchMilliseconds = 50
-    /// Batches in a window.
-    static let windowBatches = 4
+    static let batchMilliseconds = 100
+    /// Batches in the window that is shorter than most runs, and in the one that is longer.
+    static let (shortWindow, longWindow) = (4, 60)
+    /// Batches without a word after which its state goes.
+    static let idleBatches = 8
 
     let directory: String
     let port: Int
@@ -27,28 +30,72 @@ struct KilledProgram {
     private func makeContext() -> StreamingContext {
         var configuration = StreamingContext.Configuration()
         configuration.receiverWriteAheadLog.isEnabled = true
+        // The logs let go of old blocks within a run: then only checkpoints have what came of them.
+        configuration.receiverWriteAheadLog.rollingInterval = .milliseconds(500)
+        configuration.driverWriteAheadLog.rollingInterval = .milliseconds(500)
         configuration.receiver.restartDelay = .milliseconds(50)
-        configuration.gracefulStopTimeout = .seconds(60)
+        configuration.gracefulStopTimeout = .seconds(240)
         let ssc = StreamingContext(
             appName: "crash", batchInterval: .milliseconds(Self.batchMilliseconds),
             configuration: configuration)
         let records = ssc.receiverStream(
             NumberedReceiver(port: port), protection: .writeAheadLog)
+        declareOutputs(of: records)
         let ones = records.map { (String($0.split(separator: " ").last ?? ""), 1) }
-        let window = Duration.milliseconds(Self.batchMilliseconds * Self.windowBatches)
+        declareWindows(of: ones)
+        declareStates(of: ones)
+        return ssc
+    }
+
+    /// The records themselves: exactly once into files and a database, and at least once.
+    private func declareOutputs(of records: DStream<String>) {
+        let directory = directory
+        records.write(to: FileSink(directory + "/sink-raw"))
+        Database.write(records, in: directory)
+        records.foreachRDD { rdd, time in
+            let lines = try await rdd.collect()
+            if lines.isEmpty { return }
+            let text = lines.joined(separator: "\n") + "\n"
+            try FileSystem.append(
+                directory + "/appended", Array(text.utf8), durability: .handedOver)
+        }
         save(records, as: "raw") { $0 }
-        save(ones.reduceByKeyAndWindow(+, window: window), as: "window") { "\($0.0) \($0.1)" }
-        let inverse = ones.reduceByKeyAndWindow(+, inverse: { $0 - $1 }, window: window)
-        save(inverse, as: "inverse") { "\($0.0) \($0.1)" }
+    }
+
+    private func declareWindows(of ones: DStream<(String, Int)>) {
+        let batch = Duration.milliseconds(Self.batchMilliseconds)
+        for (name, count) in [("short", Self.shortWindow), ("long", Self.longWindow)] {
+            let plain = ones.reduceByKeyAndWindow(+, window: batch * count)
+            save(plain, as: name) { "\($0.0) \($0.1)" }
+            let inverse = ones.reduceByKeyAndWindow(+, inverse: { $0 - $1 }, window: batch * count)
+            save(inverse, as: "inverse-" + name) { "\($0.0) \($0.1)" }
+        }
+    }
+
+    private func declareStates(of ones: DStream<(String, Int)>) {
         let counts = ones.mapWithState(
             .function { (word: String, one: Int?, state: State<Int>) in
                 let sum = (one ?? 0) + (state.getOption() ?? 0)
                 try state.update(sum)
                 return "\(word) \(sum)"
-            })
+            }
+        ).named("counts")
         save(counts.map { $0 }, as: "counted") { $0 }
-        save(counts.stateSnapshots(), as: "states") { "\($0.0) \($0.1)" }
-        return ssc
+        counts.stateSnapshots().map { "\($0.0) \($0.1)" }
+            .write(to: FileSink(directory + "/sink-states"))
+        let totals = ones.updateStateByKey { values, total -> Int? in
+            (total ?? 0) + values.reduce(0, +)
+        }.named("totals")
+        save(totals, as: "totals") { "\($0.0) \($0.1)" }
+        let visits = ones.mapWithState(
+            .function { (word: String, one: Int?, state: State<Int>) in
+                let sum = state.getOption() ?? 0
+                guard let one else { return "\(word) left \(sum)" }
+                try state.update(sum + one)
+                return "\(word) \(sum + one)"
+            }.timeout(.milliseconds(Self.batchMilliseconds * Self.idleBatches))
+        ).named("visits")
+        save(visits.map { $0 }, as: "visits") { $0 }
     }
 
     /// Writes each batch into a file; a batch that runs again must give what it gave before.
@@ -73,45 +120,5 @@ struct KilledProgram {
             }
             try FileSystem.writeAtomically(path, bytes, durability: .handedOver)
         }
-    }
-}
-
-/// Reads `N word` lines, and sends `ack N` when they are stored.
-struct NumberedReceiver: Receiver {
-    static let blockSize = 7
-    let port: Int
-
-    func run(_ output: ReceiverOutput<String>) async throws {
-        let connection = try await TCPConnection.connect(host: "127.0.0.1", port: port)
-        defer { connection.close() }
-        var lines = LineReader(connection)
-        while let some = try await lines.next() {
-            for start in stride(from: 0, to: some.count, by: Self.blockSize) {
-                let block = Array(some[start..<min(some.count, start + Self.blockSize)])
-                guard let number = block.last?.split(separator: " ").first else { continue }
-                try await output.store(block: block)
-                try await connection.writeAll(Array("ack \(number)\n".utf8))
-            }
-        }
-    }
-}
-
-/// The lines that come over a connection, as many at a time as are there.
-struct LineReader {
-    private let connection: TCPConnection
-    private var rest: [UInt8] = []
-
-    init(_ connection: TCPConnection) { self.connection = connection }
-
-    /// nil: the peer has ended.
-    mutating func next() async throws -> [String]? {
-        while let bytes = try await connection.read() {
-            rest += bytes
-            guard let end = rest.lastIndex(of: 10) else { continue }
-            let whole = rest[..<end].split(separator: 10)
-            rest.removeSubrange(...end)
-            return whole.map { String(decoding: $0, as: UTF8.self) }
-        }
-        return nil
     }
 }

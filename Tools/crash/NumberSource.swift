@@ -1,11 +1,18 @@
 import BatchEngine
 import Synchronization
 
-/// Sends numbered records until they are acknowledged, again on every connection.
+/// Sends numbered records until they are acknowledged: what was not, again on the next connection.
 final class NumberSource: Sendable {
+    /// What was sent over a connection and acknowledged on it, as ranges of numbers.
+    struct Delivery: Sendable {
+        let first: Int
+        var sent: Int
+        var acknowledged: Int
+    }
+
     private struct State {
-        /// How often each number was sent; the first is number 1.
-        var sendCounts: [UInt8] = [0]
+        var deliveries: [Delivery] = []
+        var sent = 0
         var acknowledged = 0
         var isEnding = false
     }
@@ -22,12 +29,14 @@ final class NumberSource: Sendable {
     }
 
     var port: Int { listener.port }
+    /// All numbers up to this one are acknowledged.
     var acknowledged: Int { state.withLock { $0.acknowledged } }
-    var sendCounts: [UInt8] { state.withLock { $0.sendCounts } }
+    /// All numbers up to this one have been sent.
+    var sent: Int { state.withLock { $0.sent } }
+    /// By connection.
+    var deliveries: [Delivery] { state.withLock { $0.deliveries } }
     /// Whether everything that was sent is acknowledged, and no more comes.
-    var isDone: Bool {
-        state.withLock { $0.isEnding && $0.acknowledged == $0.sendCounts.count - 1 }
-    }
+    var isDone: Bool { state.withLock { $0.isEnding && $0.acknowledged == $0.sent } }
 
     /// Sends nothing new from now on.
     func end() { state.withLock { $0.isEnding = true } }
@@ -36,9 +45,15 @@ final class NumberSource: Sendable {
     func serve() async throws {
         while true {
             let connection = try await listener.accept()
+            let number = state.withLock { state in
+                let before = state.acknowledged
+                state.deliveries.append(
+                    Delivery(first: before + 1, sent: before, acknowledged: before))
+                return state.deliveries.count - 1
+            }
             await withTaskGroup(of: Void.self) { group in
-                group.addTask { try? await self.send(connection) }
-                group.addTask { try? await self.receive(connection) }
+                group.addTask { try? await self.send(connection, number) }
+                group.addTask { try? await self.receive(connection, number) }
                 _ = await group.next()
                 group.cancelAll()
             }
@@ -46,48 +61,48 @@ final class NumberSource: Sendable {
         }
     }
 
-    private func send(_ connection: TCPConnection) async throws {
-        var position = acknowledged
+    private func send(_ connection: TCPConnection, _ number: Int) async throws {
         while true {
-            let last = reserve(after: position)
-            if last > position {
-                let lines = (position + 1...last).map { "\($0) \(Self.word($0))\n" }
+            let range = reserve(number)
+            if !range.isEmpty {
+                let lines = range.map { "\($0) \(number) \(Self.word($0))\n" }
                 try await connection.writeAll(Array(lines.joined().utf8))
-                position = last
             }
             try await Task.sleep(for: .milliseconds(5))
         }
     }
 
-    /// Counts what is sent now as sent, and says up to which number that is.
-    private func reserve(after position: Int) -> Int {
+    /// Counts what is sent next as sent.
+    private func reserve(_ number: Int) -> Range<Int> {
         state.withLock { state in
-            let sent = state.sendCounts.count - 1
-            var last = max(sent, position)
+            let before = state.deliveries[number].sent
+            var last = max(state.sent, before)
             if !state.isEnding, last - state.acknowledged < Self.unacknowledgedLimit {
                 last += Self.recordsPerTick
             }
-            while state.sendCounts.count <= last { state.sendCounts.append(0) }
-            for number in position..<last where state.sendCounts[number + 1] < 255 {
-                state.sendCounts[number + 1] += 1
-            }
-            return last
+            state.sent = last
+            state.deliveries[number].sent = last
+            return before + 1..<last + 1
         }
     }
 
-    private func receive(_ connection: TCPConnection) async throws {
+    private func receive(_ connection: TCPConnection, _ number: Int) async throws {
         var lines = LineReader(connection)
         while let some = try await lines.next() {
             for line in some {
-                guard line.hasPrefix("ack "), let number = Int(line.dropFirst(4)) else { continue }
-                state.withLock { $0.acknowledged = max($0.acknowledged, number) }
+                guard line.hasPrefix("ack "), let last = Int(line.dropFirst(4)) else { continue }
+                state.withLock { state in
+                    state.acknowledged = max(state.acknowledged, last)
+                    state.deliveries[number].acknowledged = last
+                }
             }
         }
     }
 
-    /// The word of a record: some are frequent, some rare.
+    /// The word of a record: some are frequent, some rare, and some come for a while only.
     static func word(_ number: Int) -> String {
         let mixed = UInt64(number) &* 0x9E37_79B9_7F4A_7C15
+        if mixed >> 61 == 0 { return "t\(number / 1000 % 40)" }
         return "w\((mixed >> 40) % ((mixed >> 20) % 60 + 1))"
     }
 }

@@ -26,6 +26,16 @@ public protocol WriteAheadLog: Sendable {
     /// Removes records older than `threshold`, as far as whole segments allow.
     func clean(before threshold: BatchTime) async throws
 
+    /// A threshold that, and below which, cleaning leaves the record; nil: not known.
+    ///
+    /// It lets those who hold records of an earlier run clean what is older than them.
+    func cleaningThreshold(keeping handle: LogRecordHandle) -> BatchTime?
+
     /// Ends the log; further writes throw.
     func close() async
+}
+
+extension WriteAheadLog {
+    /// Not known.
+    public func cleaningThreshold(keeping handle: LogRecordHandle) -> BatchTime? { nil }
 }

@@ -20,6 +20,24 @@ extension DStreamGraph {
             }
         }
     }
+
+    /// Computes what batches up to a time were to leave behind and that no output has asked for.
+    ///
+    /// An output that holds a batch already, or has no use for it, does not compute it. The batch is
+    /// complete all the same, and its input may go once a checkpoint says so.
+    func computeUnused(through time: BatchTime, _ context: GenerationContext) async throws {
+        for node in nodes {
+            let plans = node.settings.withLock { settings in
+                settings.capture == nil ? [:] : settings.plans.filter { $0.key <= time }
+            }
+            for (batch, plan) in plans.sorted(by: { $0.key < $1.key }) {
+                try Task.checkCancellation()
+                var tagged = context
+                tagged.batch.batchMilliseconds = batch.milliseconds
+                try await node.compute(plan, tagged)
+            }
+        }
+    }
 }
 
 extension StreamNode {
@@ -50,7 +68,9 @@ extension StreamNode {
 
     /// Has the engine compute what is to be kept.
     fileprivate func compute(_ plan: Plan, _ context: GenerationContext) async throws {
-        guard case .dataset(let dataset) = plan, dataset.computed.current == nil else { return }
+        guard case .dataset(let dataset) = plan, dataset.computed.current == nil,
+            !dataset.hasFailed
+        else { return }
         let request = StageRequest(
             plan: plan, kernel: Kernel(id: .nextDynamic(), site: site) { _, _, _ in [] },
             batchMilliseconds: context.batch.batchMilliseconds,

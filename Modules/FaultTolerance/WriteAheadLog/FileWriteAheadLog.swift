@@ -211,6 +211,14 @@ public final class FileWriteAheadLog: WriteAheadLog {
         return record.bytes
     }
 
+    /// The stop of the record's segment; nil when there is none.
+    ///
+    /// Complexity: O(n) in the segments, from the newest one.
+    public func cleaningThreshold(keeping handle: LogRecordHandle) -> BatchTime? {
+        RecordPlace(handle).flatMap { catalogue.segment(named: $0.segment) }
+            .map { BatchTime(milliseconds: $0.header.stop) }
+    }
+
     /// All records that were not cleaned, in the order they were written.
     ///
     /// Takes memory for all of them; ``records()`` does not.

@@ -51,6 +51,13 @@ public final class InMemoryWriteAheadLog: WriteAheadLog {
         state.withLock { state in state.records.removeAll { $0.time < threshold } }
     }
 
+    /// The record's time; nil when there is none.
+    public func cleaningThreshold(keeping handle: LogRecordHandle) -> BatchTime? {
+        state.withLock { state in
+            state.records.first { String($0.number) == handle.place }?.time
+        }
+    }
+
     /// Ends the log.
     public func close() async { state.withLock { $0.isClosed = true } }
 }

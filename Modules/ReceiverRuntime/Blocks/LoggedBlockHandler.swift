@@ -12,7 +12,7 @@ public final class LoggedBlockHandler: ReceivedBlockHandler {
     private let codec: ErasedCodec
     private let log: any WriteAheadLog
     private let clock: any StreamClock
-    /// When each block that is still needed was logged.
+    /// For each block that is still needed, a time before which the log can be cleaned.
     private let logged = Locked<[BlockID: BatchTime]>([:])
 
     /// Creates a handler.
@@ -73,8 +73,9 @@ public final class LoggedBlockHandler: ReceivedBlockHandler {
         guard let handle = block.logHandle else { return false }
         let encoded = try Self.values(of: try await log.read(handle))
         guard case .values(let values) = try codec.decode(encoded) else { return false }
-        // When it was logged is not known any more: until it is released, all of the log stays.
-        logged.withLock { $0[block.id] = .zero }
+        // A log that does not tell how far it can be cleaned stays whole until the block is released.
+        let threshold = log.cleaningThreshold(keeping: handle) ?? .zero
+        logged.withLock { $0[block.id] = threshold }
         _ = try await store.store(
             ReceivedBlock(
                 id: block.id, contents: [.values(values)], recordCount: block.recordCount,
