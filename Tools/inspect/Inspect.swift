@@ -43,6 +43,8 @@ struct Inspect {
 
     /// Prints the dead letters in a directory, and reads all of each.
     private static func showDeadLetters(_ directory: String) async throws -> Bool {
+        // A program has none yet where there is no directory; an operator has mistyped its name.
+        _ = try FileStorageMedium().list(directory)
         let store = FileDeadLetterStore(directory)
         let listing = try await store.list()
         var problems = listing.problems

@@ -35,19 +35,25 @@ struct StateMatching {
         discarded = found.filter(isGivenUp).map(\.id)
         self.found = found.filter { !isGivenUp($0) }
         open = program
-        matchNames()
+        // A former name may stay in the program: it counts only where the present one is not found.
+        matchNames { candidate, known in
+            known.name != nil && known.name == candidate.this.name
+        }
+        matchNames { candidate, known in
+            candidate.formerly == known.id
+                || known.name != nil && known.name == candidate.formerly
+        }
         matchPlaces { $0.this.shape == $1 }
         matchPlaces { $0.migrations.contains($1) }
         problems += self.found.map(leftOver)
         new = open.map(\.this)
     }
 
-    private mutating func matchNames() {
+    private mutating func matchNames(_ fits: (Candidate, StatefulOperator) -> Bool) {
         for candidate in open {
-            guard let name = candidate.formerly ?? candidate.this.name,
+            guard
                 let index = found.firstIndex(where: {
-                    $0.kind == candidate.this.kind
-                        && ($0.name == name || candidate.formerly == $0.id)
+                    $0.kind == candidate.this.kind && fits(candidate, $0)
                 })
             else { continue }
             let known = found.remove(at: index)
