@@ -15,10 +15,12 @@ struct UpgradePromises {
     private let medium = SimulatedStorageMedium()
 
     /// Runs a program for three batches of one word each; gives what came out last.
-    private func run(_ program: Program) async throws -> [String] {
+    ///
+    /// - Parameter isCutOff: whether nothing that it writes gets into the directory.
+    private func run(_ program: Program, isCutOff: Bool = false) async throws -> [String] {
         var components = StreamHarness.quietComponents
         let store = try await FileCheckpointStore.open("/state", on: medium)
-        components.checkpointStore = store
+        components.checkpointStore = isCutOff ? CutOffStore(store: store) : store
         let earlier = try await store.recover()?.record.time
         let harness = StreamHarness(startTime: earlier ?? .zero, components: components)
         let words = harness.input(Array(repeating: [("a", 1), ("b", 2)], count: 20))
@@ -39,6 +41,15 @@ struct UpgradePromises {
         #expect(harness.errors.isEmpty, "\(harness.errors)")
         await store.close()
         return seen.batches.last?.elements.sorted() ?? []
+    }
+
+    /// A store whose writes are lost, as those of a program that ends before its first checkpoint.
+    private struct CutOffStore: CheckpointStore {
+        let store: FileCheckpointStore
+
+        func write(_ record: CheckpointRecord, state: [OperatorState]) async throws {}
+
+        func recover() async throws -> RecoveredCheckpoint? { try await store.recover() }
     }
 
     private func refusal(_ program: Program) async -> String {
@@ -154,6 +165,118 @@ struct UpgradePromises {
         // From now on it is its own.
         guard isNamed else { return }
         #expect(try await run(Self.pairs) == ["(\"a\", (9, 106))", "(\"b\", (18, 106))"])
+    }
+
+    @Test func aProgramThatEndsBeforeItsFirstCheckpointHasChangedNothing() async throws {
+        _ = try await run(Self.named)
+        let changed: Program = { harness, words in
+            harness.record(
+                Self.pair(words).migrateState { (old: Int) in (old, 100) }
+                    .named("totals", formerly: "sums").map { "\($0)" })
+        }
+        let output = ["(\"a\", (6, 103))", "(\"b\", (12, 103))"]
+        #expect(try await run(changed, isCutOff: true) == output)
+        #expect(try await run(changed, isCutOff: true) == output)
+        // The program before can still go on, too.
+        #expect(try await run(Self.named, isCutOff: true) == ["(\"a\", 6)", "(\"b\", 12)"])
+        #expect(try await run(changed) == output)
+        #expect(try await run(changed) == ["(\"a\", (9, 106))", "(\"b\", (18, 106))"])
+    }
+
+    @Test func aWindowOfWhatIsMappedTakesItsBatchesAlong() async throws {
+        let program: Program = { harness, words in
+            harness.record(
+                Self.mapping(words, Int.self).mapped.window(.seconds(2)))
+        }
+        #expect(try await run(program) == ["a 2", "a 3", "b 4", "b 6"])
+        #expect(try await run(program) == ["a 5", "a 6", "b 10", "b 12"])
+        let message = await refusal { harness, words in
+            harness.record(Self.mapping(words, Int.self).mapped)
+        }
+        let output = "mapWithState output \"sums\""
+        #expect(message.contains("discardState(of: \"\(output)\")"), "\(message)")
+        let alone = try await run { harness, words in
+            harness.ssc.discardState(of: output)
+            return harness.record(Self.mapping(words, Int.self).mapped)
+        }
+        #expect(alone == ["a 9", "b 18"])
+    }
+
+    // MARK: What cannot be read
+
+    /// A number that is written like an `Int`, and of which one program reads only small ones.
+    private struct Sum<Limit: SumLimit>: StreamCodable, CustomStringConvertible {
+        var number: Int
+        static var codecShape: String { "Sum" }
+        var description: String { "\(number)" }
+
+        func encode(to writer: inout ByteWriter) { number.encode(to: &writer) }
+
+        static func decode(from reader: inout ByteReader) throws -> Sum {
+            let sum = Sum(number: try Int.decode(from: &reader))
+            if sum.number > Limit.maximum { throw TooLarge(number: sum.number) }
+            return sum
+        }
+    }
+
+    private struct TooLarge: Error { let number: Int }
+
+    private protocol SumLimit: Sendable { static var maximum: Int { get } }
+    private enum Wide: SumLimit { static var maximum: Int { .max } }
+    private enum Narrow: SumLimit { static var maximum: Int { 5 } }
+
+    private enum Keeper: CaseIterable {
+        case update, updateWhole, map, window
+
+        func program<Limit: SumLimit>(_ limit: Limit.Type) -> Program {
+            { harness, words in
+                let sums: DStream<(String, Sum<Limit>)> =
+                    switch self {
+                    case .update:
+                        words.updateStateByKey { Self.add($0, $1) }
+                    case .updateWhole:
+                        words.updateStateByKey(
+                            partitioner: HashPartitioner<String>(partitionCount: 2)
+                        ) { (entries: [(String, [Int], Sum<Limit>?)]) in
+                            entries.compactMap { key, values, state in
+                                Self.add(values, state).map { (key, $0) }
+                            }
+                        }
+                    case .map:
+                        words.mapWithState(
+                            StateSpec.function {
+                                (key: String, value: Int?, state: State<Sum<Limit>>) in
+                                let sum = Self.add(value.map { [$0] } ?? [], state.getOption())
+                                if let sum { try state.update(sum) }
+                                return (key, sum ?? Sum(number: 0))
+                            }
+                        ).mapped
+                    case .window:
+                        words.map { ($0.0, Sum<Limit>(number: $0.1 + 4)) }.window(.seconds(2))
+                    }
+                return harness.record(sums.map { "\($0)" })
+            }
+        }
+
+        private static func add<Limit>(_ values: [Int], _ state: Sum<Limit>?) -> Sum<Limit>? {
+            Sum(number: (state?.number ?? 0) + values.reduce(0, +))
+        }
+    }
+
+    @Test(arguments: Keeper.allCases)
+    private func whatCannotBeReadKeepsTheProgramFromStarting(keeper: Keeper) async throws {
+        _ = try await run(keeper.program(Wide.self))
+        let message = await refusal(keeper.program(Narrow.self))
+        let kind =
+            switch keeper {
+            case .update, .updateWhole: "updateStateByKey of"
+            case .map: "mapWithState of"
+            case .window: "map of"
+            }
+        #expect(message.contains("what the checkpoint holds of \(kind)"), "\(message)")
+        #expect(message.contains("TooLarge(number: 6)"), "\(message)")
+        // Nothing was changed.
+        _ = try await run(keeper.program(Wide.self))
     }
 
     @Test func aStateThatIsMappedWithIsMigrated() async throws {

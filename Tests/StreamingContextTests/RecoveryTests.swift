@@ -19,7 +19,8 @@ struct RecoveryTests {
     private enum Pipeline: CaseIterable {
         case stateless, window, windowCounts, reduceWindow, longWindow, inverseWindow
         case slidingCount, slidingReduce, slidingInverse, slidingWindows
-        case updateState, mapWithState, mapWithTimeout, snapshots
+        case updateState, updateWhole, mapWithState, mapWithTimeout, snapshots
+        case windowOfMapped, slidingWindowOfMapped, windowOfStates, slidingWindowOfStates
 
         func declare(on stream: DStream<(String, Int)>) -> DStream<String> {
             switch self {
@@ -47,14 +48,33 @@ struct RecoveryTests {
             case .inverseWindow:
                 return stream.reduceByKeyAndWindow(+, inverse: -, window: .seconds(6))
                     .map { "\($0)" }
-            case .updateState:
-                return stream.updateStateByKey { values, state -> Int? in
-                    let sum = (state ?? 0) + values.reduce(0, +)
-                    return sum % 11 == 10 ? nil : sum
+            case .updateState: return sums(stream).map { "\($0)" }
+            case .updateWhole:
+                return stream.updateStateByKey(
+                    partitioner: HashPartitioner<String>(partitionCount: 2),
+                    rememberPartitioner: true
+                ) { (entries: [(String, [Int], Int?)]) in
+                    entries.map { ($0.0, ($0.2 ?? 0) + $0.1.reduce(0, +)) }
                 }.map { "\($0)" }
+            case .windowOfMapped: return mapping(stream, nil).mapped.window(.seconds(4))
+            case .slidingWindowOfMapped:
+                return mapping(stream, .seconds(4)).mapped.map { $0 + "!" }
+                    .window(.seconds(6), slide: .seconds(3))
+            case .windowOfStates: return sums(stream).window(.seconds(3)).map { "\($0)" }
+            case .slidingWindowOfStates:
+                return sums(stream).reduceByKeyAndWindow(
+                    +, window: .seconds(6), slide: .seconds(3)
+                ).map { "\($0)" }
             case .mapWithState: return mapping(stream, nil).mapped
             case .mapWithTimeout: return mapping(stream, .seconds(4)).mapped
             case .snapshots: return mapping(stream, .seconds(3)).stateSnapshots().map { "\($0)" }
+            }
+        }
+
+        private func sums(_ stream: DStream<(String, Int)>) -> DStream<(String, Int)> {
+            stream.updateStateByKey { values, state in
+                let sum = (state ?? 0) + values.reduce(0, +)
+                return sum % 11 == 10 ? nil : sum
             }
         }
 

@@ -60,7 +60,7 @@ enum LargeState {
     static func key(_ number: Int) -> String { "u\(number)" }
 
     /// Batches of random keys, the same in every run.
-    private static func updates(_ count: Int, of size: Int, _ keys: Int) -> [[String]] {
+    static func updates(_ count: Int, of size: Int, _ keys: Int) -> [[String]] {
         var state: UInt64 = 1
         return (0..<count).map { _ in
             (0..<size).map { _ in

@@ -16,10 +16,12 @@ do {
     case "window-max": try await WindowMax.run(values)
     case "hour": try await Hour.run(values)
     case "state": try await LargeState.run(values)
+    case "update": try await UpdatedState.run(values)
     case "recovery": try await Restart.run(values)
     default:
         throw BenchError(
-            "usage: bench w1a|w1b|w2|w3|w4|w5|w6|window-max|hour|state|recovery key=value ...")
+            "usage: bench w1a|w1b|w2|w3|w4|w5|w6|window-max|hour|state|update|recovery "
+                + "key=value ...")
     }
 } catch {
     print("bench: \(error)")

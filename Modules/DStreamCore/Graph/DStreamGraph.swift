@@ -239,6 +239,7 @@ extension DStreamGraph {
         if found.isEmpty {
             for output in outputs { output.node.initialize(zeroTime: zeroTime) }
             for output in outputs { output.node.remember(remember) }
+            for node in nodes.reversed() { node.demandPanes(remember) }
             var numbers = KernelNumbers()
             for node in nodes { node.freeze(&numbers) }
             for output in outputs { output.prepare(&numbers) }

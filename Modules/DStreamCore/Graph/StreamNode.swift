@@ -24,6 +24,8 @@ public final class StreamNode: Sendable {
         public var checkpointSlides: Int?
         /// The shape name of what the operator keeps between batches; nil: nothing.
         public var stateShape: String?
+        /// Whether that is what comes out.
+        public var givesState = false
         /// What watches the directories of a file stream; nil: the operator reads no files.
         package var files: FileInput?
         /// Whether the operator reads ranges of offsets.
@@ -49,6 +51,10 @@ public final class StreamNode: Sendable {
         var boundary: Boundary?
         /// How what the operator keeps gets into checkpoints; nil: there is no need.
         var capture: StateCapture?
+        /// The same for the stream's elements, where the operator keeps something else.
+        var elementCapture: StateCapture?
+        /// How far back later batches ask for the stream's.
+        var asked: Duration = .zero
         var plans: [BatchTime: Plan] = [:]
         /// No plan is older; nil: there is none.
         var oldestPlan: BatchTime?
@@ -179,13 +185,38 @@ extension StreamNode {
         let (kernel, codec) = materialize(numbers.take())
         settings.withLock { settings in
             settings.boundary = Boundary(kernel: kernel, codec: codec, level: level)
-            // Operators with state say themselves what they keep; of others, batches ask for what
-            // earlier ones were.
-            if traits.stateShape == nil, traits.files == nil, !traits.isDirect,
-                settings.remember.map({ $0 > slideDuration }) ?? false
-            {
-                settings.capture = elementCapture()
+            guard let reach = elementReach(settings) else { return }
+            if traits.stateShape == nil {
+                settings.capture = elementCapture(reach)
+            } else {
+                settings.elementCapture = elementCapture(reach)
             }
+        }
+    }
+
+    /// How far back batches have to be in checkpoints as later ones ask for them; nil: none has.
+    private func elementReach(_ settings: Settings) -> Duration? {
+        if traits.isSource || settings.persistLevel == nil { return nil }
+        if traits.files != nil || traits.isDirect { return nil }
+        // Operators with state remember more batches than anyone asks for.
+        let reach = traits.stateShape == nil ? settings.remember ?? .zero : settings.asked
+        return reach > slideDuration ? reach : nil
+    }
+
+    /// Tells the parents how far back they are asked for batches, once the children have told it.
+    ///
+    /// - Parameter remember: how far back the user asks.
+    func demandPanes(_ remember: Duration?) {
+        let reach: Duration? = settings.withLock { settings in
+            if settings.zeroTime == nil { return nil }
+            settings.asked = max(settings.asked, remember ?? .zero)
+            // What is in checkpoints, or a state, is not made again of the parents.
+            let isKept = traits.stateShape != nil || elementReach(settings) != nil
+            return traits.parentRemember + (isKept ? .zero : settings.asked)
+        }
+        guard let reach else { return }
+        for parent in parents {
+            parent.settings.withLock { $0.asked = max($0.asked, reach) }
         }
     }
 

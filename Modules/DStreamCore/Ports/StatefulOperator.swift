@@ -17,10 +17,13 @@ public struct StatefulOperator: Sendable, Hashable, CustomStringConvertible {
         self.number = number
     }
 
-    /// What pieces of state are filed under: the same in every run of the same program.
+    /// What people call it: the same in every run of the same program.
     public var id: String {
         if let name { "\(kind) \"\(name)\"" } else { "\(kind) of \(shape) #\(number)" }
     }
+
+    /// What pieces of state are filed under: another one when their shape is another.
+    public var stateID: String { name == nil ? id : "\(id) of \(shape)" }
 
     /// The id.
     public var description: String { id }

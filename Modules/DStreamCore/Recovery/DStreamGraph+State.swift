@@ -29,7 +29,7 @@ extension DStreamGraph {
         try await engine.perform("checkpoint of batch \(time)") {
             for (candidate, capture) in captures {
                 let request = StateCapture.Request(
-                    operatorID: candidate.this.id, time: time, since: since, engine: engine)
+                    operatorID: candidate.this.stateID, time: time, since: since, engine: engine)
                 let (pieces, oldest) = try capture.take(request)
                 taken.add(pieces, oldest)
             }
@@ -72,19 +72,29 @@ extension DStreamGraph {
         let sources = Dictionary(uniqueKeysWithValues: matching.taken.map { ($1, $0) })
         for (candidate, capture) in stateCaptures {
             let known = record.operators.first { $0.id == sources[candidate.this] }
-            var own = known.flatMap { pieces[$0.id] } ?? []
-            if let known, known.shape != candidate.this.shape,
-                let migrate = capture.migrations[known.shape]
-            {
-                own = try own.map(migrate)
+            var own = known.flatMap { pieces[$0.stateID] ?? pieces[$0.id] } ?? []
+            do {
+                if let known, known.shape != candidate.this.shape,
+                    let migrate = capture.migrations[known.shape]
+                {
+                    own = try own.map(migrate)
+                }
+                try capture.restore(own, time)
+            } catch let error as StreamError {
+                throw error
+            } catch {
+                let known = known ?? candidate.this
+                throw StreamError(
+                    .checkpointMismatch,
+                    "what the checkpoint holds of \(known) cannot be read; start from an earlier "
+                        + "checkpoint, or give it up with discardState(of: "
+                        + "\"\(known.discardName)\")", site: candidate.site, underlying: error)
             }
-            try capture.restore(own, time)
-            guard let known, known.id != candidate.this.id || known.shape != candidate.this.shape
-            else { continue }
             // What an operator goes on with must be found by what it is now, before the next batch.
-            let renamed = own.filter { $0.time <= time }.map { piece in
+            let stateID = candidate.this.stateID
+            let renamed = own.filter { $0.time <= time && $0.operatorID != stateID }.map { piece in
                 var piece = piece
-                piece.operatorID = candidate.this.id
+                piece.operatorID = stateID
                 return piece
             }
             carriedState.withLock { $0 += renamed }
@@ -100,24 +110,32 @@ extension DStreamGraph {
     /// What is captured, in the order of declaration.
     private var stateCaptures: [(candidate: StateMatching.Candidate, capture: StateCapture)] {
         var counts: [String: Int] = [:]
-        return nodes.compactMap { node in
+        var captures: [(candidate: StateMatching.Candidate, capture: StateCapture)] = []
+        for node in nodes {
             let settings = node.settings.withLock { $0 }
-            guard var capture = settings.capture else { return nil }
-            capture.migrations = settings.migrations
-            var this = StatefulOperator(
-                kind: node.site.name, name: settings.name,
-                shape: node.traits.stateShape ?? node.shape)
-            if this.name == nil {
-                // By place among those of the same kind and shape: other operators come and go.
-                let kind = "\(this.kind) of \(this.shape)"
-                this.number = counts[kind, default: 0]
-                counts[kind] = this.number + 1
+            func add(_ capture: StateCapture?, _ suffix: String, _ shape: String, isState: Bool) {
+                guard var capture else { return }
+                capture.migrations = isState ? settings.migrations : [:]
+                var this = StatefulOperator(
+                    kind: node.site.name + suffix, name: settings.name, shape: shape)
+                if this.name == nil {
+                    // By place among those of the same kind and shape: other operators come and go.
+                    let kind = "\(this.kind) of \(this.shape)"
+                    this.number = counts[kind, default: 0]
+                    counts[kind] = this.number + 1
+                }
+                let candidate = StateMatching.Candidate(
+                    this: this, site: node.site, formerly: settings.formerName,
+                    migrations: Set(capture.migrations.keys))
+                captures.append((candidate, capture))
             }
-            let candidate = StateMatching.Candidate(
-                this: this, formerly: settings.formerName,
-                migrations: Set(settings.migrations.keys))
-            return (candidate, capture)
+            add(settings.capture, "", node.traits.stateShape ?? node.shape, isState: true)
+            let givesState = node.traits.givesState
+            add(
+                settings.elementCapture, StatefulOperator.outputSuffix, node.shape,
+                isState: givesState)
         }
+        return captures
     }
 
     /// Two operators of one name would take each other's state.
@@ -141,7 +159,7 @@ extension DStreamGraph {
             guard let former = all[index].formerly else { return nil }
             let rival = all.indices.first { other in
                 other != index && all[other].this.kind == this.kind
-                    && (all[other].this.name == former
+                    && (all[other].this.name == former && all[other].formerly != nil
                         || other < index && all[other].formerly == former)
             }
             guard let rival else { return nil }

@@ -45,38 +45,30 @@ struct StateCapture: Sendable {
 }
 
 extension StreamNode {
-    /// The capture of what the stream was at the batches it remembers.
-    func elementCapture() -> StateCapture {
+    /// The capture of what the stream was at the batches that later ones ask for.
+    ///
+    /// - Parameter reach: how far back they ask.
+    func elementCapture(_ reach: Duration) -> StateCapture {
         StateCapture(
             take: { [weak self] request in
                 guard let self else { return ([], .zero) }
-                let (batches, remember) = settings.withLock { settings in
-                    (Array(settings.plans), settings.remember ?? slideDuration)
-                }
-                let pieces = try elements(of: batches, request)
-                return (pieces, request.time - remember)
+                let oldest = request.time - reach
+                let batches = settings.withLock { $0.plans.filter { $0.key > oldest } }
+                return (try elements(of: Array(batches), request), oldest)
             },
-            restore: { [weak self] pieces, time in self?.putBack(pieces, asOf: time) })
+            restore: { [weak self] pieces, time in try self?.putBack(pieces, asOf: time) })
     }
 
-    /// The capture of a state that is the stream's own RDD of the newest batch.
+    /// The partitions of the newest batch up to a time that was computed.
     @usableFromInline
-    func stateCapture(_ lineage: StateLineage) -> StateCapture {
-        StateCapture(
-            take: { [weak self] request in
-                guard let self else { return ([], .zero) }
-                let batches = settings.withLock { $0.plans.sorted { $0.key > $1.key } }
-                for batch in batches where batch.key <= request.time {
-                    let pieces = try elements(of: [batch], request)
-                    if !pieces.isEmpty { return (pieces, batch.key) }
-                }
-                return ([], .zero)
-            },
-            restore: { pieces, time in
-                let known = pieces.filter { $0.time <= time }
-                let newest = known.map(\.time).max()
-                lineage.restore(known.filter { $0.time == newest }.source, asOf: time)
-            })
+    func newestContents(
+        through time: BatchTime, _ engine: any ExecutionEngine
+    ) throws -> [[PartitionData]]? {
+        let batches = settings.withLock { $0.plans.sorted { $0.key > $1.key } }
+        for batch in batches where batch.key <= time {
+            if let contents = try contents(of: batch.value, engine) { return contents }
+        }
+        return nil
     }
 
     private func elements(
@@ -121,10 +113,15 @@ extension StreamNode {
         }
     }
 
-    private func putBack(_ pieces: [OperatorState], asOf time: BatchTime) {
+    private func putBack(_ pieces: [OperatorState], asOf time: BatchTime) throws {
+        guard let boundary = settings.withLock({ $0.boundary }), let codec = boundary.codec else {
+            return
+        }
         let batches = Dictionary(grouping: pieces.filter { $0.time <= time }, by: \.time)
         for (time, pieces) in batches {
-            guard let plan = pieces.source else { continue }
+            // Decoded here, so that what cannot be read keeps the program from starting.
+            let decoded = try pieces.map { (piece: $0, contents: try codec.decode($0.values)) }
+            guard let plan = decoded.source(inBytes: boundary.level.needsCodec) else { continue }
             settings.withLock { settings in
                 settings.plans[time] = plan
                 settings.oldestPlan = min(settings.oldestPlan ?? time, time)
@@ -171,15 +168,41 @@ extension FileInput {
     }
 }
 
-extension [OperatorState] {
+extension [(piece: OperatorState, contents: PartitionData)] {
     /// The plan of what a batch left, each partition as it was; nil when one is missing.
-    var source: Plan? {
-        guard let count = first?.partitionCount, count > 0 else { return nil }
+    ///
+    /// - Parameter inBytes: whether it is kept as bytes.
+    fileprivate func source(inBytes: Bool) -> Plan? {
+        guard let count = first?.piece.partitionCount, count > 0 else { return nil }
         var partitions = [[PartitionData]?](repeating: nil, count: count)
-        for piece in self where piece.partition < count {
-            partitions[piece.partition] = [.encoded(piece.values)]
+        for (piece, contents) in self where piece.partition < count {
+            partitions[piece.partition] = [inBytes ? .encoded(piece.values) : contents]
         }
         let whole = partitions.compactMap { $0 }
         return whole.count == count ? .source(whole) : nil
+    }
+}
+
+extension StateCapture.Request {
+    /// A piece as of the batch that is captured.
+    @usableFromInline
+    func piece(
+        _ kind: OperatorState.Kind, _ place: (number: Int, count: Int), _ values: EncodedValues,
+        _ removed: EncodedValues = EncodedValues(bytes: [], count: 0)
+    ) -> OperatorState {
+        OperatorState(
+            operatorID: operatorID, time: time, kind: kind, partition: place.number,
+            partitionCount: place.count, values: values, removed: removed)
+    }
+}
+
+extension StreamError {
+    /// There is nothing that changes are to.
+    @usableFromInline
+    static func baseMissing(_ site: OperatorSite) -> StreamError {
+        StreamError(
+            .checkpointMismatch,
+            "the checkpoint holds changes of a state and not the state that was changed; start "
+                + "from an earlier checkpoint or an empty directory", site: site)
     }
 }

@@ -1,3 +1,5 @@
+internal import BatchEngine
+
 /// Which operator of a program goes on with which state of a checkpoint.
 ///
 /// Operators with a name are found by it; the others by kind, shape and place, as long as their
@@ -6,6 +8,7 @@ struct StateMatching {
     /// An operator of the program.
     struct Candidate {
         var this: StatefulOperator
+        let site: OperatorSite
         /// The name or id it had when the checkpoint was written; nil: the one it has.
         var formerly: String?
         /// The shapes of earlier states that it can make its own from.
@@ -35,27 +38,17 @@ struct StateMatching {
         discarded = found.filter(isGivenUp).map(\.id)
         self.found = found.filter { !isGivenUp($0) }
         open = program
-        // A former name may stay in the program: it counts only where the present one is not found.
-        matchNames { candidate, known in
-            known.name != nil && known.name == candidate.this.name
-        }
-        matchNames { candidate, known in
-            candidate.formerly == known.id
-                || known.name != nil && known.name == candidate.formerly
-        }
+        matchNames()
         matchPlaces { $0.this.shape == $1 }
         matchPlaces { $0.migrations.contains($1) }
         problems += self.found.map(leftOver)
         new = open.map(\.this)
     }
 
-    private mutating func matchNames(_ fits: (Candidate, StatefulOperator) -> Bool) {
-        for candidate in open {
-            guard
-                let index = found.firstIndex(where: {
-                    $0.kind == candidate.this.kind && fits(candidate, $0)
-                })
-            else { continue }
+    private mutating func matchNames() {
+        // Who says what it was called comes first: its former name may be somebody else's now.
+        for candidate in open.filter({ $0.formerly != nil }) + open.filter({ $0.formerly == nil }) {
+            guard let index = place(of: candidate) else { continue }
             let known = found.remove(at: index)
             open.removeAll { $0.this.id == candidate.this.id }
             if known.shape != candidate.this.shape, !candidate.migrations.contains(known.shape) {
@@ -64,6 +57,18 @@ struct StateMatching {
                 taken[known.id] = candidate.this
             }
         }
+    }
+
+    /// Where the state of a candidate with a name is: under the name it has, or the one it had.
+    private func place(of candidate: Candidate) -> Int? {
+        let ofKind = found.indices.filter { found[$0].kind == candidate.this.kind }
+        if let name = candidate.this.name,
+            let index = ofKind.first(where: { found[$0].name == name })
+        {
+            return index
+        }
+        guard let formerly = candidate.formerly else { return nil }
+        return ofKind.first { found[$0].name == formerly || found[$0].id == formerly }
     }
 
     /// Matches unnamed operators in their order, as long as there are as many as there were.
@@ -92,7 +97,7 @@ struct StateMatching {
     private static func changed(_ known: StatefulOperator, to this: StatefulOperator) -> String {
         "\(known) kept \(known.shape), and in this program it keeps \(this.shape); turn the old "
             + "state into the new one with migrateState(from:), give it up with "
-            + "discardState(of: \"\(known.name ?? known.id)\"), or go back to the old type"
+            + "discardState(of: \"\(known.discardName)\"), or go back to the old type"
     }
 
     private static func ambiguous(_ known: [StatefulOperator], _ count: Int) -> String {
@@ -116,6 +121,15 @@ struct StateMatching {
                 "if it is now called \"\(name)\", say named(\"\(name)\", formerly: "
                 + "\"\(known.name ?? known.id)\"); otherwise "
         }
-        return text + "give its state up with discardState(of: \"\(known.name ?? known.id)\")"
+        return text + "give its state up with discardState(of: \"\(known.discardName)\")"
     }
+}
+
+extension StatefulOperator {
+    /// What is said to give up this state and nothing else: a state and its operator's output have
+    /// one name.
+    var discardName: String { kind.hasSuffix(Self.outputSuffix) ? id : name ?? id }
+
+    /// Ends the kind of what came out of an operator that also keeps a state.
+    static var outputSuffix: String { " output" }
 }

@@ -222,10 +222,7 @@ struct TableCapture<Key: StreamKey, StateValue: Sendable>: Sendable {
         let known = pieces.filter { $0.time <= time }
         guard let base = known.last(where: { $0.kind == .whole || $0.kind == .base }) else {
             if known.isEmpty { return lineage.restore(nil, asOf: time) }
-            throw StreamError(
-                .checkpointMismatch,
-                "the checkpoint holds changes of a state and not the state that was changed; start "
-                    + "from an earlier checkpoint or an empty directory", site: site)
+            throw StreamError.baseMissing(site)
         }
         var kept = StateCaptureProgress.Kept()
         kept.through = time

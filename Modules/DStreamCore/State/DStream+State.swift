@@ -49,6 +49,7 @@ extension DStream {
         traits.persistLevel = .memoryOnly
         traits.checkpointSlides = checkpointSlides
         traits.stateShape = stateShape ?? elementShape(of: (Key, StateValue).self)
+        traits.givesState = stateShape == nil
         let stream = DStream<Output>(
             graph, site, parents: [node], slide: slideDuration, traits: traits, pipe: pipe,
             compute: { [node] own, time, context in

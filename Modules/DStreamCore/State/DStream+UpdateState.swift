@@ -83,17 +83,24 @@ extension DStream {
         let keeping = StateKeeping(
             site, partitioner.partitionCount, .custom(partitioner), initialRDD,
             movesKeys: !rememberPartitioner)
-        return stateByKey(keeping) { .updatingWhole(site, update) }
+        return stateByKey(keeping, mayRepeat: true) { .updatingWhole(site, update) }
     }
 
     @inlinable
     func stateByKey<Key: StreamKey, Value: Sendable, StateValue: Sendable>(
-        _ keeping: StateKeeping<Key, StateValue>,
+        _ keeping: StateKeeping<Key, StateValue>, mayRepeat: Bool = false,
         pipe: @escaping @Sendable () -> Pipe<(Key, StateValue)>
     ) -> DStream<(Key, StateValue)> where Element == (Key, Value) {
         let moving = Frozen<Kernel?>()
         let stream = stateful(
-            keeping, pipe: pipe, capture: { own, lineage in own.stateCapture(lineage) },
+            keeping, pipe: pipe,
+            capture: { own, lineage in
+                Codec<StateValue>.resolve().map { values in
+                    DatasetCapture<Key, StateValue>(
+                        lineage: lineage, site: keeping.site, values: values, mayRepeat: mayRepeat
+                    ).capture(of: own)
+                }
+            },
             plan: { plans, time, context in
                 try await plans.datasetPlan(time, moving: moving.value, context)
             }
