@@ -146,6 +146,9 @@ extension StreamingContext {
             if let count = defaultParallelism, count > most {
                 add("defaultParallelism is \(count); it must be at most \(most)")
             }
+            if deadLetterDirectory?.isEmpty == true {
+                add("deadLetterDirectory is an empty path; name a directory, or leave it nil")
+            }
             for (name, value) in [
                 ("gracefulStopTimeout", gracefulStopTimeout),
                 ("fileStreamMinimumRemember", fileStreamMinimumRemember),

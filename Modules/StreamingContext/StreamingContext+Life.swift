@@ -269,7 +269,10 @@ extension StreamingContext {
             ?? BatchTime(milliseconds: now.milliseconds - offset)
         try graph.start(zeroTime: zeroTime)
         if checkpoints != nil { graph.prepareCapture() }
-        if let found = checkpoints?.found { try restore(found) }
+        if let found = checkpoints?.found {
+            try restore(found)
+            warnOfClock(now, behind: found.record.time)
+        }
         try await graph.openSinks(on: batchContext.engine, goesOn: checkpoints?.found != nil)
         let logs = try await openLogs(registrations)
         let runtime = try Runtime(
@@ -292,6 +295,15 @@ extension StreamingContext {
                 checkpoints.store, zeroTime, runtime.generator.generationContext)
         }
         return runtime
+    }
+
+    private func warnOfClock(_ now: BatchTime, behind newest: BatchTime) {
+        guard now < newest else { return }
+        components.logger.log(
+            level: .warning,
+            "\(appName): the clock is at \(now), before the latest batch of the checkpoint, "
+                + "\(newest): no new batch comes for \((newest - now).prettyPrint()), until the "
+                + "clock is past it; was it set back?")
     }
 
     private func keepRunning(_ runtime: Runtime) async {

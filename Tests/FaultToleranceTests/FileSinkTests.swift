@@ -54,6 +54,15 @@ import Testing
                 == ["/out/data/-3000-00007-1.bin.x"])
     }
 
+    @Test func anEmptyPathIsNotTheRoot() async throws {
+        let medium = SimulatedStorageMedium()
+        let sink = FileSink<Int>("", on: medium)
+        await #expect { _ = try await sink.recover(slide: .seconds(1)) } throws: {
+            ($0 as? SinkError)?.code == .misused
+        }
+        #expect(try medium.list("/").isEmpty)
+    }
+
     @Test func aTaskThatFailsLeavesNothing() async throws {
         struct Boom: Error {}
         let medium = SimulatedStorageMedium()

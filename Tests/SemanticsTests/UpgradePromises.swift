@@ -143,6 +143,16 @@ struct UpgradePromises {
         #expect(again == ["(\"a\", 9)", "(\"b\", 18)"])
     }
 
+    @Test func aFormerNameMayStayInTheProgram() async throws {
+        _ = try await run(Self.named)
+        let renamed: Program = { harness, words in
+            let sums = words.updateStateByKey(Self.sum).named("totals", formerly: "sums")
+            return harness.record(sums.map { "\($0)" })
+        }
+        #expect(try await run(renamed) == ["(\"a\", 6)", "(\"b\", 12)"])
+        #expect(try await run(renamed) == ["(\"a\", 9)", "(\"b\", 18)"])
+    }
+
     @Test(arguments: [false, true])
     func aTypeOfStateIsMigrated(isNamed: Bool) async throws {
         _ = try await run(isNamed ? Self.named : Self.plain)
@@ -345,6 +355,38 @@ struct UpgradePromises {
             return Self.named(harness, words)
         }
         #expect(message.contains("2 operators are updateStateByKey \"sums\""), "\(message)")
+    }
+
+    @Test func aFormerNameThatAnotherOperatorHasIsRefused() async throws {
+        _ = try await run(Self.named)
+        for rival in ["sums", "others"] {
+            let message = await refusal { harness, words in
+                words.updateStateByKey(Self.sum).named(rival, formerly: "sums")
+                    .foreachRDD { _ in }
+                let sums = words.updateStateByKey(Self.sum).named("totals", formerly: "sums")
+                return harness.record(sums.map { "\($0)" })
+            }
+            #expect(
+                message.contains("updateStateByKey \"totals\" was formerly \"sums\""),
+                "\(message)")
+        }
+        // Nothing was changed.
+        #expect(try await run(Self.named) == ["(\"a\", 6)", "(\"b\", 12)"])
+    }
+
+    @Test func aMigrationThatWouldNeverBeCalledIsRefused() async throws {
+        let twice = await refusal { harness, words in
+            let sums = Self.pair(words).named("sums")
+                .migrateState { (old: Int) in (old, 1) }
+                .migrateState { (old: Int) in (old, 2) }
+            return harness.record(sums.map { "\($0)" })
+        }
+        #expect(twice.contains("there is one from (String,Int) already"), "\(twice)")
+        let same = await refusal { harness, words in
+            let sums = words.updateStateByKey(Self.sum).migrateState { (old: Int) in old * 2 }
+            return harness.record(sums.map { "\($0)" })
+        }
+        #expect(same.contains("the operator keeps (String,Int)"), "\(same)")
     }
 
     @Test func onlyWhatKeepsStateIsMigrated() async throws {

@@ -116,6 +116,58 @@ struct DirectStreamTests {
         #expect(harness.errors.contains { "\($0)".contains("Expired") }, "\(harness.errors)")
     }
 
+    /// A partition that ends where it is told to.
+    private final class Ends: DirectSource {
+        private let start: Int64
+        private let ends: Mutex<[Int64]>
+        private let partitions: Int
+
+        init(start: Int64, ends: [Int64], partitions: Int = 1) {
+            self.start = start
+            self.ends = Mutex(ends)
+            self.partitions = partitions
+        }
+
+        func latestOffsets() async throws -> [TopicPartition: Int64] {
+            let end = ends.withLock { $0.count > 1 ? $0.removeFirst() : $0[0] }
+            return Dictionary(
+                uniqueKeysWithValues: (0..<partitions).map {
+                    (TopicPartition(topic: "t", partition: $0), end)
+                })
+        }
+
+        func startingOffset(of partition: TopicPartition) async throws -> Int64 { start }
+
+        func read(_ range: OffsetRange, _ body: (Int64) throws -> Void) throws {
+            try body(range.untilOffset)
+        }
+    }
+
+    @Test(arguments: [(0, [3, 2], "as earlier batches ended there"), (9, [3], "startingOffset")])
+    func offsetsThatGoBackFailTheBatch(start: Int64, ends: [Int64], message: String) async throws {
+        let harness = StreamHarness()
+        let source = Ends(start: start, ends: ends)
+        let seen = harness.record(harness.ssc.directStream(source).stream)
+        try await harness.ssc.start()
+        for _ in ends { await harness.advanceAndSettle() }
+        await harness.ssc.stop()
+        #expect(seen.batches.flatMap(\.elements) == (ends.count > 1 ? [3] : []))
+        #expect(harness.errors.contains { "\($0)".contains(message) }, "\(harness.errors)")
+    }
+
+    @Test func rangesOfAllOffsetsAreCounted() async throws {
+        let harness = StreamHarness()
+        let source = Ends(start: .min, ends: [.max], partitions: 3)
+        let direct = harness.ssc.directStream(source)
+        let seen = harness.record(direct.stream)
+        try await harness.ssc.start()
+        await harness.advance()
+        await harness.ssc.stop()
+        #expect(seen.batches.map(\.elements) == [[.max, .max, .max]])
+        #expect(direct.offsetRanges(of: .seconds(1)).map(\.count) == [.max, .max, .max])
+        #expect(harness.errors.isEmpty, "\(harness.errors)")
+    }
+
     @Test func aRestartGoesOnAtTheOffsets() async throws {
         try await inDirectory { directory in
             let topic = Topic()

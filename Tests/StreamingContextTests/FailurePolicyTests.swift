@@ -70,6 +70,24 @@ struct FailurePolicyTests {
         #expect(heard == ["failed", "1000 the sink is down 3"])
     }
 
+    @Test("operations of one name, and no path, are refused before anything runs")
+    func refusals() async throws {
+        let harness = LetterRun.harness(SimulatedStorageMedium())
+        let input = harness.input([["a"]])
+        input.foreachRDD { _ in }.named("rows").onFailure(then: .deadLetter)
+        input.foreachRDD { _ in }.named("rows").onFailure(then: .deadLetter)
+        await #expect { try await harness.ssc.start() } throws: {
+            "\($0)".contains("is foreachRDD \"rows\" already")
+        }
+        var configuration = StreamingContext.Configuration()
+        configuration.deadLetterDirectory = ""
+        let context = StreamingContext(
+            appName: "none", batchInterval: .seconds(1), configuration: configuration)
+        await #expect { try await context.start() } throws: {
+            "\($0)".contains("deadLetterDirectory is an empty path")
+        }
+    }
+
     @Test("retries come first, and their tasks have numbers of their own")
     func retriesThenDeadLetter() async throws {
         let medium = SimulatedStorageMedium()

@@ -2,6 +2,7 @@ import BatchEngine
 import DStreamCore
 import DStreamTestKit
 import StreamingContext
+import Synchronization
 import Testing
 
 /// Whether a program could start is known before it does, and finding out changes nothing.
@@ -61,6 +62,42 @@ struct RecoveryCheckTests {
         #expect(!changed.canStart)
         #expect("\(changed)".contains("migrateState(from:)"), "\(changed)")
         #expect(try contents(of: directory) == before)
+    }
+
+    private final class Messages: DiagnosticLogger {
+        private let texts = Locked<[String]>([])
+        var all: [String] { texts.withLock { $0 } }
+
+        func log(
+            level: DiagnosticLevel, _ message: @autoclosure () -> String,
+            metadata: [String: String]
+        ) {
+            let text = message()
+            texts.withLock { $0.append(text) }
+        }
+    }
+
+    @Test func aClockThatWasSetBackIsToldOf() async throws {
+        let directory = try FileSystem.createTemporaryDirectory(prefix: "clock")
+        defer { try? FileSystem.removeTree(directory) }
+        let messages = Messages()
+        for start in [BatchTime.seconds(10), .seconds(12), .seconds(3)] {
+            var components = StreamHarness.quietComponents
+            components.logger = messages
+            let harness = StreamHarness(startTime: start, components: components)
+            Self.sums(harness.input([[("a", 1)], [("b", 2)]]))
+            let ssc = try await StreamingContext.getOrCreate(checkpointDirectory: directory) {
+                harness.ssc
+            }
+            try await ssc.start()
+            let warnings = messages.all.filter { $0.contains("was it set back?") }
+            #expect(warnings.count == (start == .seconds(3) ? 1 : 0), "\(warnings)")
+            if start == .seconds(10) {
+                await harness.advance()
+                await harness.advance()
+            }
+            await ssc.stop()
+        }
     }
 
     private func contents(of directory: String) throws -> [String: [UInt8]] {

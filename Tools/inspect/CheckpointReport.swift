@@ -9,7 +9,7 @@ struct CheckpointReport {
 
     init(_ directory: String) { self.directory = directory }
 
-    /// Prints it; false: something is damaged.
+    /// Prints it; false: something is damaged, or there is nothing.
     func print() async throws -> Bool {
         let files = try await CheckpointFiles(in: directory, medium)
         for file in files.readable {
@@ -21,7 +21,7 @@ struct CheckpointReport {
         for file in files.damaged { Swift.print("damaged: \(file.problem)") }
         guard let newest = files.newest else {
             Swift.print("there is no checkpoint in \(directory)")
-            return true
+            return false
         }
         Swift.print("")
         show(newest)

@@ -9,7 +9,7 @@ import Foundation
 //   inspect checkpoint check DIR -- PROGRAM ARG…  whether that program could start from there
 //   inspect log DIR [--records]                   a write-ahead log, on request record by record
 //   inspect dead-letters DIR                      what failed for good and waits to be replayed
-// The exit status is 1 when something is damaged, or the program could not start.
+// The exit status is 1 when something is damaged or missing, or the program could not start.
 
 @main
 struct Inspect {
@@ -43,6 +43,8 @@ struct Inspect {
 
     /// Prints the dead letters in a directory, and reads all of each.
     private static func showDeadLetters(_ directory: String) async throws -> Bool {
+        // A program has none yet where there is no directory; an operator has mistyped its name.
+        _ = try FileStorageMedium().list(directory)
         let store = FileDeadLetterStore(directory)
         let listing = try await store.list()
         var problems = listing.problems

@@ -13,6 +13,10 @@ struct LogReport {
     func print(showsRecords: Bool = false) async throws -> Bool {
         do {
             let log = try await LogInspection(of: directory)
+            if log.segments.isEmpty {
+                Swift.print("there is no log in \(directory), or an empty one")
+                return true
+            }
             Swift.print("log \(directory)")
             for segment in log.segments {
                 let torn = segment.tornByteCount

@@ -64,6 +64,21 @@ extension DStreamGraph {
         }
     }
 
+    /// Operations of one name would replace each other's dead letters.
+    static func operationNameProblems(_ outputs: [Output]) -> [StreamError] {
+        var first: [String: OperatorSite] = [:]
+        return zip(outputs, operationIDs(outputs)).compactMap { output, id in
+            guard let other = first[id] else {
+                first[id] = output.site
+                return nil
+            }
+            return StreamError(
+                .badConfiguration,
+                "\(other) is \(id) already; give each operation a name of its own, by which its "
+                    + "dead letters are found again", site: output.site)
+        }
+    }
+
     /// Makes the inputs of a batch that are not made, as dead letters keep them.
     static func makeInputs(
         of node: StreamNode, at time: BatchTime, _ context: GenerationContext

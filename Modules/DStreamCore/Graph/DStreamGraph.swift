@@ -228,7 +228,7 @@ extension DStreamGraph {
                 state.problems, state.failures
             )
         }
-        var found = problems + sinkProblems
+        var found = problems + sinkProblems + Self.operationNameProblems(outputs)
         if outputs.isEmpty {
             found.append(
                 StreamError(

@@ -69,9 +69,21 @@ final class DirectInput: Sendable {
             } else {
                 start = try await source.startingOffset(of: partition)
             }
-            let (limit, isBeyond) = start.addingReportingOverflow(maximum ?? .max)
-            ranges.append(
-                OffsetRange(partition, from: start, until: min(end, isBeyond ? .max : limit)))
+            // Going on would leave out what was written since to a topic that was made anew.
+            guard start <= end else {
+                throw StreamError(
+                    .generationFailed,
+                    "\(partition) ends at offset \(end), before offset \(start), where the batch "
+                        + "is to begin"
+                        + (next[partition] == nil
+                            ? "; startingOffset(of:) must not be beyond latestOffsets()"
+                            : ", as earlier batches ended there: records were removed, or the "
+                                + "topic was made anew; bring them back, or begin with a new "
+                                + "checkpoint directory"))
+            }
+            let (sum, isBeyond) = start.addingReportingOverflow(maximum ?? 0)
+            let limit = maximum == nil || isBeyond ? Int64.max : sum
+            ranges.append(OffsetRange(partition, from: start, until: min(end, limit)))
         }
         return ranges
     }

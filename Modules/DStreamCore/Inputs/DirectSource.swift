@@ -42,8 +42,11 @@ public struct OffsetRange: Sendable, Hashable, CustomStringConvertible {
     public var topic: String { topicPartition.topic }
     /// The partition's number.
     public var partition: Int { topicPartition.partition }
-    /// How many offsets it spans.
-    public var count: Int { Int(clamping: untilOffset.subtractingReportingOverflow(fromOffset).0) }
+    /// How many offsets it spans, `Int.max` if that is too many to count.
+    public var count: Int {
+        let (count, isTooMany) = untilOffset.subtractingReportingOverflow(fromOffset)
+        return isTooMany ? .max : Int(clamping: count)
+    }
 
     /// Partition and offsets.
     public var description: String { "\(topicPartition): \(fromOffset)..<\(untilOffset)" }
@@ -83,10 +86,12 @@ public protocol DirectSource<Element>: Sendable {
 
     /// The partitions there are, each with the offset that its next record will have.
     ///
-    /// Called once per batch; partitions may be added, and one that is missing gets nothing.
+    /// Called once per batch; partitions may be added, and one that is missing gets nothing. One
+    /// that ends before where earlier batches ended fails the batch.
     func latestOffsets() async throws -> [TopicPartition: Int64]
 
-    /// Where to begin with a partition that this program has not read from before.
+    /// Where to begin with a partition that this program has not read from before; not beyond its
+    /// latest offset.
     func startingOffset(of partition: TopicPartition) async throws -> Int64
 
     /// Gives the records of a range to `body`, in the order of their offsets.

@@ -28,7 +28,8 @@ extension DStreamGraph {
                 }
                 context.inputInfo.report(
                     StreamInputInfo(
-                        inputStreamID: id, recordCount: ranges.reduce(0) { $0 + $1.count },
+                        inputStreamID: id,
+                        recordCount: ranges.reduce(0) { $0 + $1.boundedCount },
                         metadata: [
                             StreamInputInfo.descriptionKey:
                                 ranges.map(\.description).joined(separator: "\n")
@@ -73,12 +74,17 @@ public struct DirectDStream<Element: Sendable>: Sendable {
     public func offsetRanges(of batch: BatchTime) -> [OffsetRange] { input.remembered(at: batch) }
 }
 
+extension OffsetRange {
+    /// The count, as far as sums over partitions and streams stay countable: offsets may be times.
+    fileprivate var boundedCount: Int { min(count, 1 << 44) }
+}
+
 /// A range to be read by one task.
 private final class RangeSlice: PartitionValues {
     let range: OffsetRange
 
     init(_ range: OffsetRange) { self.range = range }
 
-    var count: Int { range.count }
+    var count: Int { range.boundedCount }
     var byteCount: Int { MemoryLayout<OffsetRange>.size }
 }

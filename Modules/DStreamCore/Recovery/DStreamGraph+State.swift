@@ -141,12 +141,34 @@ extension DStreamGraph {
 
     /// Two operators of one name would take each other's state.
     var nameProblems: [StreamError] {
-        let named = stateCaptures.map(\.candidate.this).filter { $0.name != nil }
-        return Dictionary(grouping: named, by: \.id).values.filter { $0.count > 1 }.map { group in
+        let candidates = stateCaptures.map(\.candidate)
+        let named = candidates.map(\.this).filter { $0.name != nil }
+        let groups = Dictionary(grouping: named, by: \.id)
+        let twice = groups.values.filter { $0.count > 1 }.map { group in
             StreamError(
                 .badConfiguration,
                 "\(group.count) operators are \(group[0]); give each a name of its own, by which "
                     + "its state is found again")
+        }
+        return twice + formerNameProblems(candidates)
+    }
+
+    /// Whose state it is must be clear from the former name alone.
+    private func formerNameProblems(_ all: [StateMatching.Candidate]) -> [StreamError] {
+        all.indices.compactMap { index in
+            let this = all[index].this
+            guard let former = all[index].formerly else { return nil }
+            let rival = all.indices.first { other in
+                other != index && all[other].this.kind == this.kind
+                    && (all[other].this.name == former && all[other].formerly != nil
+                        || other < index && all[other].formerly == former)
+            }
+            guard let rival else { return nil }
+            return StreamError(
+                .badConfiguration,
+                "\(this) was formerly \"\(former)\", and so is, or was, \(all[rival].this); leave "
+                    + "out formerly: once a checkpoint was written under the new name, and give an "
+                    + "operator that is new a name that was not in use")
         }
     }
 }

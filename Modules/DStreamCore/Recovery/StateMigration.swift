@@ -45,9 +45,22 @@ extension DStream {
                     site: site))
             return
         }
-        let operatorSite = node.site
+        let (operatorSite, shape) = (node.site, shape ?? old.shape)
+        let isKnown = node.settings.withLock { $0.migrations[shape] != nil }
+        if isKnown || shape == node.traits.stateShape {
+            graph.record(
+                StreamError(
+                    .badConfiguration,
+                    "migrateState(from: \(Old.self)) of \(operatorSite.name) would never be called: "
+                        + (isKnown
+                            ? "there is one from \(shape) already; leave one of them out"
+                            : "the operator keeps \(shape), and states of this type are used as "
+                                + "they are; give the new state a type of its own"),
+                    site: site))
+            return
+        }
         node.settings.withLock { settings in
-            settings.migrations[shape ?? old.shape] = { piece in
+            settings.migrations[shape] = { piece in
                 var piece = piece
                 piece.values = try piece.values.recoded(old, new) { state in
                     do { return try migrate(state) } catch {
@@ -90,7 +103,8 @@ extension EncodedValues {
         var writer = ByteWriter()
         try bytes.withUnsafeBytes { buffer in
             var reader = ByteReader(buffer)
-            while !reader.isAtEnd { new.encode(try change(old.decode(&reader)), &writer) }
+            // Counted: values may have no bytes.
+            for _ in 0..<count { new.encode(try change(old.decode(&reader)), &writer) }
         }
         return EncodedValues(bytes: try writer.takeBytes(), count: count)
     }

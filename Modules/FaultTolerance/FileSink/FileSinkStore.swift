@@ -76,6 +76,10 @@ final class FileSinkStore: Sendable {
     // MARK: Opening
 
     func recover(step: Duration) throws -> CommittedBatches {
+        if directory.isEmpty {
+            throw SinkError(
+                .misused, sink: "file:", "the path of the directory is empty; give it one")
+        }
         try medium.createDirectories(layout.data)
         try medium.createDirectories(layout.manifest)
         try medium.createDirectories(layout.staged)
