@@ -42,7 +42,7 @@ import Testing
     }
 
     @Test func aCrashAnywhereKeepsEachBatchOnceOrNotAtAll() async throws {
-        for crash in [0] + (try await changes()) {
+        for crash in [0] + (try await changes()).crashPoints {
             for seed in 0..<6 as Range<UInt64> {
                 let medium = SimulatedStorageMedium(sectorByteCount: 16)
                 medium.crash(afterOperation: crash)
@@ -53,7 +53,7 @@ import Testing
     }
 
     @Test func theEndOfTheProgramAnywhereKeepsEachBatchOnceOrNotAtAll() async throws {
-        for crash in try await changes() {
+        for crash in try await changes().crashPoints {
             let medium = SimulatedStorageMedium()
             medium.crash(afterOperation: crash)
             let outcome = await run(on: medium)

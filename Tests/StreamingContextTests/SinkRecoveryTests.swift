@@ -153,7 +153,7 @@ struct SinkRecoveryTests {
         let counting = SimulatedStorageMedium()
         _ = try await run(counting, from: .zero, through: 5)
         let changes = counting.operations.filter { $0.kind.isChange }.map(\.number)
-        for crash in changes where jobs == 1 || crash % 3 == 0 {
+        for crash in changes.filter({ jobs == 1 || $0 % 3 == 0 }).crashPoints {
             let medium = SimulatedStorageMedium()
             medium.crash(afterOperation: crash)
             let end = (try? await run(medium, from: .zero, through: 5, jobs: jobs)) ?? .zero

@@ -19,7 +19,7 @@ struct WholeRecoveryTests {
     func crashAnywhere() async throws {
         let changes = try await changes(on: SimulatedStorageMedium(), through: 4)
         #expect(changes.count > 200)
-        for crash in changes {
+        for crash in changes.crashPoints {
             var program = Program(medium: SimulatedStorageMedium())
             program.medium.crash(afterOperation: crash)
             await program.runUntilCrash(through: 4)
@@ -35,7 +35,7 @@ struct WholeRecoveryTests {
         for first in [200, 400] {
             let counting = try await recovering(first, crash: nil)
             let changes = counting.medium.operations.filter { $0.kind.isChange }.map(\.number)
-            for crash in changes where crash % 4 == 0 {
+            for crash in changes.filter({ $0 % 4 == 0 }).crashPoints {
                 var program = try await recovering(first, crash: crash)
                 program.reopen(seed: UInt64(crash))
                 try await program.run(through: Self.last)
@@ -70,7 +70,7 @@ struct WholeRecoveryTests {
     @Test("the end of the program after any operation loses and doubles nothing either")
     func endAnywhere() async throws {
         let changes = try await changes(on: SimulatedStorageMedium(), through: 4)
-        for crash in changes where crash % 4 == 0 {
+        for crash in changes.filter({ $0 % 4 == 0 }).crashPoints {
             var program = Program(medium: SimulatedStorageMedium())
             program.medium.crash(afterOperation: crash)
             await program.runUntilCrash(through: 4)
