@@ -123,11 +123,17 @@ private struct Meeting: StreamKey, Codable {
 
     @Test(arguments: [false, true])
     func versionsAgreeWithDictionaries(hasTimers: Bool) throws {
-        for seed in 1...60 {
+        // The thread sanitizer, many times slower, has no race to find in a table.
+        #if THREAD_SANITIZER
+            let histories = 6
+        #else
+            let histories = 60
+        #endif
+        for seed in 1...histories {
             try agrees(
                 seed: seed, hasTimers: hasTimers, { "key \($0)" }, { Int($0.dropFirst(4)) ?? 0 })
         }
-        print("state table: 60 histories of 40 batches, timers \(hasTimers)")
+        print("state table: \(histories) histories of 40 batches, timers \(hasTimers)")
     }
 
     @Test func keysWithOneHashAreToldApart() throws {

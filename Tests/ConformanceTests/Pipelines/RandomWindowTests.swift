@@ -67,7 +67,7 @@ import Testing
     }
 
     /// With an inverse, with and without a filter, and without one, over the same input.
-    @Test(arguments: 0..<120 as Range<UInt64>)
+    @Test(arguments: seeds(120))
     func keyedSums(seed: UInt64) async throws {
         var draw = Draw(seed: seed)
         let batches = draw.batches(draw.int(8...20))
@@ -119,7 +119,7 @@ import Testing
     }
 
     /// Whole windows, and their reduction, in the order in which elements came.
-    @Test(arguments: 0..<60 as Range<UInt64>)
+    @Test(arguments: seeds(60))
     func elementsInOrder(seed: UInt64) async throws {
         var draw = Draw(seed: seed &+ 1000)
         let batches = draw.batches(draw.int(8...16)).map { $0?.map { "\($0.0)\($0.1) " } }
@@ -156,7 +156,7 @@ import Testing
 
 extension RandomWindowTests {
     /// Windows of up to twenty panes, in order, by key: maxima, concatenations, counts, groups.
-    @Test(arguments: 0..<150 as Range<UInt64>)
+    @Test(arguments: seeds(150))
     func longWindows(seed: UInt64) async throws {
         var draw = Draw(seed: seed &+ 2000)
         let batches = draw.batches(draw.int(10...50))
@@ -227,4 +227,14 @@ struct SeededRandom: RandomNumberGenerator {
         mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
         return mixed ^ (mixed >> 31)
     }
+}
+
+/// The seeds of random histories; a tenth of them under the thread sanitizer, which is many times
+/// slower.
+private func seeds(_ count: UInt64) -> Range<UInt64> {
+    #if THREAD_SANITIZER
+        0..<(count / 10)
+    #else
+        0..<count
+    #endif
 }
