@@ -105,11 +105,7 @@ final class DirectInput: Sendable {
                     writer.writeZigzag(batch.time.milliseconds)
                     codec.encode(batch.ranges, &writer)
                 }
-                let values = EncodedValues(bytes: try writer.takeBytes(), count: batches.count)
-                let piece = OperatorState(
-                    operatorID: request.operatorID, time: request.time, kind: .whole, partition: 0,
-                    partitionCount: 1, values: values)
-                return ([piece], request.time)
+                return ([try request.whole(&writer, count: batches.count)], request.time)
             },
             restore: { [self] pieces, _ in
                 guard let values = pieces.last?.values else { return }

@@ -17,6 +17,13 @@ struct StateCapture: Sendable {
         /// The batch after which it was last kept; nil: everything is taken.
         @usableFromInline let since: BatchTime?
         @usableFromInline let engine: any ExecutionEngine
+
+        /// All that an operator without partitions keeps, in one piece.
+        func whole(_ writer: inout ByteWriter, count: Int) throws -> OperatorState {
+            OperatorState(
+                operatorID: operatorID, time: time, kind: .whole, partition: 0, partitionCount: 1,
+                values: EncodedValues(bytes: try writer.takeBytes(), count: count))
+        }
     }
 
     /// Takes what changed; called on an engine thread.
@@ -143,11 +150,7 @@ extension FileInput {
                     writer.writeVarint(UInt64(batch.paths.count))
                     for path in batch.paths { writer.writeString(path) }
                 }
-                let values = EncodedValues(bytes: try writer.takeBytes(), count: batches.count)
-                let piece = OperatorState(
-                    operatorID: request.operatorID, time: request.time, kind: .whole, partition: 0,
-                    partitionCount: 1, values: values)
-                return ([piece], request.time)
+                return ([try request.whole(&writer, count: batches.count)], request.time)
             },
             restore: { [self] pieces, _ in
                 guard let values = pieces.last?.values else { return }
