@@ -61,12 +61,7 @@ enum LargeState {
 
     /// Batches of random keys, the same in every run.
     static func updates(_ count: Int, of size: Int, _ keys: Int) -> [[String]] {
-        var state: UInt64 = 1
-        return (0..<count).map { _ in
-            (0..<size).map { _ in
-                state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-                return key(Int(state >> 33) % keys)
-            }
-        }
+        var numbers = Numbers()
+        return (0..<count).map { _ in (0..<size).map { _ in key(numbers.next(keys)) } }
     }
 }

@@ -8,6 +8,14 @@ final class Tally: Sendable {
         var rows = 0
         var batches = 0
         var lastOutput = Duration.zero
+
+        mutating func add(_ rows: some Collection<(String, Int)>) {
+            self.rows += rows.count
+            for (word, count) in rows {
+                checksum &+= UInt64(CRC32.of(word)) &* UInt64(bitPattern: Int64(count))
+                words += count
+            }
+        }
     }
 
     private let progress = Progress(Sums())
@@ -16,22 +24,25 @@ final class Tally: Sendable {
 
     /// Adds the rows of one partition.
     func add(_ partition: PartitionChunks<(String, Int)>) {
-        var checksum: UInt64 = 0
-        var words = 0
-        var rows = 0
-        for chunk in partition {
-            rows += chunk.count
-            for (word, count) in chunk {
-                checksum &+= UInt64(CRC32.of(word)) &* UInt64(count)
-                words += count
-            }
-        }
+        var added = Sums()
+        for chunk in partition { added.add(chunk) }
+        add(added)
+    }
+
+    /// Adds rows.
+    func add(_ rows: [(String, Int)]) {
+        var added = Sums()
+        added.add(rows)
+        add(added)
+    }
+
+    private func add(_ added: Sums) {
         let now = SystemTime.wall()
         progress.change { sums in
-            sums.checksum &+= checksum
-            sums.words += words
-            sums.rows += rows
-            if words > 0 { sums.lastOutput = now }
+            sums.checksum &+= added.checksum
+            sums.words += added.words
+            sums.rows += added.rows
+            if added.words > 0 { sums.lastOutput = now }
         }
     }
 

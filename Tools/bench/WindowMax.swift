@@ -59,11 +59,9 @@ enum WindowMax {
 
     /// Batches of random keys and numbers, the same in every run.
     private static func batches(_ keys: Int, _ records: Int) -> [[(Int, Int)]] {
-        var state: UInt64 = 1
-        func next(_ limit: Int) -> Int {
-            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-            return Int(state >> 33) % limit
+        var numbers = Numbers()
+        return (0..<50).map { _ in
+            (0..<records).map { _ in (numbers.next(keys), numbers.next(1 << 30)) }
         }
-        return (0..<50).map { _ in (0..<records).map { _ in (next(keys), next(1 << 30)) } }
     }
 }

@@ -1,35 +1,38 @@
+import BatchEngine
 import StreamingContext
 
 // The benchmark program: bench WORKLOAD key=value ...
 // Prints one line RESULT {...}; Docs/Performance/README.md tells the workloads and how to run them.
 
-let arguments = Array(CommandLine.arguments.dropFirst())
-let values = Arguments(arguments.dropFirst())
+let workloads: [(name: String, run: @Sendable (Arguments) async throws -> Void)] = [
+    ("w1a", WordCountFromMemory.run), ("w1b", WordCountFromTCP.run), ("w2", SlidingCount.run),
+    ("w3", KeyedState.run), ("w4", Latency.run), ("w5", Footprint.run),
+    ("w6", WordCountFromTCP.run), ("json", JSONLines.run), ("join", WindowJoin.run),
+    ("window-max", WindowMax.run), ("state", LargeState.run), ("update", UpdatedState.run),
+    ("recovery", Restart.run), ("keys", KeyKinds.run), ("partitions", Partitions.run),
+    ("receivers", Receivers.run), ("hour", Hour.run),
+]
+
+guard let name = CommandLine.arguments.dropFirst().first,
+    let workload = workloads.first(where: { $0.name == name })
+else {
+    let names = workloads.map(\.name).joined(separator: "|")
+    ProcessOutput.writeStandardError("usage: bench \(names) key=value ...\n")
+    ProcessEnvironment.exit(2)
+}
 do {
-    switch arguments.first {
-    case "w1a": try await WordCountFromMemory.run(values)
-    case "w1b", "w6": try await WordCountFromTCP.run(values)
-    case "w2": try await SlidingCount.run(values)
-    case "w3": try await KeyedState.run(values)
-    case "w4": try await Latency.run(values)
-    case "w5": try await Footprint.run(values)
-    case "window-max": try await WindowMax.run(values)
-    case "hour": try await Hour.run(values)
-    case "state": try await LargeState.run(values)
-    case "update": try await UpdatedState.run(values)
-    case "recovery": try await Restart.run(values)
-    default:
-        throw BenchError(
-            "usage: bench w1a|w1b|w2|w3|w4|w5|w6|window-max|hour|state|update|recovery "
-                + "key=value ...")
-    }
+    try await workload.run(Arguments(CommandLine.arguments.dropFirst(2)))
 } catch {
-    print("bench: \(error)")
-    throw error
+    ProcessOutput.writeStandardError("bench: \(error)\n")
+    ProcessEnvironment.exit(1)
 }
 
 /// Prints the line that the benchmark kit reads.
 func printResult(_ fields: KeyValuePairs<String, Any>) {
+    printResult(fields.map { ($0.key, $0.value) })
+}
+
+func printResult(_ fields: [(String, Any)]) {
     let text = fields.map { key, value in
         value is String ? "\"\(key)\":\"\(value)\"" : "\"\(key)\":\(value)"
     }
