@@ -2,8 +2,10 @@ import BatchEngine
 import StreamingContext
 import Synchronization
 
-/// Feeds prepared batches to a pipeline, one right after the other: some to warm up, then those that
-/// are timed. What comes out is compared with what a straightforward computation expects.
+/// Feeds prepared batches to a pipeline, one right after the other.
+///
+/// Some warm up, the others are timed. What comes out is compared with what a straightforward
+/// computation expects.
 final class BackToBack: Sendable {
     let ssc: StreamingContext
     private let warm: Int

@@ -1,8 +1,10 @@
 import BatchEngine
 import StreamingContext
 
-/// w1a: the engine alone; lines in memory, 100,000 a batch. With `naive=1` words are what
-/// `split(separator:)` gives, as a user writes who has not found `words()`.
+/// w1a: the engine alone; lines in memory, 100,000 a batch.
+///
+/// With `naive=1` words are what `split(separator:)` gives, as a user writes who has not found
+/// `words()`.
 enum WordCountFromMemory {
     static func run(_ arguments: Arguments) async throws {
         let lines = try arguments.number("lines")

@@ -27,6 +27,14 @@ public enum PartitionData: Sendable {
         }
     }
 
+    /// Whether it is known, without running a pipe, that nothing is here.
+    var isEmpty: Bool {
+        switch self {
+        case .values, .lines, .encoded: count == 0
+        case .block, .branch, .dynamic: false
+        }
+    }
+
     /// An estimate of the memory held, in bytes: strides for arrays, exact for text and encoded.
     public var byteCount: Int {
         switch self {

@@ -129,11 +129,14 @@ package final class PlanRun: Sendable {
                 rows.withLock { $0[index] = buckets }
             }
             exchange.forgetInput()
-            let buckets = rows.withLock { $0 }
-            // Kernels that reduce to one value make a single bucket whatever is asked.
-            return (0..<count).map { partition in
-                buckets.compactMap { partition < $0.count ? $0[partition] : nil }
+            var pieces = [[PartitionData]](repeating: [], count: count)
+            for row in rows.withLock({ $0 }) {
+                // Kernels that reduce to one value make a single bucket whatever is asked.
+                for (partition, piece) in row.prefix(count).enumerated() where !piece.isEmpty {
+                    pieces[partition].append(piece)
+                }
             }
+            return pieces
         }
     }
 

@@ -55,7 +55,7 @@ extension Pipe {
             try run(context, inputs) { key, value in
                 buckets[try placement.partition(for: key, count: outputs)].append((key, value))
             }
-            return buckets.map { .values(Values($0)) }
+            return contents(of: buckets)
         }
     }
 
@@ -142,12 +142,22 @@ func buckets<Key: StreamKey, Value: Sendable>(
         return [.values(Values(bucket))]
     }
     var buckets = [[(Key, Value)]](repeating: [], count: outputs)
-    let expected = table.count / outputs + table.count / (8 * outputs) + 1
-    for index in buckets.indices { buckets[index].reserveCapacity(expected) }
+    // With few keys most buckets stay empty: then none of them gets memory in advance.
+    if table.count > outputs {
+        let expected = table.count / outputs + table.count / (8 * outputs) + 1
+        for index in buckets.indices { buckets[index].reserveCapacity(expected) }
+    }
     try table.drain { key, value in
         buckets[try placement.partition(for: key, count: outputs)].append((key, value))
     }
-    return buckets.map { .values(Values($0)) }
+    return contents(of: buckets)
+}
+
+/// The contents of buckets; empty ones, of which there are many in wide shuffles, share theirs.
+@inlinable
+func contents<Element: Sendable>(of buckets: [[Element]]) -> [PartitionData] {
+    let empty = PartitionData.values(Values<Element>([]))
+    return buckets.map { $0.isEmpty ? empty : .values(Values($0)) }
 }
 
 extension Pipe {
@@ -216,7 +226,7 @@ extension Pipe {
                 buckets[next].append(element)
                 next = next + 1 == outputs ? 0 : next + 1
             }
-            return buckets.map { .values(Values($0)) }
+            return contents(of: buckets)
         }
     }
 }
