@@ -14,18 +14,22 @@ enum LargeState {
         try KeyedState.checkpoint(ssc, arguments)
         let queue = RDDQueue<String>()
         let seen = Progress((times: [Double](), rows: 0))
+        let tally = Tally()
         KeyedState.counts(ssc.queueStream(queue).map { ($0, 1) }).foreachRDD { rdd in
             let start = SystemTime.wall()
-            let rows = try await rdd.count()
+            let before = tally.sums.rows
+            try await rdd.foreachPartition { partition, _ in tally.add(partition) }
+            let rows = tally.sums.rows - before
             let time = (SystemTime.wall() - start) / .milliseconds(1)
             if rows > 0 { seen.change { $0 = ($0.times + [time], $0.rows + rows) } }
         }
         try await ssc.start()
         try await fill(keys, ssc, queue, seen)
         let filled = seen.seen.times.count
+        let filledSums = tally.sums
         let filledBytes = ResourceUsage.residentBytes() ?? 0
-        let input = updates(batches, of: try arguments.number("touched", default: 1000), keys)
-            .map { ssc.batchContext.parallelize($0) }
+        let updates = updates(batches, of: try arguments.number("touched", default: 1000), keys)
+        let input = updates.map { ssc.batchContext.parallelize($0) }
         // What the last large batches left to be written is not what is measured.
         try await Task.sleep(for: .seconds(try arguments.number("rest-s", default: 5)))
         let watch = Stopwatch()
@@ -34,13 +38,28 @@ enum LargeState {
         let cpu = watch.cpuSeconds
         let times = seen.seen.times.dropFirst(filled).sorted()
         await ssc.stop()
+        let checksum = tally.sums.checksum &- filledSums.checksum
+        guard checksum == checksumOfCounts(updates) else {
+            throw BenchError("the counts that came out have the wrong checksum \(checksum)")
+        }
         printResult([
             "keys": keys, "batches": batches, "cpu_ms_per_batch": cpu / Double(batches) * 1000,
             "p50_ms": percentile(0.5, of: times), "p99_ms": percentile(0.99, of: times),
-            "max_ms": percentile(1, of: times),
+            "max_ms": percentile(1, of: times), "checksum": String(checksum),
             "filled_rss_mb": Double(filledBytes) / 1_048_576,
             "rss_mb": Double(ResourceUsage.residentBytes() ?? 0) / 1_048_576,
         ])
+    }
+
+    /// What counting gives, update by update, of keys that were counted once before.
+    private static func checksumOfCounts(_ updates: [[String]]) -> UInt64 {
+        var counts: [String: Int] = [:]
+        var sums = Tally.Sums()
+        for key in updates.joined() {
+            counts[key, default: 1] += 1
+            sums.add(CollectionOfOne((key, counts[key] ?? 0)))
+        }
+        return sums.checksum
     }
 
     /// Gives every key a state, in batches of 200,000.
