@@ -46,6 +46,7 @@ let package = Package(
         .library(name: "DStreamTestKit", targets: ["DStreamTestKit"]),
         .library(name: "SQLiteSink", targets: ["SQLiteSink"]),
         .executable(name: "bench", targets: ["bench"]),
+        .executable(name: "budgets", targets: ["budgets"]),
         .executable(name: "crash", targets: ["crash"]),
         .executable(name: "fuzz", targets: ["fuzz"]),
         .executable(name: "inspect", targets: ["inspect"]),
@@ -95,6 +96,12 @@ let package = Package(
             ]),
         program(
             "bench", at: "Tools/bench", ["StreamingContext", "BatchEngine", "DStreamTestKit"]),
+        program(
+            "budgets", at: "Tools/budgets",
+            [
+                "StreamingContext", "ReceiverRuntime", "FaultTolerance", "DStreamCore",
+                "BatchEngine", "DStreamTestKit",
+            ]),
         program(
             "crash", at: "Tools/crash",
             [
