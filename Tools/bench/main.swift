@@ -10,7 +10,8 @@ let workloads: [(name: String, run: @Sendable (Arguments) async throws -> Void)]
     ("w6", WordCountFromTCP.run), ("json", JSONLines.run), ("join", WindowJoin.run),
     ("window-max", WindowMax.run), ("state", LargeState.run), ("update", UpdatedState.run),
     ("recovery", Restart.run), ("keys", KeyKinds.run), ("partitions", Partitions.run),
-    ("receivers", Receivers.run), ("soak", Soak.run), ("hour", Hour.run),
+    ("receivers", Receivers.run), ("soak", Soak.run), ("overload", Overload.run),
+    ("hour", Hour.run),
 ]
 
 guard let name = CommandLine.arguments.dropFirst().first,
