@@ -53,7 +53,8 @@ enum Overload {
 
         let outcome = Outcome(
             capacity: capacity, held: rate(of: overload.suffix(overload.count / 2)),
-            delay: overload.compactMap { $0.totalDelay }.max() ?? Duration.zero, grown: most - before,
+            delay: overload.compactMap { $0.totalDelay }.max() ?? Duration.zero,
+            grown: most - before,
             recovery: batchesToRecover(batches.all.filter { $0.batchTime > fell }))
         printResult(outcome.fields + [("records", source.sent), ("sum", tally.sums.words)])
         try outcome.check(sent: source.sent, sum: tally.sums.words)
