@@ -13,7 +13,7 @@ struct RDDKeyedTests {
         }
     }
 
-    @Test("reduceByKey agrees with a dictionary", arguments: [0, 1, 50, 3000], [1, 2, 7])
+    @Test("reduceByKey agrees with a dictionary", arguments: [0, 1, 50, 3000], [1, 2, 7, 100])
     func reduceByKey(count: Int, partitions: Int) async throws {
         let pairs = pairs(seed: UInt64(count), count: count, keys: 40)
         let expected = Dictionary(pairs, uniquingKeysWith: +)
