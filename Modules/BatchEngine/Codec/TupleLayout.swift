@@ -57,6 +57,7 @@ extension Codec {
     /// The codec of a tuple type, or nil if `T` is none or a part has no codec.
     static func fromTupleParts() -> Codec? {
         guard let parts = TupleLayout(of: T.self)?.parts else { return nil }
+        if parts.count == 2, let pair = pair(of: parts[0].type, parts[1].type) { return pair }
         var codecs: [TuplePartCodec] = []
         for part in parts {
             guard let codec = TuplePartCodec.make(part.type, offset: part.offset)
@@ -88,6 +89,21 @@ extension Codec {
                     return tuple.moveElement(from: 0)
                 }
             })
+    }
+}
+
+extension Codec {
+    /// The codec of a pair, as most tuples are: without a detour per part and value.
+    ///
+    /// - Returns: nil if a part has no codec, or `T` has labels: that is another type.
+    private static func pair<First>(of first: First.Type, _ second: Any.Type) -> Codec? {
+        func pair<Second>(_ type: Second.Type) -> Codec? {
+            guard let first = Codec<First>.resolve(), let second = Codec<Second>.resolve() else {
+                return nil
+            }
+            return Codec<(First, Second)>.pair(first, second) as? Codec
+        }
+        return pair(second)
     }
 }
 
