@@ -91,6 +91,8 @@ public final class StateTable<Key: StreamKey, Value: Sendable> {
     @exclusivity(unchecked) @usableFromInline var entryCount = 0
     @exclusivity(unchecked) @usableFromInline var index = SegmentedIndex()
     @exclusivity(unchecked) @usableFromInline var touchCount = 0
+    /// What was read ahead, for nothing but that it is read.
+    @exclusivity(unchecked) @usableFromInline var touchSum: UInt64 = 0
     @exclusivity(unchecked) @usableFromInline var timers: StateTimers?
     /// Batches that were applied, oldest first.
     @exclusivity(unchecked) @usableFromInline var logs: [UndoLog] = []
@@ -147,8 +149,13 @@ extension StateTable {
     /// - Complexity: O(1) on average.
     @inlinable @inline(__always)
     public func find(_ key: Key) -> Place {
+        find(key, tag: UInt32(truncatingIfNeeded: key.stableHash))
+    }
+
+    /// Looks for a key by the lowest 32 bits of its hash.
+    @inlinable @inline(__always)
+    func find(_ key: Key, tag: UInt32) -> Place {
         touchCount &+= 1
-        let tag = UInt32(truncatingIfNeeded: key.stableHash)
         let segment = index.segment(of: tag)
         let slots = segment.slots
         let mask = segment.mask
