@@ -61,6 +61,16 @@ extension StateTable {
         touchSum &+= sum
     }
 
+    /// Brings the entries that changes were of into the processor's caches.
+    @inlinable
+    func touch(_ undos: ArraySlice<Undo>) {
+        var sum: UInt64 = 0
+        for undo in undos where Int(undo.number) < entryCount {
+            sum &+= UInt64(truncatingIfNeeded: entries[Int(undo.number)].pointee.updatedAt)
+        }
+        touchSum &+= sum
+    }
+
     /// The number of the first entry with a tag: most likely the right one; negative: none.
     @inlinable @inline(__always)
     func number(of tag: UInt32) -> Int {

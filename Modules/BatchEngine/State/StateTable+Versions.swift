@@ -12,7 +12,8 @@ extension StateTable {
     public func begin(_ version: Int64, on base: Int64?, keepingFrom oldest: Int64) throws {
         if open != nil { abort() }
         if let base { try rollBack(to: base) } else { reset() }
-        let expected = base == nil ? 0 : logs.last?.undos.count ?? 0
+        // A little more than last time: batches of one rate are never quite of one size.
+        let expected = base == nil ? 0 : (logs.last?.undos.count ?? 0) * 9 / 8
         var log = UndoLog(version: version, base: base)
         log.undos = forget(through: oldest, spare: expected)
         log.undos.reserveCapacity(expected)
