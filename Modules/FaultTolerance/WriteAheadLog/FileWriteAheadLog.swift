@@ -144,9 +144,10 @@ public final class FileWriteAheadLog: WriteAheadLog {
         try await write(parts: [record], time: time)
     }
 
-    /// ``write(_:time:)`` for a record in parts that follow one another.
+    /// ``write(_:time:)`` of a record in parts that follow one another, which are not copied before
+    /// the group they are written with.
     @discardableResult
-    package func write(parts: [[UInt8]], time: BatchTime) async throws -> LogRecordHandle {
+    public func write(parts: [[UInt8]], time: BatchTime) async throws -> LogRecordHandle {
         try await withUnsafeThrowingContinuation { continuation in
             enqueue(LogWriteRequest(parts: parts, time: time, completion: .task(continuation)))
         }
