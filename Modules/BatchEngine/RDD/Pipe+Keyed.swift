@@ -9,10 +9,14 @@ extension Pipe {
         let hint = TableSizeHint()
         return Kernel(id: id, site: site) { context, inputs, outputs in
             let table = AggregationTable<Key, Value>(minimumCapacity: hint.capacity)
+            var ahead = LookAhead<Key, Value>()
             try run(context, inputs) { key, value in
-                do { try table.merge(key, value, combine) } catch {
+                do { try ahead.merge(key, value, into: table, combine) } catch {
                     throw OperatorFailure.wrap(error, at: site)
                 }
+            }
+            do { try ahead.finish(table, combine) } catch {
+                throw OperatorFailure.wrap(error, at: site)
             }
             hint.record(table.count)
             return try buckets(of: table, placement, outputs)
@@ -70,10 +74,14 @@ extension Pipe {
             // One upstream partition's keys are distinct already.
             if inputs.isSinglePiece { return try source(context, inputs, sink) }
             let table = AggregationTable<Key, Value>(minimumCapacity: hint.capacity)
+            var ahead = LookAhead<Key, Value>()
             try source(context, inputs) { key, value in
-                do { try table.merge(key, value, combine) } catch {
+                do { try ahead.merge(key, value, into: table, combine) } catch {
                     throw OperatorFailure.wrap(error, at: site)
                 }
+            }
+            do { try ahead.finish(table, combine) } catch {
+                throw OperatorFailure.wrap(error, at: site)
             }
             hint.record(table.count)
             try table.drain { try sink(($0, $1)) }

@@ -148,7 +148,7 @@ struct MapWithStateStep<Key: StreamKey, Value: Sendable, StateValue: Sendable, M
                         }
                         if let mapped { try sink(mapped) }
                     }
-                    var ahead = StateLookAhead<Key, Value>()
+                    var ahead = LookAhead<Key, Value>()
                     try records(context, inputs.records) { key, value in
                         try ahead.add(key, value, table, update)
                     }
