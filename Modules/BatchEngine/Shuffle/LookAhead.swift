@@ -6,7 +6,7 @@ public import CPrefetch
 /// several look-ups overlap here (Chen, Ailamaki, Gibbons, Mowry, "Improving hash join performance
 /// through prefetching", 2004). Elements keep their order.
 @usableFromInline
-struct LookAhead<Key: StreamKey, Part>: ~Copyable {
+package struct LookAhead<Key: StreamKey, Part>: ~Copyable {
     /// An element on its way, with its key's hash.
     @usableFromInline typealias Pending = (key: Key, part: Part, hash: UInt64)
 
@@ -19,8 +19,9 @@ struct LookAhead<Key: StreamKey, Part>: ~Copyable {
     @usableFromInline var added = 0
     @usableFromInline var taken = 0
 
+    /// Makes one that holds nothing.
     @inlinable
-    init() { pending = .allocate(capacity: Self.room) }
+    package init() { pending = .allocate(capacity: Self.room) }
 
     @inlinable
     deinit {
@@ -38,8 +39,8 @@ struct LookAhead<Key: StreamKey, Part>: ~Copyable {
     /// - Parameter body: called with each key, its hash and what came with it, in order.
     /// - Throws: what `body` throws.
     @inlinable @inline(__always)
-    mutating func add<Value>(
-        _ key: Key, _ part: Part, to table: AggregationTable<Key, Value>,
+    package mutating func add(
+        _ key: Key, _ part: Part, to table: borrowing some PrefetchingTable,
         _ body: (Key, UInt64, Part) throws -> Void
     ) rethrows {
         let hash = key.stableHash
@@ -58,7 +59,7 @@ struct LookAhead<Key: StreamKey, Part>: ~Copyable {
     ///
     /// - Throws: what `body` throws.
     @inlinable
-    mutating func finish(_ body: (Key, UInt64, Part) throws -> Void) rethrows {
+    package mutating func finish(_ body: (Key, UInt64, Part) throws -> Void) rethrows {
         while taken < added { try takeFirst(body) }
     }
 
@@ -70,23 +71,60 @@ struct LookAhead<Key: StreamKey, Part>: ~Copyable {
     }
 }
 
-extension AggregationTable {
-    /// Whether all slots fit into the nearest cache.
-    @inlinable var isSmall: Bool { mask < 1 << 11 }
-
+/// A table that can ask for the memory of a key before it is looked for.
+@usableFromInline
+package protocol PrefetchingTable {
+    /// Whether the slots fit into the nearest cache anyway.
+    var isSmall: Bool { get }
     /// Asks for the slot where looking for a key begins.
+    func prefetchSlot(hash: UInt64)
+    /// Asks for the entry that the slot names, if it may be the key's.
+    func prefetchEntry(hash: UInt64)
+}
+
+extension AggregationTable: PrefetchingTable {
     @inlinable @inline(__always)
-    func prefetchSlot(hash: UInt64) {
+    package var isSmall: Bool { mask < 1 << 11 }
+
+    @inlinable @inline(__always)
+    package func prefetchSlot(hash: UInt64) {
         dstream_prefetch(index + Int(UInt32(truncatingIfNeeded: hash)) & mask)
     }
 
-    /// Asks for the entry that the slot names, if it may be the key's.
     @inlinable @inline(__always)
-    func prefetchEntry(hash: UInt64) {
+    package func prefetchEntry(hash: UInt64) {
         let tag = UInt32(truncatingIfNeeded: hash)
         let content = index[Int(tag) & mask]
         if UInt32(truncatingIfNeeded: content &>> 32) == tag {
             dstream_prefetch(entries + (Int(content & 0xFFFF_FFFF) &- 1))
         }
+    }
+}
+
+extension StateTable: PrefetchingTable {
+    @inlinable @inline(__always)
+    package var isSmall: Bool { entryCount < 1 << 11 }
+
+    @inlinable @inline(__always)
+    package func prefetchSlot(hash: UInt64) {
+        let tag = UInt32(truncatingIfNeeded: hash)
+        let segment = index.segment(of: tag)
+        dstream_prefetch(segment.slots + SegmentedIndex.home(tag) & segment.mask)
+    }
+
+    @inlinable @inline(__always)
+    package func prefetchEntry(hash: UInt64) {
+        let tag = UInt32(truncatingIfNeeded: hash)
+        let segment = index.segment(of: tag)
+        let content = segment.slots[SegmentedIndex.home(tag) & segment.mask]
+        if UInt32(truncatingIfNeeded: content &>> 32) == tag {
+            dstream_prefetch(entries[Int(content & 0xFFFF_FFFF) &- 1])
+        }
+    }
+
+    /// Asks for the entry that a change was of, if it is still where it was.
+    @inlinable @inline(__always)
+    func prefetchEntry(of undo: Undo) {
+        if Int(undo.number) < entryCount { dstream_prefetch(entries[Int(undo.number)]) }
     }
 }
