@@ -37,8 +37,6 @@ struct GracefulStopTests {
         release.open()
         let result = await report
         #expect(result.isDrained && result.undrainedRecordCount == 0)
-        // The batch that was held may complete before what is left to drain is counted.
-        #expect([5, 6].contains(result.drainedRecordCount))
         #expect(seen.batches.flatMap(\.elements).sorted() == [1, 2, 3, 4, 5, 6])
         #expect(seen.batches.map(\.time).prefix(3) == [.seconds(1), .seconds(2), .seconds(3)])
         #expect(harness.errors.isEmpty)
