@@ -106,7 +106,8 @@ struct Runtime: Sendable {
         onOverdue: @escaping @Sendable (StreamingContext.StopReport) -> Void
     ) async -> StreamingContext.StopReport {
         let abandoned = SharedValue<[String]>([])
-        let toDrain = SharedValue(0)
+        let drained = DrainedRecords(streams: streamIDs)
+        defer { listeners.remove(drained) }
         var isDrained = false
         await withTaskGroup(of: Void.self) { work in
             work.addTask { await receive() }
@@ -117,7 +118,7 @@ struct Runtime: Sendable {
                     newestCompleted: earlier?.newestCompleted)
             }
             let request = await stopRequest.value
-            if request.isGraceful { isDrained = await drain(within: request.limit, toDrain) }
+            if request.isGraceful { isDrained = await drain(within: request.limit, drained) }
             if !isDrained {
                 try? await generator.stop(graceful: false)
                 work.cancelAll()
@@ -129,7 +130,7 @@ struct Runtime: Sendable {
             await work.waitForAll()
         }
         var report = await stopReport(isDrained: isDrained, abandoned: abandoned.value)
-        report.drainedRecordCount = max(0, toDrain.value - report.undrainedRecordCount)
+        report.drainedRecordCount = drained.count
         // The engine may outlive this context, whose blocks nobody can use any more.
         for block in await tracker.heldBlocks { engine.blockStore.remove(block.id) }
         return report
@@ -147,13 +148,12 @@ struct Runtime: Sendable {
 
     /// Stops receiving and processes everything received; false when the limit has passed.
     ///
-    /// - Parameter toDrain: takes how many records there were to process.
-    private func drain(within limit: Duration, _ toDrain: SharedValue<Int>) async -> Bool {
-        await withTaskGroup(of: Bool.self) { group in
+    /// - Parameter drained: hears of what is processed meanwhile.
+    private func drain(within limit: Duration, _ drained: DrainedRecords) async -> Bool {
+        listeners.add(drained)
+        return await withTaskGroup(of: Bool.self) { group in
             group.addTask {
                 await tracker.stop(graceful: true)
-                let count = await recordsAtHand(pending: generator.pendingBatches)
-                toDrain.change { $0 = count }
                 do { try await generator.drain(.now) } catch { return false }
                 return true
             }
@@ -220,5 +220,26 @@ struct Runtime: Sendable {
         return StreamError(
             .drainIncomplete, "\(appName) was to drain within \(request.limit): \(report)",
             batchTime: report.pendingBatches.first)
+    }
+}
+
+/// Counts what is processed once a graceful stop was asked for.
+private final class DrainedRecords: StreamingListener {
+    private let streams: [StreamID]
+    private let sum = SharedValue(0)
+
+    init(streams: [StreamID]) { self.streams = streams }
+
+    /// The records of receivers' streams in batches that have completed.
+    var count: Int { sum.value }
+
+    func onEvent(_ event: StreamEvent) {
+        guard case .batchCompleted(let info) = event,
+            info.outputOperationInfos.values.allSatisfy({ $0.failureReason == nil })
+        else { return }
+        let records = streams.reduce(0) {
+            $0 + (info.streamIDToInputInfo[$1]?.recordCount ?? 0)
+        }
+        sum.change { $0 += records }
     }
 }

@@ -14,8 +14,7 @@ extension StreamingContext {
         public var isUnderWay = false
         /// Batches generated or allocated and not completed.
         public var pendingBatches: [BatchTime] = []
-        /// Records that belonged to no completed batch when the receivers had stopped for a graceful
-        /// stop, and have been processed since.
+        /// Received records of the batches that have completed since a graceful stop was asked for.
         public var drainedRecordCount = 0
         /// Records that were received and belong to no completed batch.
         public var undrainedRecordCount = 0
