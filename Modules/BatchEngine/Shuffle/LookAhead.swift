@@ -83,7 +83,8 @@ extension AggregationTable {
         let (index, mask) = (index, mask)
         var sum = 0
         for record in records {
-            sum &+= Int(truncatingIfNeeded: index[Int(UInt32(truncatingIfNeeded: record.hash)) & mask])
+            let tag = UInt32(truncatingIfNeeded: record.hash)
+            sum &+= Int(truncatingIfNeeded: index[Int(tag) & mask])
         }
         for record in records {
             let tag = UInt32(truncatingIfNeeded: record.hash)
