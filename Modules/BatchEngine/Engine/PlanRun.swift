@@ -272,7 +272,10 @@ extension PlanRun {
     private func tryTask(
         _ stage: StageTasks, _ context: TaskContext
     ) async throws -> [PartitionData] {
-        let inputs = try stage.inputs[context.partition].map { try resolve($0) }
+        var inputs = stage.inputs[context.partition]
+        for index in inputs.indices where inputs[index].holdsBlock {
+            inputs[index] = try resolve(inputs[index])
+        }
         switch stage.kernel.work {
         case .pure(let run):
             return try TaskContext.$current.withValue(context) {

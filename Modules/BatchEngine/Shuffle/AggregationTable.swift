@@ -29,8 +29,6 @@ public final class AggregationTable<Key: StreamKey, Value> {
     /// Room for half as many entries as there are slots; the first `entryCount` are initialised.
     @exclusivity(unchecked) @usableFromInline var entries: UnsafeMutablePointer<Entry>
     @exclusivity(unchecked) @usableFromInline var entryCount = 0
-    /// What was read ahead, for nothing but that it is read.
-    @exclusivity(unchecked) @usableFromInline var touchSum = 0
 
     /// Creates an empty table.
     ///

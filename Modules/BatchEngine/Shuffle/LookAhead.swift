@@ -1,146 +1,130 @@
-/// Gathers a few records, so that all of them are looked up before the first one is worked on.
+public import CPrefetch
+
+/// Holds elements back for a few others, so that their places in a table are in the cache by then.
 ///
-/// In a large table each look-up waits for memory twice: for the index and for the entry. Look-ups
-/// that do not depend on one another wait at the same time.
+/// In a large table a look-up waits for memory twice: for the slot and for the entry. The waits of
+/// several look-ups overlap here (Chen, Ailamaki, Gibbons, Mowry, "Improving hash join performance
+/// through prefetching", 2004). Elements keep their order.
 @usableFromInline
-package struct LookAhead<Key: StreamKey, Value> {
-    /// A record on its way, with its key's stable hash.
-    @usableFromInline typealias Record = (key: Key, value: Value, hash: UInt64)
+package struct LookAhead<Key: StreamKey, Part>: ~Copyable {
+    /// An element on its way, with its key's hash.
+    @usableFromInline typealias Pending = (key: Key, part: Part, hash: UInt64)
 
-    @usableFromInline static var room: Int { 32 }
+    /// How many elements are held back, a power of two; half of them have their slots already.
+    @inlinable static var room: Int { 16 }
 
-    @usableFromInline var records: [Record] = []
+    /// The places of the elements, in turn.
+    @usableFromInline let pending: UnsafeMutablePointer<Pending>
+    /// How many elements came, and how many were handed on.
+    @usableFromInline var added = 0
+    @usableFromInline var taken = 0
 
-    /// Makes one without records.
+    /// Makes one that holds nothing.
     @inlinable
-    package init() { records.reserveCapacity(Self.room) }
+    package init() { pending = .allocate(capacity: Self.room) }
 
-    /// Adds a record; true: as many are gathered as there is room for.
-    @inlinable @inline(__always)
-    mutating func add(_ key: Key, _ value: Value) -> Bool {
-        records.append((key, value, key.stableHash))
-        return records.count == Self.room
+    @inlinable
+    deinit {
+        for number in taken..<added { place(number).deinitialize(count: 1) }
+        pending.deallocate()
     }
 
-    /// Adds a record of a state's, and hands on all that were gathered when they are enough.
+    @inlinable @inline(__always)
+    func place(_ number: Int) -> UnsafeMutablePointer<Pending> {
+        pending + number & (Self.room &- 1)
+    }
+
+    /// Takes an element, and hands on the one whose turn it is.
     ///
-    /// - Parameter body: called with each record and its place in the table, in order.
+    /// - Parameter body: called with each key, its hash and what came with it, in order.
+    /// - Throws: what `body` throws.
     @inlinable @inline(__always)
-    package mutating func add<State>(
-        _ key: Key, _ value: Value, _ table: StateTable<Key, State>,
-        _ body: (Key, Value, StateTable<Key, State>.Place) throws -> Void
+    package mutating func add(
+        _ key: Key, _ part: Part, to table: borrowing some PrefetchingTable,
+        _ body: (Key, UInt64, Part) throws -> Void
     ) rethrows {
-        if add(key, value) { try finish(table, body) }
+        let hash = key.stableHash
+        // What fits into the nearest cache is there.
+        if added == taken, table.isSmall { return try body(key, hash, part) }
+        table.prefetchSlot(hash: hash)
+        if added &- taken == Self.room { try takeFirst(body) }
+        if added &- taken >= Self.room / 2 {
+            table.prefetchEntry(hash: place(added &- Self.room / 2).pointee.hash)
+        }
+        place(added).initialize(to: (key, part, hash))
+        added &+= 1
     }
 
-    /// Hands on what was gathered.
+    /// Hands on everything that is held back.
+    ///
+    /// - Throws: what `body` throws.
     @inlinable
-    package mutating func finish<State>(
-        _ table: StateTable<Key, State>,
-        _ body: (Key, Value, StateTable<Key, State>.Place) throws -> Void
-    ) rethrows {
-        table.touch(records)
-        for record in records {
-            let tag = UInt32(truncatingIfNeeded: record.hash)
-            try body(record.key, record.value, table.find(record.key, tag: tag))
-        }
-        records.removeAll(keepingCapacity: true)
+    package mutating func finish(_ body: (Key, UInt64, Part) throws -> Void) rethrows {
+        while taken < added { try takeFirst(body) }
+    }
+
+    @inlinable @inline(__always)
+    mutating func takeFirst(_ body: (Key, UInt64, Part) throws -> Void) rethrows {
+        let first = place(taken).move()
+        taken &+= 1
+        try body(first.key, first.hash, first.part)
     }
 }
 
-extension LookAhead {
-    /// Adds a value to a key's in a table: at once as long as the table is small.
+/// A table that can ask for the memory of a key before it is looked for.
+@usableFromInline
+package protocol PrefetchingTable {
+    /// Whether the slots fit into the nearest cache anyway.
+    var isSmall: Bool { get }
+    /// Asks for the slot where looking for a key begins.
+    func prefetchSlot(hash: UInt64)
+    /// Asks for the entry that the slot names, if it may be the key's.
+    func prefetchEntry(hash: UInt64)
+}
+
+extension AggregationTable: PrefetchingTable {
     @inlinable @inline(__always)
-    mutating func merge(
-        _ key: Key, _ value: Value, into table: AggregationTable<Key, Value>,
-        _ combine: (Value, Value) throws -> Value
-    ) rethrows {
-        if table.isSmall { return try table.merge(key, value, combine) }
-        if add(key, value) { try finish(table, combine) }
+    package var isSmall: Bool { mask < 1 << 11 }
+
+    @inlinable @inline(__always)
+    package func prefetchSlot(hash: UInt64) {
+        dstream_prefetch(index + Int(UInt32(truncatingIfNeeded: hash)) & mask)
     }
 
-    /// Merges what was gathered.
-    @inlinable
-    mutating func finish(
-        _ table: AggregationTable<Key, Value>, _ combine: (Value, Value) throws -> Value
-    ) rethrows {
-        table.touch(records)
-        for record in records {
-            try table.merge(record.key, hash: record.hash, record.value, combine)
+    @inlinable @inline(__always)
+    package func prefetchEntry(hash: UInt64) {
+        let tag = UInt32(truncatingIfNeeded: hash)
+        let content = index[Int(tag) & mask]
+        if UInt32(truncatingIfNeeded: content &>> 32) == tag {
+            dstream_prefetch(entries + (Int(content & 0xFFFF_FFFF) &- 1))
         }
-        records.removeAll(keepingCapacity: true)
     }
 }
 
-extension AggregationTable {
-    /// Whether the table is, most likely, in the processor's caches anyway.
+extension StateTable: PrefetchingTable {
     @inlinable @inline(__always)
-    var isSmall: Bool { mask < 1 << 14 }
+    package var isSmall: Bool { entryCount < 1 << 11 }
 
-    /// Brings index slots, then entries, of keys into the processor's caches.
-    @inlinable
-    func touch(_ records: [LookAhead<Key, Value>.Record]) {
-        let (index, mask) = (index, mask)
-        var sum = 0
-        for record in records {
-            let tag = UInt32(truncatingIfNeeded: record.hash)
-            sum &+= Int(truncatingIfNeeded: index[Int(tag) & mask])
-        }
-        for record in records {
-            let tag = UInt32(truncatingIfNeeded: record.hash)
-            let content = index[Int(tag) & mask]
-            // Most keys are in the first slot; a wrong one costs as much.
-            let number = Int(content & 0xFFFF_FFFF) &- 1
-            if number >= 0 {
-                sum &+= Int(UnsafeRawPointer(entries + number).load(as: UInt8.self))
-            }
-        }
-        touchSum &+= sum
-    }
-}
-
-extension StateTable {
-    /// Brings index slots, then entries, of keys into the processor's caches.
-    @inlinable
-    func touch<Input>(_ records: [LookAhead<Key, Input>.Record]) {
-        var sum: UInt64 = 0
-        for record in records {
-            let tag = UInt32(truncatingIfNeeded: record.hash)
-            let segment = index.segment(of: tag)
-            sum &+= segment.slots[SegmentedIndex.home(tag) & segment.mask]
-        }
-        for record in records {
-            let number = number(of: UInt32(truncatingIfNeeded: record.hash))
-            if number >= 0 {
-                sum &+= UInt64(truncatingIfNeeded: entries[number].pointee.updatedAt)
-            }
-        }
-        // Without a use the reads would be left out.
-        touchSum &+= sum
-    }
-
-    /// Brings the entries that changes were of into the processor's caches.
-    @inlinable
-    func touch(_ undos: ArraySlice<Undo>) {
-        var sum: UInt64 = 0
-        for undo in undos where Int(undo.number) < entryCount {
-            sum &+= UInt64(truncatingIfNeeded: entries[Int(undo.number)].pointee.updatedAt)
-        }
-        touchSum &+= sum
-    }
-
-    /// The number of the first entry with a tag: most likely the right one; negative: none.
     @inlinable @inline(__always)
-    func number(of tag: UInt32) -> Int {
+    package func prefetchSlot(hash: UInt64) {
+        let tag = UInt32(truncatingIfNeeded: hash)
         let segment = index.segment(of: tag)
-        var slot = SegmentedIndex.home(tag) & segment.mask
-        while true {
-            let content = segment.slots[slot]
-            if content == 0 { return -1 }
-            if UInt32(truncatingIfNeeded: content &>> 32) == tag {
-                return Int(content & 0xFFFF_FFFF) &- 1
-            }
-            slot = (slot &+ 1) & segment.mask
+        dstream_prefetch(segment.slots + SegmentedIndex.home(tag) & segment.mask)
+    }
+
+    @inlinable @inline(__always)
+    package func prefetchEntry(hash: UInt64) {
+        let tag = UInt32(truncatingIfNeeded: hash)
+        let segment = index.segment(of: tag)
+        let content = segment.slots[SegmentedIndex.home(tag) & segment.mask]
+        if UInt32(truncatingIfNeeded: content &>> 32) == tag {
+            dstream_prefetch(entries[Int(content & 0xFFFF_FFFF) &- 1])
         }
+    }
+
+    /// Asks for the entry that a change was of, if it is still where it was.
+    @inlinable @inline(__always)
+    func prefetchEntry(of undo: Undo) {
+        if Int(undo.number) < entryCount { dstream_prefetch(entries[Int(undo.number)]) }
     }
 }

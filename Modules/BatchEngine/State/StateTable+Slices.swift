@@ -101,7 +101,7 @@ extension StateTable {
             let end = min(log.undos.count, cursor.offset + rest)
             rest -= max(0, end - cursor.offset)
             for place in min(cursor.offset, end)..<end {
-                if place & 31 == 0 { touch(log.undos[place..<min(place + 32, end)]) }
+                if place + 16 < end { prefetchEntry(of: log.undos[place + 16]) }
                 let undo = log.undos[place]
                 let number = number(of: undo)
                 let updatedAt = number < 0 ? .max : entries[number].pointee.updatedAt

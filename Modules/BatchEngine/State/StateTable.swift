@@ -91,8 +91,6 @@ public final class StateTable<Key: StreamKey, Value: Sendable> {
     @exclusivity(unchecked) @usableFromInline var entryCount = 0
     @exclusivity(unchecked) @usableFromInline var index = SegmentedIndex()
     @exclusivity(unchecked) @usableFromInline var touchCount = 0
-    /// What was read ahead, for nothing but that it is read.
-    @exclusivity(unchecked) @usableFromInline var touchSum: UInt64 = 0
     @exclusivity(unchecked) @usableFromInline var timers: StateTimers?
     /// Batches that were applied, oldest first.
     @exclusivity(unchecked) @usableFromInline var logs: [UndoLog] = []
@@ -149,13 +147,14 @@ extension StateTable {
     /// - Complexity: O(1) on average.
     @inlinable @inline(__always)
     public func find(_ key: Key) -> Place {
-        find(key, tag: UInt32(truncatingIfNeeded: key.stableHash))
+        find(key, hash: key.stableHash)
     }
 
-    /// Looks for a key by the lowest 32 bits of its hash.
+    /// Looks for a key whose stable hash is known.
     @inlinable @inline(__always)
-    func find(_ key: Key, tag: UInt32) -> Place {
+    public func find(_ key: Key, hash: UInt64) -> Place {
         touchCount &+= 1
+        let tag = UInt32(truncatingIfNeeded: hash)
         let segment = index.segment(of: tag)
         let slots = segment.slots
         let mask = segment.mask
