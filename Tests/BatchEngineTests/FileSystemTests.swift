@@ -23,6 +23,30 @@ struct FileSystemTests {
         }
     }
 
+    @Test("a path with a NUL is refused, not cut")
+    func refusesNull() throws {
+        try inTemporaryDirectory { root in
+            let path = "\(root)/a\0b"
+            let calls: [() throws -> Void] = [
+                { _ = try OpenFile(path, .createNew) }, { try FileSystem.createDirectory(path) },
+                { _ = try FileSystem.createOneDirectory(path) }, { _ = try FileSystem.list(path) },
+                { _ = try FileSystem.status(path) }, { _ = try FileSystem.remove(path) },
+                { try FileSystem.removeTree(path) }, { try FileSystem.flushDirectory(path) },
+                { try FileSystem.rename(root, to: path, durability: .handedOver) },
+                { try FileSystem.rename(path, to: root, durability: .handedOver) },
+            ]
+            for call in calls {
+                let error = #expect(throws: SystemError.self) { try call() }
+                let text = error.map { "\($0)" } ?? ""
+                #expect(text.contains("a\\0b") && text.contains("NUL"), "\(text)")
+            }
+            let names = try FileSystem.list(root)
+            #expect(names == [])
+            // The part before the NUL is there.
+            #expect(!FileSystem.exists("\(root)\0") && !FileSystem.isWritable("\(root)\0"))
+        }
+    }
+
     @Test(
         "an atomic write replaces the file and leaves nothing else",
         arguments: [FileSystem.Durability.handedOver, .flushed])

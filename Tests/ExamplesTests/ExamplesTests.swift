@@ -53,6 +53,22 @@ struct ExamplesTests {
         }
     }
 
+    @Test("a check is passed by a program that opens the checkpoint, and by no other")
+    func inspectChecks() async throws {
+        try await withTemporaryFolder { folder in
+            let inspect = ["checkpoint", "check", folder + "/none", "--"]
+            let idle = try ExampleRun("inspect", in: folder, inspect + ["/bin/true"])
+            let line = try await idle.nextLine()
+            #expect(line.contains("/bin/true ended without opening \(folder)/none"), "\(line)")
+            #expect(try await idle.ended() == 1)
+            let program = try ExampleRun.program("RecoverableNetworkWordCount").path
+            let opens = try ExampleRun(
+                "inspect", in: folder, inspect + [program, "127.0.0.1", "1", "c", "counts", "100"])
+            while try await opens.nextLine() != "this program can start from here" {}
+            #expect(try await opens.ended() == 0)
+        }
+    }
+
     @Test func recoverableNetworkWordCount() async throws {
         try await served(
             "RecoverableNetworkWordCount", [], ["checkpoint", "counts", "100"]

@@ -89,7 +89,7 @@ import Testing
         }
     }
 
-    @Test(arguments: [StorageError.Code.full, .failed])
+    @Test(arguments: [StorageError.Code.full, .failed, .readOnly])
     func aBatchThatFailedCanComeAgain(_ code: StorageError.Code) async throws {
         let count = try await failing(nil, code)
         #expect(count > 10)

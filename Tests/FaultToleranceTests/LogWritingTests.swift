@@ -108,7 +108,7 @@ import Testing
                 try await FileWriteAheadLog.open(directory)
             }
             #expect(error?.code == .locked)
-            #expect(error?.message.contains("held by process ") == true)
+            #expect(error?.message.contains("held by a log of process ") == true)
             #expect(error?.message.contains(directory) == true)
             await log.close()
             let next = try await FileWriteAheadLog.open(directory)

@@ -65,8 +65,25 @@ struct Inspect {
         process.environment = ProcessInfo.processInfo.environment.merging([
             "DSTREAMS_CHECK_CHECKPOINT": directory
         ]) { $1 }
+        // What the program says goes on to the terminal; its verdict is among it.
+        let output = Foundation.Pipe()
+        process.standardOutput = output
         try process.run()
+        var said: [UInt8] = []
+        while let bytes = try output.fileHandleForReading.read(upToCount: 1 << 16), !bytes.isEmpty {
+            FileHandle.standardOutput.write(bytes)
+            // The end is enough, however much the program prints before it.
+            said = (said + bytes).suffix(1 << 16)
+        }
         process.waitUntilExit()
-        return process.terminationReason == .exit && process.terminationStatus == 0
+        guard process.terminationReason == .exit, process.terminationStatus == 0 else {
+            return false
+        }
+        let verdict = "this program can start from here"
+        if String(decoding: said, as: UTF8.self).contains(verdict) { return true }
+        print(
+            "\(command[0]) ended without opening \(directory), so nothing was checked; name a "
+                + "program that calls StreamingContext.getOrCreate(checkpointDirectory:)")
+        return false
     }
 }

@@ -54,6 +54,7 @@ package enum FileSystem {
 
     /// The names in a directory, sorted, without `.` and `..`.
     package static func list(_ path: String) throws(SystemError) -> [String] {
+        try SystemError.refuseNull(in: path, "opendir")
         guard let directory = opendir(path) else { throw SystemError.last("opendir", path) }
         defer { closedir(directory) }
         var names: [String] = []
@@ -68,6 +69,7 @@ package enum FileSystem {
 
     /// What is at the path, following links; `nil` when nothing is.
     package static func status(_ path: String) throws(SystemError) -> Status? {
+        try SystemError.refuseNull(in: path, "stat")
         var status = stat()
         guard stat(path, &status) == 0 else {
             let code = currentErrno()
@@ -86,15 +88,20 @@ package enum FileSystem {
     }
 
     /// Whether something is at the path; `false` also when that cannot be found out.
-    package static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+    package static func exists(_ path: String) -> Bool {
+        !path.utf8.contains(0) && access(path, F_OK) == 0
+    }
 
     /// Whether this program may write to the file or into the directory.
-    package static func isWritable(_ path: String) -> Bool { access(path, W_OK) == 0 }
+    package static func isWritable(_ path: String) -> Bool {
+        !path.utf8.contains(0) && access(path, W_OK) == 0
+    }
 
     // MARK: Writing
 
     /// Creates a directory and those above it; one that exists is fine.
     package static func createDirectory(_ path: String) throws(SystemError) {
+        try SystemError.refuseNull(in: path, "mkdir")
         if mkdir(path, 0o777) == 0 { return }
         let code = currentErrno()
         if code == ENOENT, let parent = parent(of: path) {
@@ -108,6 +115,7 @@ package enum FileSystem {
 
     /// Creates a directory in one that exists; returns `false` when it was there already.
     package static func createOneDirectory(_ path: String) throws(SystemError) -> Bool {
+        try SystemError.refuseNull(in: path, "mkdir")
         if mkdir(path, 0o777) == 0 { return true }
         let code = currentErrno()
         if code == EEXIST, try status(path)?.isDirectory == true { return false }
@@ -156,6 +164,8 @@ package enum FileSystem {
     package static func rename(
         _ path: String, to target: String, durability: Durability
     ) throws(SystemError) {
+        try SystemError.refuseNull(in: path, "rename")
+        try SystemError.refuseNull(in: target, "rename")
         guard systemRename(path, target) == 0 else {
             throw SystemError.last("rename", "\(path) to \(target)")
         }
@@ -165,6 +175,7 @@ package enum FileSystem {
     /// Removes a file or an empty directory; returns `false` when nothing was there.
     @discardableResult
     package static func remove(_ path: String) throws(SystemError) -> Bool {
+        try SystemError.refuseNull(in: path, "remove")
         if systemRemove(path) == 0 { return true }
         let code = currentErrno()
         if code == ENOENT || code == ENOTDIR { return false }
@@ -173,6 +184,7 @@ package enum FileSystem {
 
     /// Removes a file or a directory with everything in it; links are not followed.
     package static func removeTree(_ path: String) throws(SystemError) {
+        try SystemError.refuseNull(in: path, "remove")
         var status = stat()
         guard lstat(path, &status) == 0 else {
             if currentErrno() == ENOENT { return }
@@ -194,6 +206,7 @@ package enum FileSystem {
 
     /// Returns when the names in a directory are on the disk.
     package static func flushDirectory(_ path: String) throws(SystemError) {
+        try SystemError.refuseNull(in: path, "open")
         let number = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard number >= 0 else { throw SystemError.last("open", path) }
         defer { systemClose(number) }

@@ -34,6 +34,7 @@ package final class OpenFile: Sendable {
     ///
     /// - Throws: `SystemError` naming path and call.
     package init(_ path: String, _ mode: Mode) throws(SystemError) {
+        try SystemError.refuseNull(in: path, "open")
         let flags =
             switch mode {
             case .read: O_RDONLY

@@ -29,6 +29,18 @@ package struct SystemError: Error, Equatable, Sendable, CustomStringConvertible 
         self.explanation = explanation
     }
 
+    /// Refuses a path that the system would take for the part of it before a NUL.
+    package static func refuseNull(
+        in path: String, _ call: @autoclosure () -> String
+    ) throws(SystemError) {
+        guard path.utf8.contains(0) else { return }
+        let parts = path.split(separator: "\0", omittingEmptySubsequences: false)
+        let shown = parts.joined(separator: "\\0")
+        throw SystemError(
+            call: call(), errno: 0, subject: shown,
+            explanation: "\(shown) is no path, as it holds a NUL character; take that out")
+    }
+
     /// Records the failure of the call just made by this thread.
     ///
     /// The error number is read here: make no other call before.

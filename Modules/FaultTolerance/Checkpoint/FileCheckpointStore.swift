@@ -62,12 +62,13 @@ public final class FileCheckpointStore: CheckpointStore {
             try medium.createDirectories(directory)
             do {
                 return try medium.lock(
-                    directory + "/lock", owner: "process \(ResourceUsage.processNumber)")
+                    directory + "/lock",
+                    owner: "the checkpoints of process \(ResourceUsage.processNumber)")
             } catch let error as StorageError where error.code == .locked {
                 throw CheckpointError(
                     .locked,
                     "the checkpoint directory \(directory) is in use: \(error.message); give each "
-                        + "program a directory of its own")
+                        + "program one of its own, and sinks others")
             }
         }
         do {

@@ -58,7 +58,8 @@ final class FileSinkStore: Sendable {
         case .locked:
             return SinkError(
                 .locked, sink: sink, batch: batch,
-                "another sink writes there: \(error.message); give each a directory of its own",
+                "the directory is in use: \(error.message); give each sink, and the checkpoints, one "
+                    + "of its own",
                 underlying: error)
         default:
             return SinkError(
@@ -84,7 +85,7 @@ final class FileSinkStore: Sendable {
         try medium.createDirectories(layout.manifest)
         try medium.createDirectories(layout.staged)
         let lock = try medium.lock(
-            layout.lock, owner: "process \(ResourceUsage.processNumber)")
+            layout.lock, owner: "a file sink of process \(ResourceUsage.processNumber)")
         do {
             let found = try readManifest(step)
             try sweep(keeping: found.committed)

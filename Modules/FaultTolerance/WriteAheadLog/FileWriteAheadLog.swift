@@ -114,7 +114,7 @@ public final class FileWriteAheadLog: WriteAheadLog {
             let lock: any StorageLock
             do {
                 lock = try medium.lock(
-                    directory + "/lock", owner: "process \(ResourceUsage.processNumber)")
+                    directory + "/lock", owner: "a log of process \(ResourceUsage.processNumber)")
             } catch let error as StorageError where error.code == .locked {
                 throw LogError(
                     .locked, "the log in \(directory) is open already: \(error.message)",
