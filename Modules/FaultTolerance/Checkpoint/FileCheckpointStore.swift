@@ -197,11 +197,8 @@ public final class FileCheckpointStore: CheckpointStore {
     }
 
     private func path(of sequence: UInt64) -> String {
-        let digits = String(sequence)
-        let zeros = String(repeating: "0", count: max(0, 12 - digits.count))
-        return "\(directory)/checkpoint-\(zeros)\(digits)"
+        "\(directory)/checkpoint-\(sequence.padded(to: 12))"
     }
-
 }
 
 extension [FileCheckpointStore.VoidWrites] {

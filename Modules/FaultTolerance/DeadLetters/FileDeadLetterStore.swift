@@ -164,9 +164,7 @@ public struct FileDeadLetterStore: DeadLetterStore {
     private static func name(of id: DeadLetter.ID) -> String {
         var text = id.operationID
         let hash = text.withUTF8 { StableHasher.hash(UnsafeRawBufferPointer($0)) }
-        let digits = String(hash, radix: 16)
-        let padded = String(repeating: "0", count: max(0, 16 - digits.count)) + digits
-        return "\(id.batchTime.milliseconds)-\(padded)\(suffix)"
+        return "\(id.batchTime.milliseconds)-\(hash.padded(to: 16, radix: 16))\(suffix)"
     }
 }
 

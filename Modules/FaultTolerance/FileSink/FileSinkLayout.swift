@@ -15,7 +15,7 @@ package struct FileSinkLayout: Sendable {
     func path(of batch: BatchTime) -> String { "\(manifest)/batch-\(batch.milliseconds)" }
 
     func path(ofSegment number: Int) -> String {
-        "\(manifest)/segment-\(Self.padded(number, 9))"
+        "\(manifest)/segment-\(number.padded(to: 9))"
     }
 
     /// What a file of the manifest is.
@@ -47,7 +47,7 @@ package struct FileSinkLayout: Sendable {
 
     /// `TIME-PARTITION-NUMBER`, with a number that tells the tries apart.
     static func dataName(_ batch: BatchTime, _ partition: Int, _ number: Int) -> String {
-        "\(batch.milliseconds)-\(padded(partition, 5))-\(number)"
+        "\(batch.milliseconds)-\(partition.padded(to: 5))-\(number)"
     }
 
     /// The batch of a data file; nil: not one of ours.
@@ -56,11 +56,6 @@ package struct FileSinkLayout: Sendable {
             return nil
         }
         return Int64(match.1).map { BatchTime(milliseconds: $0) }
-    }
-
-    private static func padded(_ number: Int, _ count: Int) -> String {
-        let digits = String(number)
-        return String(repeating: "0", count: max(0, count - digits.count)) + digits
     }
 
     // MARK: Reading
