@@ -7,6 +7,8 @@ package struct FileSinkLayout: Sendable {
 
     package init(directory: String) { self.directory = directory }
 
+    /// The sink's id, as errors name it.
+    var sink: String { "file:" + directory }
     var lock: String { directory + "/lock" }
     var data: String { directory + "/data" }
     var staged: String { directory + "/staged" }
@@ -61,8 +63,7 @@ package struct FileSinkLayout: Sendable {
     // MARK: Reading
 
     func read(_ path: String, _ medium: any StorageMedium) throws -> [CommittedFiles] {
-        try FileSinkManifest.read(
-            try medium.readAll(path), path: path, sink: "file:" + directory)
+        try FileSinkManifest.read(try medium.readAll(path), path: path, sink: sink)
     }
 
     /// Reads the beginning of a manifest file: its ranges, mostly one or two.
@@ -74,8 +75,7 @@ package struct FileSinkLayout: Sendable {
         while true {
             let bytes = try file.read(at: 0, count: count)
             do {
-                return try FileSinkManifest.readRanges(
-                    bytes, path: path, sink: "file:" + directory)
+                return try FileSinkManifest.readRanges(bytes, path: path, sink: sink)
             } catch let error as SinkError
                 where error.code == .damaged && bytes.count == count && count < 1 << 24
             {
