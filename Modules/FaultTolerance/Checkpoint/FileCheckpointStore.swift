@@ -61,8 +61,7 @@ public final class FileCheckpointStore: CheckpointStore {
         let lock = try await medium.perform { medium in
             try medium.createDirectories(directory)
             do {
-                return try medium.lock(
-                    directory + "/lock", owner: "process \(ResourceUsage.processNumber)")
+                return try medium.lock(directory + "/lock")
             } catch let error as StorageError where error.code == .locked {
                 throw CheckpointError(
                     .locked,

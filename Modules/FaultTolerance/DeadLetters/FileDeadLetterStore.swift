@@ -121,8 +121,7 @@ public struct FileDeadLetterStore: DeadLetterStore {
         return try await medium.perform { medium in
             try medium.createDirectories(done)
             do {
-                let owner = "process \(ResourceUsage.processNumber)"
-                return ReplayLock(lock: try medium.lock(directory + "/replay.lock", owner: owner))
+                return ReplayLock(lock: try medium.lock(directory + "/replay.lock"))
             } catch let error as StorageError where error.code == .locked {
                 throw DeadLetterError(
                     .locked,

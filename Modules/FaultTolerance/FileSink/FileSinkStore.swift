@@ -81,8 +81,7 @@ final class FileSinkStore: Sendable {
         try medium.createDirectories(layout.data)
         try medium.createDirectories(layout.manifest)
         try medium.createDirectories(layout.staged)
-        let lock = try medium.lock(
-            layout.lock, owner: "process \(ResourceUsage.processNumber)")
+        let lock = try medium.lock(layout.lock)
         do {
             let found = try readManifest(step)
             try sweep(keeping: found.committed)
