@@ -20,9 +20,7 @@ struct StateCapture: Sendable {
 
         /// All that an operator without partitions keeps, in one piece.
         func whole(_ writer: inout ByteWriter, count: Int) throws -> OperatorState {
-            OperatorState(
-                operatorID: operatorID, time: time, kind: .whole, partition: 0, partitionCount: 1,
-                values: EncodedValues(bytes: try writer.takeBytes(), count: count))
+            piece(.whole, (0, 1), EncodedValues(bytes: try writer.takeBytes(), count: count))
         }
     }
 
