@@ -3,24 +3,15 @@ internal import Synchronization
 
 /// The contexts that are active in this process, the one started last at the end.
 enum ActiveContexts {
-    private struct Entry: Sendable {
-        let id: ObjectIdentifier
-        let context: StreamingContext
-    }
+    private static let contexts = Locked<[StreamingContext]>([])
 
-    private static let entries = Locked<[Entry]>([])
-
-    static func add(_ context: StreamingContext) {
-        entries.withLock { $0.append(Entry(id: ObjectIdentifier(context), context: context)) }
-    }
+    static func add(_ context: StreamingContext) { contexts.withLock { $0.append(context) } }
 
     static func remove(_ context: StreamingContext) {
-        entries.withLock { entries in
-            entries.removeAll { $0.id == ObjectIdentifier(context) }
-        }
+        contexts.withLock { contexts in contexts.removeAll { $0 === context } }
     }
 
-    static var last: StreamingContext? { entries.withLock { $0.last?.context } }
+    static var last: StreamingContext? { contexts.withLock { $0.last } }
 }
 
 extension StreamingContext {

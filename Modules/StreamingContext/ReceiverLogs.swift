@@ -67,11 +67,9 @@ struct ReceiverLogs: Sendable {
 
 extension StreamingContext.Configuration.WriteAheadLogSettings {
     fileprivate var options: FileWriteAheadLog.Options {
-        var options = FileWriteAheadLog.Options()
-        options.rollingInterval = rollingInterval
-        options.closeFileAfterWrite = closeFileAfterWrite
-        options.maxFailures = max(1, maxFailures)
-        return options
+        FileWriteAheadLog.Options(
+            rollingInterval: rollingInterval, closeFileAfterWrite: closeFileAfterWrite,
+            maxFailures: maxFailures)
     }
 }
 

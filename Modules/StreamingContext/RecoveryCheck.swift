@@ -56,7 +56,7 @@ extension StreamingContext {
     /// Ends a process that was started for a check and would now run something.
     func endUnlessRunning() {
         if ProcessEnvironment[Self.checkVariable] == nil { return }
-        StandardOutput.write(
+        ProcessOutput.writeStandardOutput(
             "nothing was checked, and nothing is run: \(appName) was made without "
                 + "StreamingContext.getOrCreate(checkpointDirectory:)\n")
         ProcessEnvironment.exit(1)

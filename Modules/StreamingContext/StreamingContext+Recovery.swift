@@ -32,7 +32,7 @@ extension StreamingContext {
     ) async throws -> StreamingContext {
         if let directory = ProcessEnvironment[checkVariable] {
             let check = try await checkRecovery(checkpointDirectory: directory, create: create)
-            StandardOutput.write("\(check)\n")
+            ProcessOutput.writeStandardOutput("\(check)\n")
             ProcessEnvironment.exit(check.canStart ? 0 : 1)
         }
         let ssc = try await create()

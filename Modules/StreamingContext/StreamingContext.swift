@@ -57,7 +57,7 @@ public final class StreamingContext: Sendable {
             minimumLevel: .warning)
         /// Where `print()` writes.
         public var standardOutput: @Sendable (String) -> Void = { text in
-            StandardOutput.write(text)
+            ProcessOutput.writeStandardOutput(text)
         }
         /// Makes what stores the received blocks of a stream; nil: the engine's block store does.
         ///

@@ -55,7 +55,7 @@ struct CheckpointReport {
     private func show(_ pieces: [OperatorState], _ record: CheckpointRecord) async throws {
         let groups = Dictionary(grouping: pieces, by: \.operatorID)
         for known in record.operators {
-            let own = groups[known.id] ?? []
+            let own = groups[known.stateID] ?? groups[known.id] ?? []
             let counts = Dictionary(grouping: own, by: \.kind).map { kind, pieces in
                 let values = pieces.reduce(0) { $0 + $1.values.count }
                 let removed = pieces.reduce(0) { $0 + $1.removed.count }

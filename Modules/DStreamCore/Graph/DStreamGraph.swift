@@ -38,9 +38,8 @@ public final class DStreamGraph: Sendable {
         var phase = Phase.declaring
         var nodes: [StreamNode] = []
         var outputs: [Output] = []
-        var inputs: [StreamID] = []
+        var inputCount = 0
         var problems: [StreamError] = []
-        var lateProblems: [StreamError] = []
         var remember: Duration?
         var hasCheckpointDirectory = false
         var failures = FailureDefaults()
@@ -94,15 +93,6 @@ public final class DStreamGraph: Sendable {
     /// The streams in declaration order.
     public var nodes: [StreamNode] { state.withLock { $0.nodes } }
 
-    /// The input streams in declaration order.
-    public var inputStreamIDs: [StreamID] { state.withLock { $0.inputs } }
-
-    /// The places of the output operations, in declaration order.
-    public var outputSites: [OperatorSite] { state.withLock { $0.outputs.map(\.site) } }
-
-    /// Declarations made after start or stop; they changed nothing.
-    public var lateProblems: [StreamError] { state.withLock { $0.lateProblems } }
-
     /// Records something that cannot work.
     public func record(_ problem: StreamError) {
         let late: (@Sendable (StreamError) -> Void)? = state.withLock { state in
@@ -110,7 +100,6 @@ public final class DStreamGraph: Sendable {
                 state.problems.append(problem)
                 return nil
             }
-            state.lateProblems.append(problem)
             return state.onLateProblem
         }
         late?(problem)
@@ -142,9 +131,6 @@ public final class DStreamGraph: Sendable {
         state.withLock { $0.hasCheckpointDirectory = isSet }
     }
 
-    /// Whether there is a checkpoint directory.
-    public var hasCheckpointDirectory: Bool { state.withLock { $0.hasCheckpointDirectory } }
-
     /// Adds a stream; after start or stop it is recorded as a problem and changes nothing.
     @usableFromInline
     func addNode(
@@ -168,8 +154,8 @@ public final class DStreamGraph: Sendable {
     @usableFromInline
     package func addInput() -> StreamID {
         state.withLock { state in
-            let id = StreamID(state.inputs.count)
-            if state.phase == .declaring { state.inputs.append(id) }
+            let id = StreamID(state.inputCount)
+            if state.phase == .declaring { state.inputCount += 1 }
             return id
         }
     }

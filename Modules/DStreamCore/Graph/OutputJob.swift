@@ -20,15 +20,12 @@ public struct OutputJob: Sendable {
     /// - Parameter operationID: nil: the site.
     public init(
         outputOperation: Int, site: OperatorSite, operationID: String? = nil,
-        failure: FailureHandling? = nil,
-        deadLetterContents: (@Sendable () async throws -> DeadLetter.Contents)? = nil,
-        run: @escaping @Sendable () async throws -> Void
+        failure: FailureHandling? = nil, run: @escaping @Sendable () async throws -> Void
     ) {
         self.outputOperation = outputOperation
         self.site = site
         self.operationID = operationID ?? "\(site)"
         self.failure = failure
-        self.deadLetterContents = deadLetterContents
         self.run = run
     }
 }

@@ -169,6 +169,40 @@ package final class FileInput: Sendable {
     }
 }
 
+extension FileInput {
+    /// The capture of which files were read by which batches, those not completed included.
+    var capture: StateCapture {
+        StateCapture(
+            take: { [self] request in
+                var writer = ByteWriter()
+                writer.writeZigzag(start.milliseconds)
+                let batches = batches
+                for batch in batches {
+                    writer.writeZigzag(batch.time.milliseconds)
+                    writer.writeVarint(UInt64(batch.paths.count))
+                    for path in batch.paths { writer.writeString(path) }
+                }
+                return ([try request.whole(&writer, count: batches.count)], request.time)
+            },
+            restore: { [self] pieces, _ in
+                guard let values = pieces.last?.values else { return }
+                try values.bytes.withUnsafeBytes { buffer in
+                    var reader = ByteReader(buffer)
+                    let start = BatchTime(milliseconds: try reader.readZigzag())
+                    var batches: [FileSelection.Batch] = []
+                    while !reader.isAtEnd {
+                        let time = BatchTime(milliseconds: try reader.readZigzag())
+                        let paths = try (0..<(try reader.readCount())).map { _ in
+                            try reader.readString()
+                        }
+                        batches.append(FileSelection.Batch(time: time, paths: paths))
+                    }
+                    restore(batches, start: start)
+                }
+            })
+    }
+}
+
 /// One file to be read by one task.
 final class FileSlice: PartitionValues {
     let path: String

@@ -20,9 +20,7 @@ struct StateCapture: Sendable {
 
         /// All that an operator without partitions keeps, in one piece.
         func whole(_ writer: inout ByteWriter, count: Int) throws -> OperatorState {
-            OperatorState(
-                operatorID: operatorID, time: time, kind: .whole, partition: 0, partitionCount: 1,
-                values: EncodedValues(bytes: try writer.takeBytes(), count: count))
+            piece(.whole, (0, 1), EncodedValues(bytes: try writer.takeBytes(), count: count))
         }
     }
 
@@ -137,40 +135,6 @@ extension StreamNode {
                 settings.oldestPlan = min(settings.oldestPlan ?? time, time)
             }
         }
-    }
-}
-
-extension FileInput {
-    /// The capture of which files were read by which batches, those not completed included.
-    var capture: StateCapture {
-        StateCapture(
-            take: { [self] request in
-                var writer = ByteWriter()
-                writer.writeZigzag(start.milliseconds)
-                let batches = batches
-                for batch in batches {
-                    writer.writeZigzag(batch.time.milliseconds)
-                    writer.writeVarint(UInt64(batch.paths.count))
-                    for path in batch.paths { writer.writeString(path) }
-                }
-                return ([try request.whole(&writer, count: batches.count)], request.time)
-            },
-            restore: { [self] pieces, _ in
-                guard let values = pieces.last?.values else { return }
-                try values.bytes.withUnsafeBytes { buffer in
-                    var reader = ByteReader(buffer)
-                    let start = BatchTime(milliseconds: try reader.readZigzag())
-                    var batches: [FileSelection.Batch] = []
-                    while !reader.isAtEnd {
-                        let time = BatchTime(milliseconds: try reader.readZigzag())
-                        let paths = try (0..<(try reader.readCount())).map { _ in
-                            try reader.readString()
-                        }
-                        batches.append(FileSelection.Batch(time: time, paths: paths))
-                    }
-                    restore(batches, start: start)
-                }
-            })
     }
 }
 

@@ -166,15 +166,17 @@ struct TableCapture<Key: StreamKey, StateValue: Sendable>: Sendable {
             }
         }
         cursor = next
-        if let failure = writer.failure { throw failure }
-        return piece(
-            kind, request.time.milliseconds, partition, cells.count, request, (writer, number))
+        return request.piece(
+            kind, (partition, cells.count),
+            EncodedValues(bytes: try writer.takeBytes(), count: number))
     }
 
     /// Says that the changes from a batch on hold every key.
     @usableFromInline
     func base(at time: BatchTime, _ request: StateCapture.Request) -> OperatorState {
-        piece(.base, time.milliseconds, 0, 1, request, (ByteWriter(), 0))
+        var base = request.piece(.base, (0, 1), EncodedValues(bytes: [], count: 0))
+        base.time = time
+        return base
     }
 
     /// What batches changed in a partition, as of the last of them.
@@ -197,23 +199,10 @@ struct TableCapture<Key: StreamKey, StateValue: Sendable>: Sendable {
                 }
             }
         }
-        if let failure = set.failure ?? removed.failure { throw failure }
-        return piece(
-            .changes, request.time.milliseconds, partition, cells.count, request,
-            (set, setCount), (removed, removedCount))
-    }
-
-    @usableFromInline
-    func piece(
-        _ kind: OperatorState.Kind, _ version: Int64, _ partition: Int, _ count: Int,
-        _ request: StateCapture.Request, _ values: (ByteWriter, Int),
-        _ removed: (ByteWriter, Int) = (ByteWriter(), 0)
-    ) -> OperatorState {
-        OperatorState(
-            operatorID: request.operatorID, time: BatchTime(milliseconds: version), kind: kind,
-            partition: partition, partitionCount: count,
-            values: EncodedValues(bytes: values.0.bytes, count: values.1),
-            removed: EncodedValues(bytes: removed.0.bytes, count: removed.1))
+        return request.piece(
+            .changes, (partition, cells.count),
+            EncodedValues(bytes: try set.takeBytes(), count: setCount),
+            EncodedValues(bytes: try removed.takeBytes(), count: removedCount))
     }
 
     /// Replays the pieces since the last whole one into what the first batch starts from.

@@ -1,15 +1,24 @@
 /// What is wrong with a checkpoint directory.
 public struct CheckpointError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The kind of trouble.
-    public enum Code: Sendable, Hashable {
+    ///
+    /// More kinds may be added: keep a default branch where you switch over them.
+    public struct Code: Sendable, Hashable, CustomStringConvertible {
+        private enum Kind: String {
+            case damaged, unsupported, locked, notEmpty
+        }
+        private let kind: Kind
+
         /// No checkpoint in the directory can be read.
-        case damaged
+        public static let damaged = Code(kind: .damaged)
         /// It was written by a newer version.
-        case unsupported
+        public static let unsupported = Code(kind: .unsupported)
         /// Another program has it open.
-        case locked
+        public static let locked = Code(kind: .locked)
         /// It holds what an earlier run left, and this run was to start afresh.
-        case notEmpty
+        public static let notEmpty = Code(kind: .notEmpty)
+        /// The code's name.
+        public var description: String { kind.rawValue }
     }
 
     /// The kind of trouble.

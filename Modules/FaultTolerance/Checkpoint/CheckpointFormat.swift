@@ -62,15 +62,13 @@ package enum CheckpointFormat {
             writer.writeString(value)
         }
         let payload = try writer.takeBytes()
-        var file = ByteWriter()
-        file.writeBytes(magic)
-        file.writeFixed(version)
-        file.writeFixed(UInt16(0))
-        file.writeFixed(UInt32(payload.count))
-        let header = try file.takeBytes()
-        var rest = ByteWriter()
-        rest.writeFixed(Checksum.crc32c(header + payload))
-        return header + (try rest.takeBytes()) + payload
+        var header = ByteWriter(reservingCapacity: headerByteCount)
+        header.writeBytes(magic)
+        header.writeFixed(version)
+        header.writeFixed(UInt16(0))
+        header.writeFixed(UInt32(payload.count))
+        header.writeFixed(Checksum.crc32c(header.bytes + payload))
+        return try header.takeBytes() + payload
     }
 
     /// Reads a checkpoint file.

@@ -61,9 +61,7 @@ public final class FileCheckpointStore: CheckpointStore {
         let lock = try await medium.perform { medium in
             try medium.createDirectories(directory)
             do {
-                return try medium.lock(
-                    directory + "/lock",
-                    owner: "the checkpoints of process \(ResourceUsage.processNumber)")
+                return try medium.lock(directory + "/lock", for: "the checkpoints")
             } catch let error as StorageError where error.code == .locked {
                 throw CheckpointError(
                     .locked,
@@ -198,11 +196,8 @@ public final class FileCheckpointStore: CheckpointStore {
     }
 
     private func path(of sequence: UInt64) -> String {
-        let digits = String(sequence)
-        let zeros = String(repeating: "0", count: max(0, 12 - digits.count))
-        return "\(directory)/checkpoint-\(zeros)\(digits)"
+        "\(directory)/checkpoint-\(sequence.padded(to: 12))"
     }
-
 }
 
 extension [FileCheckpointStore.VoidWrites] {

@@ -121,8 +121,7 @@ public struct FileDeadLetterStore: DeadLetterStore {
         return try await medium.perform { medium in
             try medium.createDirectories(done)
             do {
-                let owner = "process \(ResourceUsage.processNumber)"
-                return ReplayLock(lock: try medium.lock(directory + "/replay.lock", owner: owner))
+                return ReplayLock(lock: try medium.lock(directory + "/replay.lock", for: "a replay"))
             } catch let error as StorageError where error.code == .locked {
                 throw DeadLetterError(
                     .locked,
@@ -164,9 +163,7 @@ public struct FileDeadLetterStore: DeadLetterStore {
     private static func name(of id: DeadLetter.ID) -> String {
         var text = id.operationID
         let hash = text.withUTF8 { StableHasher.hash(UnsafeRawBufferPointer($0)) }
-        let digits = String(hash, radix: 16)
-        let padded = String(repeating: "0", count: max(0, 16 - digits.count)) + digits
-        return "\(id.batchTime.milliseconds)-\(padded)\(suffix)"
+        return "\(id.batchTime.milliseconds)-\(hash.padded(to: 16, radix: 16))\(suffix)"
     }
 }
 

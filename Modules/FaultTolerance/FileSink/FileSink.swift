@@ -23,7 +23,7 @@ public final class FileSink<Element: Sendable>: TransactionalSink {
     /// The directory.
     public let directory: String
     /// `file:` and the directory.
-    public var id: String { "file:" + directory }
+    public var id: String { FileSinkLayout(directory: directory).sink }
     private let medium: any StorageMedium
     private let store: FileSinkStore
     /// Adds elements to bytes: with its loop, so that it is compiled for the type of elements.

@@ -7,6 +7,8 @@ package struct FileSinkLayout: Sendable {
 
     package init(directory: String) { self.directory = directory }
 
+    /// The sink's id, as errors name it.
+    var sink: String { "file:" + directory }
     var lock: String { directory + "/lock" }
     var data: String { directory + "/data" }
     var staged: String { directory + "/staged" }
@@ -15,7 +17,7 @@ package struct FileSinkLayout: Sendable {
     func path(of batch: BatchTime) -> String { "\(manifest)/batch-\(batch.milliseconds)" }
 
     func path(ofSegment number: Int) -> String {
-        "\(manifest)/segment-\(Self.padded(number, 9))"
+        "\(manifest)/segment-\(number.padded(to: 9))"
     }
 
     /// What a file of the manifest is.
@@ -47,7 +49,7 @@ package struct FileSinkLayout: Sendable {
 
     /// `TIME-PARTITION-NUMBER`, with a number that tells the tries apart.
     static func dataName(_ batch: BatchTime, _ partition: Int, _ number: Int) -> String {
-        "\(batch.milliseconds)-\(padded(partition, 5))-\(number)"
+        "\(batch.milliseconds)-\(partition.padded(to: 5))-\(number)"
     }
 
     /// The batch of a data file; nil: not one of ours.
@@ -58,16 +60,10 @@ package struct FileSinkLayout: Sendable {
         return Int64(match.1).map { BatchTime(milliseconds: $0) }
     }
 
-    private static func padded(_ number: Int, _ count: Int) -> String {
-        let digits = String(number)
-        return String(repeating: "0", count: max(0, count - digits.count)) + digits
-    }
-
     // MARK: Reading
 
     func read(_ path: String, _ medium: any StorageMedium) throws -> [CommittedFiles] {
-        try FileSinkManifest.read(
-            try medium.readAll(path), path: path, sink: "file:" + directory)
+        try FileSinkManifest.read(try medium.readAll(path), path: path, sink: sink)
     }
 
     /// Reads the beginning of a manifest file: its ranges, mostly one or two.
@@ -79,8 +75,7 @@ package struct FileSinkLayout: Sendable {
         while true {
             let bytes = try file.read(at: 0, count: count)
             do {
-                return try FileSinkManifest.readRanges(
-                    bytes, path: path, sink: "file:" + directory)
+                return try FileSinkManifest.readRanges(bytes, path: path, sink: sink)
             } catch let error as SinkError
                 where error.code == .damaged && bytes.count == count && count < 1 << 24
             {

@@ -73,10 +73,7 @@ package struct FileSinkManifest: Sendable, Hashable {
         return bytes + Array("end \(Self.hexadecimal(Checksum.crc32c(bytes)))\n".utf8)
     }
 
-    private static func hexadecimal(_ number: UInt32) -> String {
-        let digits = String(number, radix: 16)
-        return String(repeating: "0", count: 8 - digits.count) + digits
-    }
+    private static func hexadecimal(_ number: UInt32) -> String { number.padded(to: 8, radix: 16) }
 
     // MARK: Reading
 

@@ -26,7 +26,7 @@ final class FileSinkStore: Sendable {
         var staged = 0
     }
 
-    private let directory: String
+    private let layout: FileSinkLayout
     private let medium: any StorageMedium
     private let fileExtension: String
     private let batchesPerSegment: Int
@@ -36,7 +36,7 @@ final class FileSinkStore: Sendable {
         directory: String, medium: any StorageMedium, fileExtension: String,
         batchesPerSegment: Int
     ) {
-        self.directory = directory
+        layout = FileSinkLayout(directory: directory)
         self.medium = medium
         let letters = fileExtension.filter {
             $0.isASCII && ($0.isLetter || $0.isNumber || "-_.".contains($0))
@@ -45,11 +45,9 @@ final class FileSinkStore: Sendable {
         self.batchesPerSegment = max(1, batchesPerSegment)
     }
 
-    private var layout: FileSinkLayout { FileSinkLayout(directory: directory) }
-
     /// What a storage error means for the sink.
     func error(_ error: StorageError, _ batch: BatchTime?) -> SinkError {
-        let sink = "file:" + directory
+        let sink = layout.sink
         switch error.code {
         case .full:
             return SinkError(
@@ -70,29 +68,27 @@ final class FileSinkStore: Sendable {
 
     private func closed(_ batch: BatchTime) -> SinkError {
         SinkError(
-            .closed, sink: "file:" + directory, batch: batch,
+            .closed, sink: layout.sink, batch: batch,
             "the sink is not open: batches come after recovery and before the end of the context")
     }
 
     // MARK: Opening
 
     func recover(step: Duration) throws -> CommittedBatches {
-        if directory.isEmpty {
+        if layout.directory.isEmpty {
             throw SinkError(
-                .misused, sink: "file:", "the path of the directory is empty; give it one")
+                .misused, sink: layout.sink, "the path of the directory is empty; give it one")
         }
         try medium.createDirectories(layout.data)
         try medium.createDirectories(layout.manifest)
         try medium.createDirectories(layout.staged)
-        let lock = try medium.lock(
-            layout.lock, owner: "a file sink of process \(ResourceUsage.processNumber)")
+        let lock = try medium.lock(layout.lock, for: "a file sink")
         do {
             let found = try readManifest(step)
             try sweep(keeping: found.committed)
             return try state.withLock { state in
                 guard state.lock == nil else {
-                    throw SinkError(
-                        .misused, sink: "file:" + directory, "a sink is recovered once")
+                    throw SinkError(.misused, sink: layout.sink, "a sink is recovered once")
                 }
                 state = found
                 state.lock = lock
@@ -115,7 +111,7 @@ final class FileSinkStore: Sendable {
                 let contents = try layout.read(path, medium)
                 guard contents.map(\.batch) == [batch] else {
                     throw SinkError(
-                        .damaged, sink: "file:" + directory,
+                        .damaged, sink: layout.sink,
                         "\(path) is not of batch \(batch) by its content; restore the file")
                 }
                 state.loose += contents

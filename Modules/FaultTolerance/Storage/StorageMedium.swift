@@ -126,6 +126,11 @@ extension StorageMedium {
         }
     }
 
+    /// Takes a lock in the name of this process.
+    func lock(_ path: String, for purpose: String) throws -> any StorageLock {
+        try lock(path, owner: "\(purpose) of process \(ResourceUsage.processNumber)")
+    }
+
     /// Everything in a file.
     ///
     /// - Parameters:

@@ -113,8 +113,7 @@ public final class FileWriteAheadLog: WriteAheadLog {
             try medium.createDirectories(directory)
             let lock: any StorageLock
             do {
-                lock = try medium.lock(
-                    directory + "/lock", owner: "a log of process \(ResourceUsage.processNumber)")
+                lock = try medium.lock(directory + "/lock", for: "a log")
             } catch let error as StorageError where error.code == .locked {
                 throw LogError(
                     .locked, "the log in \(directory) is open already: \(error.message)",

@@ -106,8 +106,9 @@ struct LogWriter: Sendable {
         var count = 0
         for request in requests {
             bytes += RecordFrame.byteCount + request.byteCount
-            if count > 0, bytes > options.groupByteMaximum { break }
-            if request.time.milliseconds > latest { break }
+            let fits = bytes <= options.groupByteMaximum && request.time.milliseconds <= latest
+            // Without the first one there would be no end to the groups.
+            if count > 0, !fits { break }
             count += 1
         }
         return count

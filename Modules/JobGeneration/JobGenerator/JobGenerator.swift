@@ -14,12 +14,12 @@ public import DStreamCore
 /// unless ``LateBatches/skip`` says so.
 ///
 /// ## Isolation
-/// ``run(on:from:rerun:newestCompleted:)`` owns everything that is going on; leaving it means all has ended. The
-/// other methods may be called from any task.
+/// ``run(on:from:rerun:newestCompleted:)`` owns everything that is going on; leaving it means all
+/// has ended. The other methods may be called from any task.
 ///
 /// ## Cancellation
-/// Cancelling the task of ``run(on:from:rerun:newestCompleted:)`` ends it at once; what is pending in the last durable
-/// checkpoint runs again after a restart.
+/// Cancelling the task of ``run(on:from:rerun:newestCompleted:)`` ends it at once; what is pending
+/// in the last durable checkpoint runs again after a restart.
 ///
 /// ## Back-pressure
 /// At most `maxQueuedBatches` job sets are submitted and not ended; later batches are generated late.
@@ -131,12 +131,12 @@ public actor JobGenerator {
         drainReplies = []
     }
 
-    /// Processes everything received and ends ``run(on:from:rerun:newestCompleted:)``: generates batches until no
-    /// block is left, waits for all jobs, and for the checkpoint that says so.
+    /// Processes everything received and ends ``run(on:from:rerun:newestCompleted:)``: generates
+    /// batches until no block is left, waits for all jobs, and for the checkpoint that says so.
     ///
     /// Receivers are expected to have stopped. Calling it again joins the first call; after a failure
-    /// under `.stop` no further batch is generated. When ``run(on:from:rerun:newestCompleted:)`` has ended before, this
-    /// returns at once; when it was not called yet, this waits for it.
+    /// under `.stop` no further batch is generated. When ``run(on:from:rerun:newestCompleted:)`` has
+    /// ended before, this returns at once; when it was not called yet, this waits for it.
     ///
     /// - Parameter mode: when the blocks that are left become a batch.
     /// - Throws: `CancellationError` when the waiting task is cancelled, or the generator ended before

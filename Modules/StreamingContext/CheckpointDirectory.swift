@@ -1,11 +1,4 @@
-internal import BatchEngine
 internal import FaultTolerance
-
-/// Standard output, written by whole pieces of text.
-enum StandardOutput {
-    /// Writes `text` in one piece; what a closed output does not take is dropped.
-    static func write(_ text: String) { ProcessOutput.writeStandardOutput(text) }
-}
 
 /// The checkpoint directory.
 enum CheckpointDirectory {
