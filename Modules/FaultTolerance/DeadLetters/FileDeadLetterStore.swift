@@ -121,7 +121,8 @@ public struct FileDeadLetterStore: DeadLetterStore {
         return try await medium.perform { medium in
             try medium.createDirectories(done)
             do {
-                return ReplayLock(lock: try medium.lock(directory + "/replay.lock", for: "a replay"))
+                return ReplayLock(
+                    lock: try medium.lock(directory + "/replay.lock", for: "a replay"))
             } catch let error as StorageError where error.code == .locked {
                 throw DeadLetterError(
                     .locked,
