@@ -41,8 +41,18 @@ public final class LoggedInputChoices: InputChoices {
 
     /// Forgets batches before a threshold, in the log as far as whole segments allow.
     public func release(before threshold: BatchTime) async throws {
-        choices.withLock { choices in choices = choices.filter { $0.key.batch >= threshold } }
-        try await log.clean(before: threshold)
+        try await release(before: threshold, keeping: [])
+    }
+
+    /// Forgets batches before a threshold that are not pending, in the log as far as whole segments
+    /// allow: all after the oldest that stays, stay there.
+    public func release(
+        before threshold: BatchTime, keeping pending: Set<BatchTime>
+    ) async throws {
+        choices.withLock { choices in
+            choices = choices.filter { $0.key.batch >= threshold || pending.contains($0.key.batch) }
+        }
+        try await log.clean(before: min(threshold, pending.min() ?? threshold))
     }
 
     /// Ends the log.

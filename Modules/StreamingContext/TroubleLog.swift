@@ -36,6 +36,8 @@ final class TroubleLog: StreamingListener {
                 + "a dead letter: \(info.failureReason ?? "")"
         case .batchDeadLettered(let time, let message):
             return "batch \(time) was set aside: \(message)"
+        case .batchesSkipped(let first, let count):
+            return "\(count) batches from \(first) on were left out"
         case .eventsDropped(let count):
             return "\(count) events were dropped: a listener is too slow"
         default:

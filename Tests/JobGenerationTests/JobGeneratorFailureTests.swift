@@ -41,7 +41,7 @@ import Testing
                 await harness.trace.wait(for: "generate \(second)000")
             }
             await harness.trace.wait(for: "checkpoint 3000 pending [\"2000\"] completed")
-            await harness.trace.wait(for: "release before 2000")
+            await harness.trace.wait(for: "release before 2000 keeping [\"2000\"]")
             #expect(await harness.generator.pendingBatches == [.seconds(2)])
         }
         try expectFailure(harness)

@@ -154,6 +154,45 @@ import Testing
         #expect(!machine.isLastCheckpointLost)
     }
 
+    /// A machine without a durable checkpoint of two batches, which are as many as may be.
+    private func undurable() -> JobGeneratorMachine {
+        var configuration = JobGenerator.Configuration(appName: "test")
+        configuration.maxBatchesWithoutCheckpoint = 2
+        var machine = JobGeneratorMachine(
+            configuration, interval: .seconds(1), firstBatch: .seconds(1), rerun: [],
+            hasCheckpoints: true)
+        for batch in 1...2 as ClosedRange<Int64> {
+            _ = run(
+                &machine, at: batch * 1000, .ticked, .generated(.seconds(batch)),
+                .batchEnded(.seconds(batch), .completed))
+        }
+        return machine
+    }
+
+    @Test func generationWaitsForACheckpointThatIsSlow() {
+        var machine = undurable()
+        #expect(run(&machine, at: 3000, .ticked) == [])
+        #expect(
+            run(&machine, at: 3500, .checkpointWritten(ticket: 4)) == [
+                "clean 2000 keeping -", "generate 3000",
+            ])
+    }
+
+    @Test func generationEndsWhenCheckpointsCannotBeWrittenForTooLong() {
+        var machine = undurable()
+        #expect(run(&machine, at: 3000, .checkpointFailed(ticket: 4)) == ["lost 2 since 1000"])
+        #expect(machine.phase == .halted)
+        #expect(run(&machine, at: 9000, .ticked, .checkpointFailed(ticket: 4)) == [])
+        #expect(run(&machine, at: 9000, .drain(.now)) == ["end"])
+    }
+
+    @Test func drainingEndsWhenCheckpointsCannotBeWrittenForTooLong() {
+        var machine = undurable()
+        #expect(run(&machine, at: 3000, .drain(.now)) == [])
+        #expect(
+            run(&machine, at: 3000, .checkpointFailed(ticket: 4)) == ["lost 2 since 1000", "end"])
+    }
+
     @Test func cleanUpsAreDoneOneAtATimeTheLatestForAll() {
         var machine = JobGeneratorMachineTests.machine(maxQueued: 5, hasCheckpoints: false)
         _ = run(&machine, at: 4000, .ticked)
@@ -276,9 +315,11 @@ extension JobGeneratorMachine.Action {
         case .writeCheckpoint(let checkpoint):
             "checkpoint#\(checkpoint.ticket) \(checkpoint.time.text) "
                 + "\(checkpoint.pending.map(\.text))" + (checkpoint.isCompleted ? " done" : "")
-        case .cleanUp(let batch, let keeping):
+        case .cleanUp(let batch, let keeping, let failed):
             "clean \(batch.text) keeping \(keeping?.text ?? "-")"
+                + (failed.isEmpty ? "" : " failed \(failed.sorted().map(\.text))")
         case .setAside(let batch): "set aside \(batch.text)"
+        case .reportCheckpointsLost(let batch, let count): "lost \(count) since \(batch.text)"
         case .probe: "probe"
         case .end: "end"
         }

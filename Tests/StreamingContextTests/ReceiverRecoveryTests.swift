@@ -15,12 +15,22 @@ struct ReceiverRecoveryTests {
         let feed = FeedReceiver<Int>()
         let seen: OutputRecorder<Int>
 
-        init(_ directory: String, from start: BatchTime, fails: Bool = false) async throws {
+        init(
+            _ directory: String, from start: BatchTime, fails: Bool = false,
+            continuingAfter failed: BatchTime? = nil
+        ) async throws {
             var configuration = StreamingContext.Configuration()
             configuration.receiverWriteAheadLog.isEnabled = true
+            if failed != nil {
+                configuration.failurePolicy = .continue
+                configuration.receiverWriteAheadLog.rollingInterval = .seconds(1)
+                configuration.driverWriteAheadLog.rollingInterval = .seconds(1)
+            }
             let harness = StreamHarness(startTime: start, configuration: configuration)
             let stream = harness.ssc.receiverStream(feed)
-            if fails { stream.foreachRDD { _ in throw FeedError() } }
+            if fails || failed != nil {
+                stream.foreachRDD { _, time in if fails || time == failed { throw FeedError() } }
+            }
             seen = harness.record(stream)
             self.harness = harness
             _ = try await StreamingContext.getOrCreate(checkpointDirectory: directory) {
@@ -90,6 +100,32 @@ struct ReceiverRecoveryTests {
             #expect(output.removeValue(forKey: 2000) == [2, 3])
             #expect(output.removeValue(forKey: 3000) == [4])
             #expect(output.values.flatMap { $0 } == [5])
+        }
+    }
+
+    @Test("a batch that failed has its blocks after a restart, however many batches came after it")
+    func failedLongAgo() async throws {
+        try await inDirectory { directory in
+            let first = try await Run(directory, from: .zero, continuingAfter: .seconds(2))
+            for batch in 1...20 {
+                try await first.feed.store(block: [batch])
+                await first.harness.advance()
+            }
+            let report = await first.harness.ssc.stop(graceful: true)
+            #expect(report.pendingBatches == [.seconds(2)])
+            // What is kept for a restart takes no memory, but it counts as not drained.
+            #expect(report.undrainedRecordCount == 1)
+
+            let second = try await Run(directory, from: .seconds(20))
+            await second.harness.listener.batchSettled(.seconds(2))
+            await second.harness.advance()
+            await second.harness.ssc.stop(graceful: true)
+            #expect(second.output == [2000: [2], 21_000: []])
+
+            let third = try await Run(directory, from: .seconds(21))
+            await third.harness.advance()
+            let end = await third.harness.ssc.stop(graceful: true)
+            #expect(end.isDrained && third.output == [22_000: []])
         }
     }
 

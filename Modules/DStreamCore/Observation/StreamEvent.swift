@@ -38,6 +38,9 @@ public enum StreamEvent: Sendable, Hashable {
 
     /// A batch was due and its generation began late by a duration.
     case batchLate(time: BatchTime, by: Duration)
+    /// Batches were left out, the first of them at a time; how many. Those before were told one by
+    /// one, as late.
+    case batchesSkipped(from: BatchTime, count: Int)
     /// A batch could not be generated; nothing of it has run.
     case batchGenerationFailed(time: BatchTime, message: String)
     /// Everything about a batch is over: its jobs have ended or could not be made, and what could

@@ -52,8 +52,8 @@ extension StreamingListener {
         case .outputOperationStarted(let info): onOutputOperationStarted(info)
         case .outputOperationCompleted(let info): onOutputOperationCompleted(info)
         case .receiverRestarting, .outputOperationRetrying, .outputOperationDeadLettered,
-            .batchLate, .batchGenerationFailed, .batchSettled, .batchDeadLettered,
-            .stageRanInDriver, .closureAbandoned, .rateUpdated, .linesTruncated,
+            .batchLate, .batchesSkipped, .batchGenerationFailed, .batchSettled,
+            .batchDeadLettered, .stageRanInDriver, .closureAbandoned, .rateUpdated, .linesTruncated,
             .invalidUTF8Replaced, .checkpointFailed, .drainIncomplete, .eventsDropped:
             break
         }

@@ -51,8 +51,21 @@ public protocol BlockAllocator: Sendable {
     /// Forgets batches before `threshold` and removes their blocks from the block store.
     func releaseBatches(before threshold: BatchTime) async throws
 
+    /// As ``releaseBatches(before:)``, but what a restart needs of the batches in `pending`, which
+    /// this process will not run again, stays where it outlives the process.
+    func releaseBatches(before threshold: BatchTime, keeping pending: Set<BatchTime>) async throws
+
     /// Whether there are received blocks that belong to no batch yet.
     var hasUnallocatedBlocks: Bool { get async }
+}
+
+extension BlockAllocator {
+    /// Releases batches before all that are pending.
+    public func releaseBatches(
+        before threshold: BatchTime, keeping pending: Set<BatchTime>
+    ) async throws {
+        try await releaseBatches(before: min(threshold, pending.min() ?? threshold))
+    }
 }
 
 /// An allocator for programs without receivers.

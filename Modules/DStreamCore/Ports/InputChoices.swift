@@ -14,4 +14,14 @@ public protocol InputChoices: Sendable {
 
     /// Forgets batches before `threshold`: none of them is run again.
     func release(before threshold: BatchTime) async throws
+
+    /// Forgets batches before `threshold`, but for those of `pending`: only they may run again.
+    func release(before threshold: BatchTime, keeping pending: Set<BatchTime>) async throws
+}
+
+extension InputChoices {
+    /// Forgets batches before all that are pending.
+    public func release(before threshold: BatchTime, keeping pending: Set<BatchTime>) async throws {
+        try await release(before: min(threshold, pending.min() ?? threshold))
+    }
 }

@@ -15,7 +15,8 @@ package struct BatchLedger: Sendable, Hashable {
     package private(set) var newestCompleted: BatchTime?
     /// Failed batches in the order of their failing.
     private var failed: [BatchTime] = []
-    private var failedSet: Set<BatchTime> = []
+    /// Batches that have failed and are pending: a restart runs them again, this process does not.
+    package private(set) var failedSet: Set<BatchTime> = []
     private let failedMaximum: Int
 
     /// Makes a ledger.
@@ -35,10 +36,9 @@ package struct BatchLedger: Sendable, Hashable {
         self.failedMaximum = max(1, failedMaximum)
     }
 
-    /// The oldest batch that this process still has to run: its input must stay.
+    /// The oldest batch that this process still has to run: its input must stay in memory.
     ///
-    /// Failed batches do not count. This process does not run them again, and keeping what they
-    /// received would in the end leave no room for anything else.
+    /// Failed batches do not count: of their input, only what a restart needs is kept.
     package var oldestToRun: BatchTime? { pending.first { !failedSet.contains($0) } }
 
     /// Whether the newest batch has completed.

@@ -6,7 +6,7 @@ internal import DStreamCore
 final class GenerationWorker: Sendable {
     private enum Work: Sendable {
         case generate(BatchTime)
-        case cleanUp(BatchTime, keeping: BatchTime?)
+        case cleanUp(BatchTime, keeping: BatchTime?, failed: Set<BatchTime>)
         case probe
         case setAside(BatchTime)
     }
@@ -32,8 +32,8 @@ final class GenerationWorker: Sendable {
 
     func generate(_ batch: BatchTime) { work.post(.generate(batch)) }
 
-    func cleanUp(_ batch: BatchTime, keeping: BatchTime?) {
-        work.post(.cleanUp(batch, keeping: keeping))
+    func cleanUp(_ batch: BatchTime, keeping: BatchTime?, failed: Set<BatchTime>) {
+        work.post(.cleanUp(batch, keeping: keeping, failed: failed))
     }
 
     func probe() { work.post(.probe) }
@@ -56,8 +56,8 @@ final class GenerationWorker: Sendable {
         while let piece = await work.next() {
             switch piece {
             case .generate(let batch): await doGenerate(batch)
-            case .cleanUp(let batch, let oldestToRun):
-                await doCleanUp(batch, keeping: oldestToRun)
+            case .cleanUp(let batch, let oldestToRun, let failed):
+                await doCleanUp(batch, keeping: oldestToRun, failed)
             case .probe:
                 let hasBlocks = await context.allocator.hasUnallocatedBlocks
                 mailbox.post(.probed(hasUnallocatedBlocks: hasBlocks))
@@ -101,14 +101,16 @@ final class GenerationWorker: Sendable {
         }
     }
 
-    private func doCleanUp(_ batch: BatchTime, keeping oldestToRun: BatchTime?) async {
+    private func doCleanUp(
+        _ batch: BatchTime, keeping oldestToRun: BatchTime?, _ failed: Set<BatchTime>
+    ) async {
         source.clearMetadata(batch)
         // A batch that waits for its jobs keeps exactly its input, however old it is.
         let threshold = min(batch - source.inputRememberDuration, oldestToRun ?? batch)
         inputInfo.clear(before: threshold)
         do {
-            try await context.allocator.releaseBatches(before: threshold)
-            try await context.choices?.release(before: threshold)
+            try await context.allocator.releaseBatches(before: threshold, keeping: failed)
+            try await context.choices?.release(before: threshold, keeping: failed)
             mailbox.post(.cleanedUp(batch, error: nil))
         } catch {
             mailbox.post(.cleanedUp(batch, error: error))

@@ -35,6 +35,11 @@ extension JobGenerator {
         /// Beyond that the oldest is set aside for good and reported. A value below 1 counts as 1. The
         /// default bounds the blocks that are kept for them.
         public var maxFailedBatches: Int
+        /// How many batches may complete without a checkpoint that says so, at least 1.
+        ///
+        /// Until then what a checkpoint needs stays in memory. Beyond that generation waits for the
+        /// checkpoint under way, and ends as under `.stop` when it cannot be written.
+        public var maxBatchesWithoutCheckpoint = 1000
         /// What checkpoints say about how the program was configured.
         public var settings: [String: String] = [:]
 

@@ -52,6 +52,7 @@ public actor JobGenerator {
     private var unsettled: [BatchTime] = []
     private var drainReplies: [Mailbox<Bool>] = []
     private var isStopped = false
+    private var lastCheckpointError: (any Error)?
     /// The frozen graph's, so that it is described once.
     private var fingerprint = ""
     private var statefulOperators: [StatefulOperator] = []
@@ -196,6 +197,7 @@ extension JobGenerator {
                 return handle(.checkpointWritten(ticket: answer.ticket))
             }
             listeners.post(.checkpointFailed(time: answer.time, message: "\(error)"))
+            lastCheckpointError = error
             return handle(.checkpointFailed(ticket: answer.ticket), underlying: error)
         case .cleanedUp(let batch, let error):
             if let error {
@@ -230,8 +232,11 @@ extension JobGenerator {
                 listeners.post(.batchLate(time: batch, by: delay))
             case .reportSkipped(let first, let count): reportSkipped(first, count)
             case .writeCheckpoint(let checkpoint): write(checkpoint)
-            case .cleanUp(let batch, let keeping): worker.cleanUp(batch, keeping: keeping)
+            case .cleanUp(let batch, let keeping, let failed):
+                worker.cleanUp(batch, keeping: keeping, failed: failed)
             case .setAside(let batch): setAside(batch)
+            case .reportCheckpointsLost(let first, let count):
+                reportCheckpointsLost(since: first, count, underlying)
             case .probe: worker.probe()
             case .end:
                 reportLostCheckpoint(underlying)
@@ -245,10 +250,14 @@ extension JobGenerator {
         guard let grid else { return }
         let now = clock.now
         var batch = first
-        for _ in 0..<count {
+        // After long downtime of short batches there are millions.
+        let singles = min(count, 1000)
+        for _ in 0..<singles {
             listeners.post(.batchLate(time: batch, by: now - batch))
             batch = grid.firstTime(after: batch)
         }
+        guard count > singles else { return }
+        listeners.post(.batchesSkipped(from: batch, count: Int(clamping: count - singles)))
     }
 
     private func write(_ checkpoint: JobGeneratorMachine.Checkpoint) {
@@ -271,6 +280,19 @@ extension JobGenerator {
                 message: "more than \(configuration.maxFailedBatches) batches have failed; this "
                     + "one will not be run again"))
         worker.setAside(batch)
+    }
+
+    private func reportCheckpointsLost(
+        since first: BatchTime, _ count: Int, _ underlying: (any Error)?
+    ) {
+        let cause = underlying ?? lastCheckpointError
+        errorSink(
+            StreamError(
+                .checkpointUnwritable,
+                "no checkpoint could be written since batch \(first), and \(count) batches have "
+                    + "completed; no later batch starts. Make the checkpoint directory writable and "
+                    + "start again: these batches will run again",
+                batchTime: first, underlying: cause))
     }
 
     /// A drained stream whose last checkpoint was not kept would run batches again.

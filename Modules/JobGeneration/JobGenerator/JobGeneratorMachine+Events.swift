@@ -5,7 +5,7 @@ extension JobGeneratorMachine {
     package enum Phase: Sendable, Hashable {
         /// Batches are generated as they become due. Can transition to: halted, draining, ended.
         case running
-        /// A batch failed under `.stop`: none is generated any more, those submitted end. Can
+        /// A batch failed under `.stop`, or checkpoints for too long: none is generated any more, those submitted end. Can
         /// transition to: draining, ended.
         case halted
         /// What was received is brought to an end. Can transition to: ended.
@@ -66,11 +66,13 @@ extension JobGeneratorMachine {
         case reportSkipped(from: BatchTime, count: Int64)
         /// Write a checkpoint, in place of one that waits.
         case writeCheckpoint(Checkpoint)
-        /// Forget what is older than a completed batch needs, but no batch from `keeping` on;
-        /// answered by `cleanedUp`.
-        case cleanUp(BatchTime, keeping: BatchTime?)
+        /// Forget what is older than a completed batch needs, but no batch from `keeping` on, and
+        /// of those that have failed nothing that a restart needs; answered by `cleanedUp`.
+        case cleanUp(BatchTime, keeping: BatchTime?, failed: Set<BatchTime>)
         /// Tell that a failed batch is given up, because too many have failed since.
         case setAside(BatchTime)
+        /// Tell that the stream ends here, as no checkpoint could be written since a batch completed.
+        case reportCheckpointsLost(since: BatchTime, count: Int)
         /// Ask whether there are unallocated blocks; answered by `probed`.
         case probe
         /// Leave the loop.

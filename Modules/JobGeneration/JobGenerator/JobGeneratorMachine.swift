@@ -80,6 +80,7 @@ package struct JobGeneratorMachine: Sendable {
         case .checkpointFailed(let ticket):
             lastAnsweredTicket = max(lastAnsweredTicket, ticket)
             isLastCheckpointLost = true
+            actions = haltWithoutCheckpoints()
         case .cleanedUp:
             isCleaningUp = false
             if let batch = nextCleanUp {
@@ -101,6 +102,7 @@ extension JobGeneratorMachine {
     private mutating func advance(_ now: BatchTime) -> [Action] {
         let isFree =
             generation == nil && ledger.unfinished.count < max(1, configuration.maxQueuedBatches)
+            && !hasTooFewCheckpoints
         switch phase {
         case .running:
             return isFree ? takeDue(through: now, now) : []
@@ -183,7 +185,7 @@ extension JobGeneratorMachine {
             guard hasCheckpoints else { return cleanUp(batch) }
             let actions = requestCheckpoint()
             completedNotDurable.append((lastRequestedTicket, batch))
-            return actions
+            return actions + (isLastCheckpointLost ? haltWithoutCheckpoints() : [])
         case .failed(let policy):
             return fail(batch, policy)
         case .notRun:
@@ -231,6 +233,20 @@ extension JobGeneratorMachine {
         return cleanUp(batch)
     }
 
+    /// Whether more has completed without a checkpoint than may be kept in memory for it.
+    private var hasTooFewCheckpoints: Bool {
+        completedNotDurable.count >= max(1, configuration.maxBatchesWithoutCheckpoint)
+    }
+
+    /// Ends generation when too much has completed since the last checkpoint that could be written.
+    private mutating func haltWithoutCheckpoints() -> [Action] {
+        guard hasTooFewCheckpoints, let oldest = completedNotDurable.first,
+            phase != .halted, phase != .draining(.settling)
+        else { return [] }
+        halt()
+        return [.reportCheckpointsLost(since: oldest.batch, count: completedNotDurable.count)]
+    }
+
     private mutating func cleanUp(_ batch: BatchTime) -> [Action] {
         if isCleaningUp {
             // Cleaning up for the later one does it for both.
@@ -238,7 +254,7 @@ extension JobGeneratorMachine {
             return []
         }
         isCleaningUp = true
-        return [.cleanUp(batch, keeping: ledger.oldestToRun)]
+        return [.cleanUp(batch, keeping: ledger.oldestToRun, failed: ledger.failedSet)]
     }
 }
 

@@ -68,6 +68,9 @@ public final class LoggedBlockHandler: ReceivedBlockHandler {
         try? await log.clean(before: oldest)
     }
 
+    /// Removes blocks from the store only.
+    public func setAside(_ blocks: [StoredBlock]) async { await store.remove(blocks) }
+
     /// Reads a block of an earlier run from the log into the store.
     public func restore(_ block: StoredBlock) async throws -> Bool {
         guard let handle = block.logHandle else { return false }

@@ -20,6 +20,10 @@ public protocol ReceivedBlockHandler: Sendable {
     /// Removes blocks that no batch needs any more; unknown ones are ignored.
     func remove(_ blocks: [StoredBlock]) async
 
+    /// Frees the memory of blocks that only a restart will need, and keeps what ``restore(_:)``
+    /// needs; unknown ones are ignored.
+    func setAside(_ blocks: [StoredBlock]) async
+
     /// Stores a block of an earlier run again.
     ///
     /// - Returns: false when its contents ended with that run.
@@ -30,6 +34,11 @@ public protocol ReceivedBlockHandler: Sendable {
 extension ReceivedBlockHandler {
     /// Nothing outlives a run.
     public func restore(_ block: StoredBlock) async throws -> Bool { false }
+
+    /// Removes the blocks that are in no log.
+    public func setAside(_ blocks: [StoredBlock]) async {
+        await remove(blocks.filter { $0.logHandle == nil })
+    }
 }
 
 /// Stores received blocks in an engine's block store: safe as long as the process runs.

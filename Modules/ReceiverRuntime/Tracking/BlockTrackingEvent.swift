@@ -11,6 +11,15 @@ public enum BlockTrackingEvent: Sendable, Hashable {
     case batchesCleaned([BatchTime])
 }
 
+extension BlockTrackingEvent {
+    /// The time for the log: it may forget an allocation only when the batch is forgotten, also one
+    /// that took its blocks before its time.
+    func logTime(at now: BatchTime) -> BatchTime {
+        if case .batchAllocated(let batch, _) = self { return max(now, batch) }
+        return now
+    }
+}
+
 extension BlockTrackingEvent: StreamCodable {
     private enum Tag {
         static let blockAdded: UInt8 = 1

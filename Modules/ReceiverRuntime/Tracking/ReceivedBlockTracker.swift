@@ -26,18 +26,19 @@ public struct ReceivedBlockTracker: Sendable {
         return .batchAllocated(batch, Dictionary(uniqueKeysWithValues: blocks))
     }
 
-    /// The clean-up of all batches before a threshold.
+    /// The clean-up of all batches before a threshold, but for those that are `pending`.
     ///
     /// - Throws: ``ReceiverError/Code/cleanupTooEarly`` unless the threshold lies before `now`.
     public func cleanup(
-        before threshold: BatchTime, now: BatchTime
+        before threshold: BatchTime, keeping pending: Set<BatchTime> = [], now: BatchTime
     ) throws(ReceiverError) -> BlockTrackingEvent {
         guard threshold < now else {
             throw ReceiverError(
                 .cleanupTooEarly,
                 "batches before \(threshold) cannot be released at \(now): it must be later")
         }
-        return .batchesCleaned(allocated.keys.filter { $0 < threshold }.sorted())
+        return .batchesCleaned(
+            allocated.keys.filter { $0 < threshold && !pending.contains($0) }.sorted())
     }
 
     // MARK: Applying

@@ -33,6 +33,8 @@ public actor ReceiverTracker: BlockAllocator, RateController, ReceivedBlockRepor
     private var rates: [StreamID: Double] = [:]
     /// The highest numbers of blocks of an earlier run.
     private var lastNumbers: [StreamID: Int64] = [:]
+    /// Batches kept for a restart whose blocks take no memory any more.
+    private var setAside: Set<BatchTime> = []
     /// Whether an allocation or clean-up is being logged.
     private nonisolated let isLogging = AsyncMonitor(false)
 
@@ -180,13 +182,24 @@ public actor ReceiverTracker: BlockAllocator, RateController, ReceivedBlockRepor
         tracker.unallocatedBlocks(of: stream)
     }
 
+    /// Forgets batches before a threshold; see ``releaseBatches(before:keeping:)``.
+    public func releaseBatches(before threshold: BatchTime) async throws {
+        try await releaseBatches(before: threshold, keeping: [])
+    }
+
     /// Forgets batches before a threshold, removes their blocks and makes room for others.
+    ///
+    /// Those that are `pending` make room, too; where there is a log, it keeps them for a restart.
     ///
     /// - Throws: ``ReceiverError/Code/cleanupTooEarly``, or what the log throws when it is written;
     ///   nothing is released then. Also what cleaning the log throws: it is longer than it must be.
-    public func releaseBatches(before threshold: BatchTime) async throws {
+    public func releaseBatches(
+        before threshold: BatchTime, keeping pending: Set<BatchTime>
+    ) async throws {
+        // Without a log, nothing would be there after a restart.
+        let kept = Set(log == nil ? [] : pending.filter { $0 < threshold })
         let released = try await loggingAlone {
-            let event = try tracker.cleanup(before: threshold, now: clock.now)
+            let event = try tracker.cleanup(before: threshold, keeping: kept, now: clock.now)
             guard case .batchesCleaned(let times) = event, !times.isEmpty else {
                 return [StoredBlock]()
             }
@@ -196,7 +209,18 @@ public actor ReceiverTracker: BlockAllocator, RateController, ReceivedBlockRepor
             await handlers[stream]?.remove(blocks)
         }
         budget.release(released.map(\.id))
-        try await log?.clean(before: threshold)
+        await setAside(kept)
+        try await log?.clean(before: min(threshold, kept.min() ?? threshold))
+    }
+
+    /// Frees the memory of batches that only a restart will run.
+    private func setAside(_ batches: Set<BatchTime>) async {
+        let new = batches.subtracting(setAside)
+        setAside = batches
+        for (stream, blocks) in new.flatMap({ tracker.blocks(of: $0) }) {
+            await handlers[stream]?.setAside(blocks)
+            budget.release(blocks.map(\.id))
+        }
     }
 
     /// All blocks that were not released, allocated or not.
@@ -256,7 +280,7 @@ public actor ReceiverTracker: BlockAllocator, RateController, ReceivedBlockRepor
     private func record(_ event: BlockTrackingEvent) async throws -> [StoredBlock] {
         if let log {
             let bytes = try Codec<BlockTrackingEvent>.of().bytes(of: event)
-            _ = try await log.write(bytes, time: clock.now)
+            _ = try await log.write(bytes, time: event.logTime(at: clock.now))
         }
         return tracker.apply(event)
     }

@@ -55,7 +55,14 @@ final class RecordingAllocator: BlockAllocator {
     func blocks(allocatedTo batch: BatchTime, stream: StreamID) async -> [StoredBlock] { [] }
 
     func releaseBatches(before threshold: BatchTime) async throws {
-        trace.note("release before \(threshold.text)")
+        try await releaseBatches(before: threshold, keeping: [])
+    }
+
+    func releaseBatches(
+        before threshold: BatchTime, keeping pending: Set<BatchTime>
+    ) async throws {
+        let kept = pending.isEmpty ? "" : " keeping \(pending.sorted().map(\.text))"
+        trace.note("release before \(threshold.text)" + kept)
         if let error = releaseError.withLock({ $0 }) { throw error }
     }
 
