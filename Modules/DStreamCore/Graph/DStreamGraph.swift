@@ -114,6 +114,7 @@ public final class DStreamGraph: Sendable {
     public func remember(_ duration: Duration, at site: OperatorSite) {
         let problem: StreamError? = state.withLock { state in
             if state.phase != .declaring { return Self.lateProblem(state.phase, site) }
+            if let problem = Self.rememberProblem(duration, site) { return problem }
             if let old = state.remember {
                 return StreamError(
                     .rememberAlreadySet,
@@ -181,6 +182,14 @@ public final class DStreamGraph: Sendable {
         }
         if let problem { record(problem) }
         return OutputOperation(site: site, graph: self, number: number)
+    }
+
+    /// What is wrong with how long batches are to be remembered.
+    static func rememberProblem(_ duration: Duration, _ site: OperatorSite) -> StreamError? {
+        if duration >= .zero { return nil }
+        return StreamError(
+            .badDeclaration, "the remember duration \(duration) must not be less than 0",
+            site: site)
     }
 
     static func lateProblem(_ phase: Phase, _ site: OperatorSite) -> StreamError {

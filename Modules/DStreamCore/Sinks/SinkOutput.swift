@@ -19,6 +19,8 @@ final class SinkOutput<Sink: TransactionalSink>: Sendable {
     private let committed = Locked<CommittedBatches?>(nil)
     /// With several concurrent jobs, batches come at the same time.
     private let turn = GenerationTurn()
+    /// Whether the sink is still to be closed, by whoever gets the turn.
+    private let mustClose = Locked(false)
 
     @usableFromInline
     init(_ sink: Sink, _ site: OperatorSite, slide: Duration) {
@@ -37,8 +39,23 @@ final class SinkOutput<Sink: TransactionalSink>: Sendable {
             },
             close: { [self] in
                 committed.withLock { $0 = nil }
-                await turn.run { await sink.close() }
+                mustClose.withLock { $0 = true }
+                await closeIfFree()
             })
+    }
+
+    /// Closes the sink if that was asked for and no commit is under way.
+    ///
+    /// When a context ends, none is but one that was abandoned: whoever waited for it might wait for
+    /// ever. Should it return, it closes the sink itself.
+    private func closeIfFree() async {
+        await turn.runIfFree {
+            let isDue = mustClose.withLock { mustClose in
+                defer { mustClose = false }
+                return mustClose
+            }
+            if isDue { await sink.close() }
+        }
     }
 
     /// Computes and commits a batch; one that is committed is left as it is, and not computed.
@@ -70,9 +87,11 @@ final class SinkOutput<Sink: TransactionalSink>: Sendable {
             }
         } catch {
             await sink.discard(gathered.withLock { Array($0.values) }, batch: batch)
+            await closeIfFree()
             throw error
         }
         committed.withLock { $0?.insert(batch, step: slide) }
+        await closeIfFree()
     }
 
     private func isCommitted(_ batch: BatchTime) throws -> Bool {

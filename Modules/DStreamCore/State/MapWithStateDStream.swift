@@ -84,8 +84,10 @@ public struct MapWithStateDStream<Key: StreamKey, StateValue: Sendable, Mapped: 
     ///
     /// - Parameter formerly: the name that it had, or the ``StatefulOperator/id`` when it had none.
     @discardableResult
-    public func named(_ name: String, formerly: String? = nil) -> MapWithStateDStream {
-        mapped.named(name, formerly: formerly)
+    public func named(
+        _ name: String, formerly: String? = nil, file: String = #fileID, line: UInt = #line
+    ) -> MapWithStateDStream {
+        mapped.named(name, formerly: formerly, file: file, line: line)
         return self
     }
 }

@@ -71,6 +71,17 @@ final class GenerationTurn: Sendable {
         return try await Self.$held.withValue(ObjectIdentifier(self)) { try await body() }
     }
 
+    /// Runs `body` if nobody has the turn.
+    func runIfFree(_ body: () async throws -> Void) async rethrows {
+        let isMine = state.withLock { state in
+            defer { state.isTaken = true }
+            return !state.isTaken
+        }
+        guard isMine else { return }
+        defer { pass() }
+        try await Self.$held.withValue(ObjectIdentifier(self)) { try await body() }
+    }
+
     private func take() async {
         await withCheckedContinuation { continuation in
             let isFree = state.withLock { state in

@@ -171,8 +171,21 @@ extension DStream {
     /// Remembers the stream's RDDs for at least `duration`; a shorter duration than before
     /// changes nothing.
     @discardableResult
-    public func remember(_ duration: Duration) -> DStream {
-        node.remember(duration)
+    public func remember(
+        _ duration: Duration, file: String = #fileID, line: UInt = #line
+    ) -> DStream {
+        let site = OperatorSite("remember", file: file, line: line)
+        if let problem = DStreamGraph.rememberProblem(duration, site) {
+            graph.record(problem)
+        } else if node.settings.withLock({ $0.isFrozen }) {
+            graph.record(
+                StreamError(
+                    .alreadyStarted,
+                    "what a stream remembers cannot be changed after the context was started",
+                    site: site))
+        } else {
+            node.remember(duration)
+        }
         return self
     }
 
@@ -181,8 +194,13 @@ extension DStream {
     /// - Parameter formerly: the name that it had, or the ``StatefulOperator/id`` when it had none;
     ///   only needed until a checkpoint was written under the new name.
     @discardableResult
-    public func named(_ name: String, formerly: String? = nil) -> DStream {
-        node.settings.withLock { settings in
+    public func named(
+        _ name: String, formerly: String? = nil, file: String = #fileID, line: UInt = #line
+    ) -> DStream {
+        configure(
+            OperatorSite("named", file: file, line: line),
+            "the name of a stream cannot be changed after the context was started"
+        ) { settings in
             settings.name = name
             settings.formerName = formerly
         }
