@@ -155,6 +155,12 @@ extension StreamingContext {
             ] {
                 if let value, value <= .zero { add("\(name) is \(value); it must be more than 0") }
             }
+            for (name, value) in [
+                ("receiverWriteAheadLog", receiverWriteAheadLog.rollingInterval),
+                ("driverWriteAheadLog", driverWriteAheadLog.rollingInterval),
+            ] where value < .zero {
+                add("\(name).rollingInterval is \(value); it must not be less than 0")
+            }
             // A batch interval that cannot work is reported by the graph.
             let interval =
                 batchInterval.flatMap { interval in

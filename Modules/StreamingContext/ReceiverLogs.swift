@@ -26,17 +26,17 @@ struct ReceiverLogs: Sendable {
             let options = configuration.driverWriteAheadLog.options
             if !logged.isEmpty {
                 events = try await FileWriteAheadLog.open(
-                    directory + "/received/events", on: medium, options: options)
+                    directory + "/\(InputLogs.received)/events", on: medium, options: options)
             }
             for registration in logged {
                 let id = registration.receiver.streamID
                 blocks[id] = try await FileWriteAheadLog.open(
-                    directory + "/received/stream-\(id)", on: medium,
+                    directory + "/\(InputLogs.received)/stream-\(id)", on: medium,
                     options: configuration.receiverWriteAheadLog.options)
             }
             if choosesInput {
                 chosen = try await FileWriteAheadLog.open(
-                    directory + "/chosen", on: medium, options: options)
+                    directory + "/\(InputLogs.chosen)", on: medium, options: options)
             }
             var choices: LoggedInputChoices?
             if let chosen { choices = try await LoggedInputChoices(log: chosen) }

@@ -36,15 +36,15 @@ extension StreamingContext {
         var canStart = true
         do {
             let medium = ssc.components.storageMedium
-            if let found = try await FileCheckpointStore.read(checkpointDirectory, on: medium) {
+            if try await isThere(checkpointDirectory, on: medium),
+                let found = try await FileCheckpointStore.read(checkpointDirectory, on: medium)
+            {
                 findings += found.findings
                 try ssc.rehearse(found, &findings)
-                findings += try await checkLogs(checkpointDirectory + "/received", on: medium)
+                findings += try await checkLogs(in: checkpointDirectory, on: medium)
             } else {
                 findings.append("there is no checkpoint in \(checkpointDirectory)")
             }
-        } catch let error as StorageError where error.code == .notFound {
-            findings.append("there is no checkpoint in \(checkpointDirectory)")
         } catch {
             canStart = false
             findings.append("\(error)")
@@ -78,25 +78,31 @@ extension StreamingContext {
         try restore(found)
     }
 
-    /// Reads the receivers' logs through.
-    private static func checkLogs(
+    private static func isThere(
         _ directory: String, on medium: some StorageMedium
-    ) async throws -> [String] {
-        let names: [String]
+    ) async throws -> Bool {
         do {
-            names = try await medium.perform { try $0.list(directory) }
+            _ = try await medium.perform { try $0.list(directory) }
+            return true
         } catch let error as StorageError where error.code == .notFound {
-            return []
+            return false
         }
+    }
+
+    /// Reads the logs of inputs through.
+    private static func checkLogs(
+        in directory: String, on medium: some StorageMedium
+    ) async throws -> [String] {
         var findings: [String] = []
-        for name in names.sorted() {
+        let names = try await medium.perform { try InputLogs.names(in: directory, on: $0) }
+        for name in names {
             var count = 0
             for try await _ in try await LogInspection(of: directory + "/" + name, on: medium)
                 .records
             {
                 count += 1
             }
-            findings.append("received/\(name): \(count) records, all intact")
+            findings.append("\(name): \(count) records, all intact")
         }
         return findings
     }

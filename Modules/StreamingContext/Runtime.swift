@@ -56,7 +56,7 @@ struct Runtime: Sendable {
         listeners = context.listeners
         let graph = MarkedGraph(
             graph: context.graph, contextID: contextID, deadLetters: deadLetters,
-            restart: earlier == nil ? nil : clock.now)
+            restart: earlier.map { max(context.components.clock.now, $0.time + $0.batchInterval) })
         let report: @Sendable (StreamError) -> Void = { [weak context] error in
             context?.report(error)
         }

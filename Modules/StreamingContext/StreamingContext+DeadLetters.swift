@@ -61,6 +61,7 @@ extension StreamingContext {
         let result: Result<ReplayReport, any Error>
         do { result = .success(try await replay(isIncluded)) } catch { result = .failure(error) }
         await graph.closeSinks()
+        await closeCheckpoints()
         life.withLock { $0 = .stopped(StopReport()) }
         close()
         termination.end()
@@ -77,6 +78,8 @@ extension StreamingContext {
         let lock = try await store.lockForReplay()
         defer { lock.release() }
         graph.setFailureDefaults(configuration.failurePolicy, hasDeadLetters: true)
+        // Nothing is kept: operators with state need no directory.
+        graph.setCheckpointDirectory(true)
         try graph.startReplaying()
         let context = GenerationContext(
             batch: batchContext, allocator: NoBlocks(), inputInfo: NoInputReporting(),

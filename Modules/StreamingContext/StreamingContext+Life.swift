@@ -187,6 +187,8 @@ extension StreamingContext {
         while true {
             switch claimStop() {
             case .initialized:
+                // A checkpoint directory is had from `getOrCreate` on.
+                await closeCheckpoints()
                 close()
                 termination.end()
                 return StopReport()

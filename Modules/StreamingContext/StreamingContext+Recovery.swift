@@ -77,22 +77,33 @@ extension StreamingContext {
     /// - Throws: ``StreamError`` when the directory cannot be used or holds an earlier run.
     func openCheckpoints() async throws -> Checkpoints? {
         if let known = checkpoints.withLock({ $0 }) { return known }
-        if let own = components.checkpointStore { return Checkpoints(store: own, found: nil) }
-        guard let directory = checkpointDirectory.withLock({ $0 }) else { return nil }
+        let directory = checkpointDirectory.withLock { $0 }
+        let store: any CheckpointStore
         do {
-            let store = try await FileCheckpointStore.open(
-                directory, on: components.storageMedium)
-            if let found = try await store.recover() {
-                throw CheckpointError(
-                    .notEmpty,
-                    "the checkpoint directory \(directory) holds what an earlier run of "
-                        + "\"\(found.record.appName)\" left after batch \(found.record.time); go "
-                        + "on from it with StreamingContext.getOrCreate(checkpointDirectory:), or "
-                        + "give this run an empty directory")
+            if let own = components.checkpointStore {
+                store = own
+            } else if let directory {
+                store = try await FileCheckpointStore.open(
+                    directory, on: components.storageMedium)
+            } else {
+                return nil
             }
-            let opened = Checkpoints(store: store, found: nil)
-            checkpoints.withLock { $0 = opened }
-            return opened
+        } catch {
+            throw StreamError(.checkpointUnwritable, "\(error)")
+        }
+        let opened = Checkpoints(store: store, found: nil)
+        // From here on it is closed with the context.
+        checkpoints.withLock { $0 = opened }
+        do {
+            // Also so that the store knows which numbers are taken.
+            guard let found = try await store.recover() else { return opened }
+            throw CheckpointError(
+                .notEmpty,
+                "\(directory.map { "the checkpoint directory \($0)" } ?? "the checkpoint store") "
+                    + "holds what an earlier run of \"\(found.record.appName)\" left after batch "
+                    + "\(found.record.time); go on from it with "
+                    + "StreamingContext.getOrCreate(checkpointDirectory:), or give this run an empty "
+                    + "one")
         } catch {
             throw StreamError(.checkpointUnwritable, "\(error)")
         }

@@ -28,9 +28,9 @@ struct CheckpointReport {
         var isGood = files.damaged.isEmpty
         let state = try await LogInspection(of: directory + "/state", on: medium)
         try await show(try await files.state(in: state.records).pieces, newest.record)
-        for name in try logNames() {
+        for name in try InputLogs.names(in: directory, on: medium) {
             Swift.print("")
-            isGood = try await LogReport(directory + "/received/" + name).print() && isGood
+            isGood = try await LogReport(directory + "/" + name).print() && isGood
         }
         return isGood
     }
@@ -64,14 +64,6 @@ struct CheckpointReport {
             }
             let text = counts.sorted().joined(separator: "; ")
             Swift.print("state of \(known.id), \(known.shape): \(text.isEmpty ? "none" : text)")
-        }
-    }
-
-    private func logNames() throws -> [String] {
-        do {
-            return try medium.list(directory + "/received").sorted()
-        } catch let error as StorageError where error.code == .notFound {
-            return []
         }
     }
 }

@@ -20,12 +20,9 @@ public struct HashPartitioner<Key: StreamKey>: Partitioner {
     /// The number of partitions, at least 1.
     public let partitionCount: Int
 
-    /// Creates a partitioner.
-    ///
-    /// - Precondition: `partitionCount` is at least 1.
+    /// Creates a partitioner; operators refuse a `partitionCount` below 1.
     @inlinable
     public init(partitionCount: Int) {
-        precondition(partitionCount >= 1, "there must be at least one partition")
         self.partitionCount = partitionCount
     }
 

@@ -32,7 +32,8 @@ public struct ErasedCodec: Sendable {
                 var reader = ByteReader(buffer)
                 var elements: [Element] = []
                 elements.reserveCapacity(encoded.count)
-                while !reader.isAtEnd { elements.append(try codec.decode(&reader)) }
+                // By count: an element may take no bytes.
+                for _ in 0..<encoded.count { elements.append(try codec.decode(&reader)) }
                 return elements
             }
             return .values(Values(elements))

@@ -121,3 +121,8 @@ public protocol CheckpointStore: Sendable {
     /// - Throws: when there is something and none of it can be used.
     func recover() async throws -> RecoveredCheckpoint?
 }
+
+extension OperatorState {
+    /// How many keys it says something of.
+    @usableFromInline var changeCount: Int { values.count + removed.count }
+}

@@ -72,7 +72,7 @@ struct DatasetCapture<Key: StreamKey, StateValue: Sendable>: Sendable {
                 let piece = try changes(
                     from: previous.partitions[number], to: states,
                     (number, partitions.count), request)
-                kept.changeCount += piece.values.count + piece.removed.count
+                kept.changeCount += piece.changeCount
                 if piece.values.count + piece.removed.count > 0 { pieces.append(piece) }
             }
         } else {
@@ -167,7 +167,7 @@ extension DatasetCapture {
         var kept = StateCaptureProgress.Kept()
         kept.through = time
         kept.base = base.time
-        kept.changeCount = changes.reduce(0) { $0 + $1.values.count + $1.removed.count }
+        kept.changeCount = changes.reduce(0) { $0 + $1.changeCount }
         kept.isRestored = true
         // Of an older format, the state is written as a whole next.
         if base.kind == .whole {
@@ -184,7 +184,10 @@ extension DatasetCapture {
         for piece in changes {
             try piece.removed.bytes.withUnsafeBytes { buffer in
                 var reader = ByteReader(buffer)
-                while !reader.isAtEnd { table.merge(try Key.decode(from: &reader), nil) { $1 } }
+                // By count: an element may take no bytes.
+                for _ in 0..<piece.removed.count {
+                    table.merge(try Key.decode(from: &reader), nil) { $1 }
+                }
             }
             for (key, state) in try decoded(piece.values) { table.merge(key, state) { $1 } }
         }
@@ -199,7 +202,7 @@ extension DatasetCapture {
         try encoded.bytes.withUnsafeBytes { buffer in
             var reader = ByteReader(buffer)
             var elements: [Element] = []
-            while !reader.isAtEnd {
+            for _ in 0..<encoded.count {
                 elements.append(
                     (try Key.decode(from: &reader), try values.decode(&reader)))
             }

@@ -54,7 +54,7 @@ struct TableCapture<Key: StreamKey, StateValue: Sendable>: Sendable {
         var pieces = try cells.indices.compactMap { partition in
             try due[partition].map { try changes(in: $0, of: cells, partition, request) }
         }
-        let changeCount = pieces.reduce(0) { $0 + $1.values.count + $1.removed.count }
+        let changeCount = pieces.reduce(0) { $0 + $1.changeCount }
         if kept.base == nil, let first = due.compactMap({ $0?.first }).min() {
             // Before the first batch there was nothing.
             kept.base = BatchTime(milliseconds: first)
@@ -219,14 +219,17 @@ struct TableCapture<Key: StreamKey, StateValue: Sendable>: Sendable {
         kept.isRestored = true
         let table = AggregationTable<Key, (StateValue, Int64)?>()
         for piece in known where piece.time >= base.time {
-            if piece.kind == .changes { kept.changeCount += piece.values.count }
+            if piece.kind == .changes { kept.changeCount += piece.changeCount }
             try piece.removed.bytes.withUnsafeBytes { buffer in
                 var reader = ByteReader(buffer)
-                while !reader.isAtEnd { table.merge(try keys.decode(&reader), nil) { $1 } }
+                // By count: an element may take no bytes.
+                for _ in 0..<piece.removed.count {
+                    table.merge(try keys.decode(&reader), nil) { $1 }
+                }
             }
             try piece.values.bytes.withUnsafeBytes { buffer in
                 var reader = ByteReader(buffer)
-                while !reader.isAtEnd {
+                for _ in 0..<piece.values.count {
                     let (key, state) = try states.decode(&reader)
                     table.merge(key, state) { $1 }
                 }

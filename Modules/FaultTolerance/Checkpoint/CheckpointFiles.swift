@@ -16,11 +16,14 @@ package struct CheckpointFiles: Sendable {
     ///   `.unsupported`; or ``StorageError``.
     package init(in directory: String, _ medium: some StorageMedium) async throws {
         let files = try await medium.perform { medium in
-            var files = CheckpointFiles()
-            for name in try medium.list(directory) {
-                try files.read(name, in: directory, medium)
+            try medium.rereading { medium in
+                var files = CheckpointFiles()
+                for name in try medium.list(directory) {
+                    try files.read(name, in: directory, medium)
+                }
+                if files.readable.isEmpty, let vanished = files.vanished { throw vanished }
+                return files
             }
-            return files
         }
         if files.readable.isEmpty, let problem = files.damaged.last?.problem {
             throw CheckpointError(
@@ -28,6 +31,9 @@ package struct CheckpointFiles: Sendable {
         }
         self = files
     }
+
+    /// What was said of a file that was removed after it had been listed, as a program at work does.
+    private var vanished: StorageError?
 
     private init() {}
 
@@ -46,6 +52,11 @@ package struct CheckpointFiles: Sendable {
             readable.append(contents)
         } catch let error as CheckpointError where error.code == .damaged {
             damaged.append((number, error.message))
+        } catch let error as StorageError where error.code == .notFound {
+            vanished = error
+        } catch let error as StorageError where error.code == .tooLarge || error.code == .failed {
+            // Too long for a checkpoint, or sectors that the disk cannot read.
+            damaged.append((number, "\(error)"))
         }
     }
 

@@ -131,6 +131,19 @@ extension StorageMedium {
         try lock(path, owner: "\(purpose) of process \(ResourceUsage.processNumber)")
     }
 
+    /// Looks at files that another program may be removing: again as long as one that was listed is
+    /// gone when it is read, up to a hundred times.
+    func rereading<Value>(_ body: (Self) throws -> Value) throws -> Value {
+        for _ in 1..<100 {
+            do {
+                return try body(self)
+            } catch let error as StorageError where error.code == .notFound {
+                continue
+            }
+        }
+        return try body(self)
+    }
+
     /// Everything in a file.
     ///
     /// - Parameters:

@@ -27,7 +27,7 @@ public struct LogInspection: Sendable {
         of directory: String, on medium: some StorageMedium = FileStorageMedium()
     ) async throws {
         let opening = try await medium.perform {
-            try LogOpening($0, directory, mending: false)
+            try $0.rereading { try LogOpening($0, directory, mending: false) }
         }
         self.directory = directory
         let last = opening.segments.count - 1
