@@ -79,7 +79,10 @@ public final class ManualClock: StreamClock {
     ///
     /// - Parameter count: how many at least.
     public func waitForSleepers(count: Int) async {
-        let id = state.withLock { $0.makeID() }
+        let id = state.withLock { state in
+            precondition(!state.isFinished, "the clock is finished")
+            return state.makeID()
+        }
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 perform(state.withLock { $0.beginWait(id, count: count, continuation) })
@@ -91,7 +94,11 @@ public final class ManualClock: StreamClock {
 
     /// Ends the use of the clock and checks that nobody was left behind.
     ///
-    /// - Precondition: no sleep and no wait is under way; a later one traps.
+    /// A later sleep leaves at once with `CancellationError`: nobody will move the clock. What still
+    /// runs then has begun to sleep after the check, which no check can see; a trap there would end
+    /// the process for a task that is just about to end, and name no test.
+    ///
+    /// - Precondition: no sleep and no wait is under way; a later wait traps.
     public func finish() {
         state.withLock { state in
             let deadlines = state.sleepers.map { "\(state.time(of: $0.deadline))" }

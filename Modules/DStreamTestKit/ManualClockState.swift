@@ -49,7 +49,6 @@ struct ManualClockState {
     }
 
     mutating func makeID() -> Int {
-        precondition(!isFinished, "the clock is finished")
         lastID += 1
         announced.insert(lastID)
         return lastID
@@ -59,7 +58,7 @@ struct ManualClockState {
         _ id: Int, until deadline: Duration, _ continuation: CheckedContinuation<Void, any Error>
     ) -> [Action] {
         // No longer announced: the task was cancelled before it came here.
-        guard announced.remove(id) != nil else { return [.cancel(continuation)] }
+        guard announced.remove(id) != nil, !isFinished else { return [.cancel(continuation)] }
         if deadline <= elapsed { return [.wake(continuation)] }
         // Before the first later deadline, so behind all equal ones.
         let index = sleepers.firstIndex { $0.deadline > deadline } ?? sleepers.endIndex

@@ -118,6 +118,13 @@ import Testing
         }
     }
 
+    @Test func aSleepOnAFinishedClockIsCancelled() async {
+        let clock = ManualClock()
+        clock.finish()
+        #expect(await isCancelled { try await clock.sleep(for: .seconds(1)) })
+        #expect(await isCancelled { try await clock.sleep(until: .zero) })
+    }
+
     @Test func theClockCannotBeMovedBack() async {
         await #expect(processExitsWith: .failure) {
             ManualClock(now: .seconds(1)).set(to: .zero)
