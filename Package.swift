@@ -153,7 +153,7 @@ let package = Package(
             ]),
         tests("TidyTests", []),
         // It runs the examples as programs, and so does not depend on them.
-        tests("ExamplesTests", ["BatchEngine"]),
+        tests("ExamplesTests", ["BatchEngine", "DStreamTestKit", "StreamingContext"]),
         tests("DStreamTestKitTests", ["BatchEngine", "DStreamCore", "DStreamTestKit"]),
         tests(
             "StreamingContextTests",

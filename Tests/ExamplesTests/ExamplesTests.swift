@@ -1,5 +1,7 @@
 import BatchEngine
+import DStreamTestKit
 import Foundation
+import StreamingContext
 import Testing
 
 /// Every example does what its header says.
@@ -87,6 +89,27 @@ struct ExamplesTests {
             }
             #expect(saved.sorted() == ["(and,1)", "(word,2)"])
             try await inspect(run.folder)
+        }
+    }
+
+    @Test("inspect finds the state of an operator with a name")
+    func inspectNamedState() async throws {
+        try await withTemporaryFolder { folder in
+            let harness = StreamHarness()
+            harness.input([[("a", 1), ("b", 1)]])
+                .updateStateByKey { values, sum -> Int? in (sum ?? 0) + values.reduce(0, +) }
+                .named("sums").foreachRDD { _ in }
+            let ssc = try await StreamingContext.getOrCreate(
+                checkpointDirectory: folder + "/checkpoint"
+            ) { harness.ssc }
+            try await ssc.start()
+            await harness.advance()
+            await ssc.stop(graceful: true)
+            let report = try ExampleRun("inspect", in: folder, ["checkpoint", "checkpoint"])
+            var line = ""
+            while !line.hasPrefix("state of ") { line = try await report.nextLine() }
+            #expect(line.contains("\"sums\"") && line.contains("(2 set, "), "\(line)")
+            #expect(try await report.ended() == 0)
         }
     }
 

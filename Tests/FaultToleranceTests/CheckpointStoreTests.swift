@@ -2,6 +2,7 @@ import BatchEngine
 import DStreamCore
 import DStreamTestKit
 import FaultTolerance
+import Synchronization
 import Testing
 
 /// What a checkpoint store in files keeps, and what it makes of damage.
@@ -54,7 +55,42 @@ import Testing
             try await History.recover(store) == History.recovered(record, piecesOf: [3, 4]))
     }
 
+    // MARK: Files that a program at work removes
+
+    @Test func aFileThatVanishedIsPassedOver() async throws {
+        let medium = try await History.medium(writing: 1...3)
+        medium.fail { $0.kind == .open && $0.path == History.path(1) ? .notFound : nil }
+        let found = try await FileCheckpointStore.read(History.directory, on: medium)
+        #expect(found?.record == History.record(3))
+        #expect(found?.problems == [])
+    }
+
+    @Test func whenAllFilesVanishedTheyAreListedAgain() async throws {
+        let medium = try await History.medium(writing: 1...3)
+        let left = Locked(3)
+        medium.fail { operation in
+            guard operation.kind == .open, operation.path.contains("checkpoint-") else {
+                return nil
+            }
+            return left.withLock { left in
+                left -= 1
+                return left >= 0 ? .notFound : nil
+            }
+        }
+        let found = try await FileCheckpointStore.read(History.directory, on: medium)
+        #expect(found?.record == History.record(3))
+    }
+
     // MARK: Damage
+
+    @Test(arguments: [StorageError.Code.failed, .tooLarge])
+    func aNewestFileThatCannotBeReadIsPassedOver(_ code: StorageError.Code) async throws {
+        let medium = try await History.medium(writing: 1...3)
+        medium.fail { $0.kind == .read && $0.path == History.path(3) ? code : nil }
+        let found = try await FileCheckpointStore.read(History.directory, on: medium)
+        #expect(found?.record == History.record(2))
+        #expect(found?.problems.count == 1)
+    }
 
     /// The newest file damaged in every way: the one before counts, and the void write stays away.
     @Test func aDamagedNewestFileIsPassedOver() async throws {

@@ -18,6 +18,17 @@ import Testing
         #expect(syncs.count == 4)
     }
 
+    @Test func aNegativeRollingIntervalGivesEachGroupASegment() async throws {
+        let medium = SimulatedStorageMedium()
+        var options = FileWriteAheadLog.Options()
+        options.rollingInterval = .seconds(-1)
+        let log = try await FileWriteAheadLog.open("/log", on: medium, options: options)
+        for number in 1...3 as ClosedRange<UInt8> {
+            _ = try await log.write([number], time: .seconds(5))
+        }
+        #expect(try await log.readAll() == [[1], [2], [3]])
+    }
+
     @Test func aGroupIsBoundedInBytes() async throws {
         let medium = SimulatedStorageMedium()
         var history = LogHistory(steps: [.group([Int64](repeating: 0, count: 60))])

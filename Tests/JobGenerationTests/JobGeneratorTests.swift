@@ -126,6 +126,17 @@ import Testing
             ])
     }
 
+    @Test func manyBatchesThatAreLeftOutAreToldTogether() async throws {
+        let harness = GeneratorHarness(
+            JobGenerator.Configuration(appName: "test", lateBatches: .skip), hasStore: false)
+        try await harness.run {
+            harness.clock.set(to: .milliseconds(1_500_100))
+            await harness.trace.wait(for: "submit 1500000 jobs 1 records 0")
+        }
+        #expect(harness.events.all.count == 1001)
+        #expect(harness.events.all.last == .batchesSkipped(from: .seconds(1001), count: 499))
+    }
+
     @Test func generationWaitsForAFullQueue() async throws {
         let harness = GeneratorHarness(
             JobGenerator.Configuration(appName: "test", maxQueuedBatches: 2), hasStore: false)

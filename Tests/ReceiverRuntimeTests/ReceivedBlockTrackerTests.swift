@@ -133,6 +133,31 @@ import Testing
         #expect(log.count == 2)
     }
 
+    @Test func pendingBatchesKeepTheirBlocksAndNoMemory() async throws {
+        var rig = Rig()
+        let log = MemoryLog()
+        rig.log = log
+        let tracker = try rig.tracker([
+            ReceiverRegistration(ScriptedReceiver<Int>(), streamID: StreamID(0))
+        ])
+        for number in 1...2 as ClosedRange<Int64> {
+            try await tracker.budget.acquire(block(number).id, bytes: 100)
+            try await tracker.addBlock(block(number))
+            try await tracker.allocateBlocks(to: .seconds(number))
+        }
+        rig.clock.advance(by: .seconds(5))
+        try await tracker.releaseBatches(before: .seconds(3), keeping: [.seconds(1)])
+        #expect(tracker.budget.usedBytes == 0)
+        let recovered = try self.tracker(log)
+        try await recovered.recover()
+        for tracker in [tracker, recovered] {
+            #expect(await tracker.blocks(allocatedTo: .seconds(1)) == [StreamID(0): [block(1)]])
+            #expect(await tracker.blocks(allocatedTo: .seconds(2)).isEmpty)
+        }
+        try await tracker.releaseBatches(before: .seconds(3), keeping: [])
+        #expect(await tracker.blocks(allocatedTo: .seconds(1)).isEmpty)
+    }
+
     @Test func blocksAddedWhileAnAllocationIsLoggedBelongToTheNext() async throws {
         let log = MemoryLog()
         let tracker = try tracker(log)

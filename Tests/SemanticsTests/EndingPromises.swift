@@ -102,6 +102,29 @@ struct EndingPromises {
         harness.clock.finish()
     }
 
+    @Test("S14: a commit that never returns is left, and its sink", .timeLimit(.minutes(5)))
+    func abandonedCommit() async throws {
+        let harness = StreamHarness()
+        let sink = StuckSink()
+        harness.input([[1]], partitions: 1).write(to: sink)
+        try await harness.ssc.start()
+        harness.clock.advance(by: .seconds(1))
+        try await sink.isCommitting.wait()
+        let driver = Task {
+            while !Task.isCancelled {
+                let next = await harness.clock.nextSleeper()
+                if next > harness.clock.now { harness.clock.set(to: next) }
+            }
+        }
+        let report = await harness.ssc.stop()
+        driver.cancel()
+        await driver.value
+        #expect(report.abandoned.count == 1)
+        // Whoever has it closes it, should the commit return after all.
+        sink.semaphore.signal()
+        try await sink.isClosed.wait()
+    }
+
     @Test("S15: keys are compared by bytes, zeros are one key", .timeLimit(.minutes(5)))
     func keys() async throws {
         let harness = StreamHarness()
@@ -145,4 +168,26 @@ struct EndingPromises {
 extension DispatchSemaphore {
     /// Blocks the thread, in a context that should not be.
     func block() { wait() }
+}
+
+/// A sink whose commit does not return before it is let go.
+private final class StuckSink: TransactionalSink {
+    let id = "stuck"
+    let (isCommitting, isClosed) = (TestGate(), TestGate())
+    let semaphore = DispatchSemaphore(value: 0)
+
+    func recover(slide: Duration) async throws -> CommittedBatches { CommittedBatches() }
+
+    func prepare(
+        _ elements: PartitionChunks<Int>, _ task: TaskContext
+    ) async throws -> Int { task.partition }
+
+    func commit(_ prepared: [Int], batch: BatchTime) async throws {
+        isCommitting.open()
+        semaphore.block()
+    }
+
+    func discard(_ prepared: [Int], batch: BatchTime) async {}
+
+    func close() async { isClosed.open() }
 }

@@ -103,6 +103,26 @@ struct DirectStreamTests {
             direct.offsetRanges(of: .seconds(3)).first == OffsetRange(first, from: 3, until: 3))
     }
 
+    @Test func aCheckReadsWhatWasChosen() async throws {
+        try await inDirectory { directory in
+            let topic = Topic()
+            let declare = { (harness: StreamHarness) in
+                _ = harness.record(harness.ssc.directStream(topic).stream)
+            }
+            let harness = try await start(directory, from: .zero, declare)
+            topic.add("a")
+            await harness.advance()
+            await harness.ssc.stop(graceful: true)
+            let check = try await StreamingContext.checkRecovery(checkpointDirectory: directory) {
+                let harness = StreamHarness()
+                declare(harness)
+                return harness.ssc
+            }
+            #expect(check.canStart, "\(check)")
+            #expect(check.findings.contains { $0.hasPrefix("chosen: ") }, "\(check)")
+        }
+    }
+
     @Test func aRangeThatCannotBeReadFailsItsBatch() async throws {
         let topic = Topic()
         topic.add("a")

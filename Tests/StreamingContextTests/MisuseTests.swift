@@ -61,6 +61,24 @@ struct MisuseTests {
             error?.parts.isEmpty == true, "one fault, one error: \(error.map { "\($0)" } ?? "")")
     }
 
+    @Test("numbers that cannot be are refused with their place", .timeLimit(.minutes(5)))
+    func numbers() async throws {
+        var configuration = StreamingContext.Configuration()
+        configuration.driverWriteAheadLog.rollingInterval = .seconds(-1)
+        configuration.receiverWriteAheadLog.rollingInterval = .zero
+        let harness = StreamHarness(configuration: configuration)
+        harness.ssc.remember(.milliseconds(-1))
+        harness.input([[("a", 1)]]).remember(.seconds(-2))
+            .join(harness.input([[("a", 2)]]), partitioner: HashPartitioner(partitionCount: 0))
+            .print()
+        let error = await startError(harness.ssc)
+        let parts = try #require(error?.parts)
+        #expect(
+            parts.map { $0.site?.name ?? "\($0.code)" }.sorted()
+                == ["badConfiguration", "join", "remember", "remember"])
+        #expect("\(parts)".contains("driverWriteAheadLog.rollingInterval is -1.0 seconds"))
+    }
+
     @Test("nothing to run is refused", .timeLimit(.minutes(5)))
     func noOutput() async throws {
         let harness = StreamHarness()
@@ -92,6 +110,7 @@ struct MisuseTests {
         harness.ssc.remember(.seconds(10))
         input.persist()
         harness.ssc.checkpoint("/nowhere/to/be/found")
+        input.named("late").remember(.seconds(9))
         _ = harness.ssc.socketTextStream("localhost", port: 9999)
         let error = await #expect(throws: StreamError.self) {
             try await harness.ssc.awaitTermination()
@@ -100,7 +119,8 @@ struct MisuseTests {
         #expect(error?.site?.name == "map" && error?.site?.line == line + 1)
         #expect(
             harness.errors.compactMap(\.site?.name) == [
-                "map", "foreachRDD", "remember", "persist", "checkpoint", "socketTextStream",
+                "map", "foreachRDD", "remember", "persist", "checkpoint", "named", "remember",
+                "socketTextStream",
             ])
         #expect(harness.ssc.state == .active)
         harness.clock.advance(by: .seconds(1))

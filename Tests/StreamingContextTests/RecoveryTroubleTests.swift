@@ -35,6 +35,73 @@ struct RecoveryTroubleTests {
         }
     }
 
+    @Test("a directory is free again after a stop without a start")
+    func unlocked() async throws {
+        let medium = SimulatedStorageMedium()
+        for _ in 0..<2 {
+            var components = StreamHarness.quietComponents
+            components.storageMedium = medium
+            let harness = StreamHarness(components: components)
+            let ssc = try await StreamingContext.getOrCreate(checkpointDirectory: "/c") {
+                harness.ssc
+            }
+            await ssc.stop()
+        }
+    }
+
+    @Test("a store of the program's own that holds an earlier run is refused without getOrCreate")
+    func ownStore() async throws {
+        let medium = SimulatedStorageMedium()
+        for run in 0..<2 {
+            var components = StreamHarness.quietComponents
+            components.checkpointStore = try await FileCheckpointStore.open("/own", on: medium)
+            let harness = StreamHarness(components: components)
+            _ = harness.record(harness.input([[1]]))
+            if run == 0 {
+                try await harness.run(batches: 1)
+                continue
+            }
+            let error = await #expect(throws: StreamError.self) { try await harness.ssc.start() }
+            #expect(error?.code == .checkpointUnwritable)
+            #expect("\(error as Any)".contains("an earlier run"), "\(error as Any)")
+        }
+    }
+
+    @Test("state of keys and values that take no bytes is there after a restart")
+    func nothingness() async throws {
+        let store = InMemoryCheckpointStore()
+        let directory = try FileSystem.createTemporaryDirectory(prefix: "nothing")
+        defer { try? FileSystem.removeTree(directory) }
+        for run in 0..<2 {
+            var components = StreamHarness.quietComponents
+            components.checkpointStore = store
+            let harness = StreamHarness(startTime: .seconds(Int64(run * 2)), components: components)
+            let input = harness.input([[(Nothing(), true)], [(Nothing(), false)], [], []])
+            let kept = harness.record(input.updateStateByKey { _, _ in Nothing() })
+            let removed: MapWithStateDStream<Nothing, Int, Bool> = input.mapWithState(
+                StateSpec.function { _, value, state in
+                    if value == true { try state.update(1) } else { try state.remove() }
+                    return state.exists
+                })
+            let left = harness.record(removed.stateSnapshots())
+            _ = try await StreamingContext.getOrCreate(checkpointDirectory: directory) {
+                harness.ssc
+            }
+            try await harness.ssc.start()
+            await harness.advance()
+            await harness.advance()
+            await harness.ssc.stop(graceful: true)
+            #expect(harness.errors.isEmpty, "\(harness.errors)")
+            #expect(kept.batches.map(\.elements.count) == [1, 1])
+            #expect(left.batches.map(\.elements.count) == (run == 0 ? [1, 0] : [0, 0]))
+        }
+    }
+
+    private struct Nothing: StreamKey {
+        func encode(to writer: inout ByteWriter) {}
+        static func decode(from reader: inout ByteReader) throws -> Nothing { Nothing() }
+    }
+
     @Test("a full disk refuses the block and keeps what was acknowledged")
     func fullDisk() async throws {
         let medium = SimulatedStorageMedium()

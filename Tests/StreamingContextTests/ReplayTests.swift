@@ -54,6 +54,19 @@ struct ReplayTests {
         #expect(program.sink.rows == ["2:3", "1:1", "1:2", "3:4"])
     }
 
+    @Test("a program with state replays without a checkpoint directory, and gives back what it had")
+    func besideState() async throws {
+        let program = Program(
+            medium: SimulatedStorageMedium(), sink: ScriptedSink(down: [.seconds(1)]))
+        try await program.harness([[1]]).run(batches: 1)
+        program.sink.setDown([])
+        let harness = program.harness()
+        harness.input([[("a", 1)]]).updateStateByKey { _, _ in 1 }.foreachRDD { _ in }
+        let report = try await harness.ssc.replayDeadLetters()
+        #expect(report.replayed.count == 1, "\(report)")
+        #expect(program.sink.rows == ["1:1"])
+    }
+
     @Test("partitions reach foreachPartition as they were, saved files have the batch's time")
     func otherOutputs() async throws {
         let directory = try FileSystem.createTemporaryDirectory(prefix: "replay")
