@@ -49,6 +49,7 @@ final class SinkOutput<Sink: TransactionalSink>: Sendable {
     /// When a context ends, none is but one that was abandoned: whoever waited for it might wait for
     /// ever. Should it return, it closes the sink itself.
     private func closeIfFree() async {
+        guard mustClose.withLock({ $0 }) else { return }
         await turn.runIfFree {
             let isDue = mustClose.withLock { mustClose in
                 defer { mustClose = false }
