@@ -38,6 +38,8 @@ struct RecoveryTroubleTests {
     @Test("a directory is free again after a stop without a start")
     func unlocked() async throws {
         let medium = SimulatedStorageMedium()
+        // Kept: it would give the directory back when it is released.
+        var contexts: [StreamingContext] = []
         for _ in 0..<2 {
             var components = StreamHarness.quietComponents
             components.storageMedium = medium
@@ -46,6 +48,7 @@ struct RecoveryTroubleTests {
                 harness.ssc
             }
             await ssc.stop()
+            contexts.append(ssc)
         }
     }
 
