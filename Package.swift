@@ -40,6 +40,7 @@ let package = Package(
         .library(name: "BatchEngine", targets: ["BatchEngine"]),
         .library(name: "DStreamCore", targets: ["DStreamCore"]),
         .library(name: "JobGeneration", targets: ["JobGeneration"]),
+        .library(name: "ProcessEngine", targets: ["ProcessEngine"]),
         .library(name: "ReceiverRuntime", targets: ["ReceiverRuntime"]),
         .library(name: "FaultTolerance", targets: ["FaultTolerance"]),
         .library(name: "StreamingContext", targets: ["StreamingContext"]),
@@ -74,9 +75,13 @@ let package = Package(
         module("JobGeneration", ["DStreamCore", "BatchEngine"]),
         module("ReceiverRuntime", ["DStreamCore", "BatchEngine"]),
         module("FaultTolerance", ["DStreamCore", "BatchEngine"]),
+        module("ProcessEngine", ["BatchEngine"]),
         module(
             "StreamingContext",
-            ["BatchEngine", "DStreamCore", "JobGeneration", "ReceiverRuntime", "FaultTolerance"]),
+            [
+                "BatchEngine", "DStreamCore", "JobGeneration", "ReceiverRuntime", "FaultTolerance",
+                "ProcessEngine",
+            ]),
         // Without the trait the module is empty, and neither header nor library is needed.
         module(
             "SQLiteSink",

@@ -2,17 +2,16 @@ import BatchEngine
 import StreamingContext
 
 /// w1a: the engine alone; lines in memory, 100,000 a batch.
-enum WordCountFromMemory {
-    static func run(_ arguments: Arguments) async throws {
-        let lines = try arguments.number("lines")
-        let warm = try arguments.number("warm", default: 1)
-        let passes = try arguments.number("passes", default: 2)
-        let perBatch = try arguments.number("batch-lines", default: 100_000)
-        let ssc = StreamingContext(
-            appName: "w1a", batchInterval: .milliseconds(10),
-            engine: .local(slots: try arguments.number("slots", default: 2)))
-        let queue = RDDQueue<String>()
-        let tally = Tally()
+struct WordCountFromMemory: StreamingApplication {
+    private static let queue = RDDQueue<String>()
+    private static let tally = Tally()
+
+    static func makeContext() throws -> StreamingContext {
+        StreamingContext(
+            appName: "w1a", batchInterval: .milliseconds(10), engine: try Arguments.given.engine)
+    }
+
+    static func build(_ ssc: StreamingContext) {
         ssc.queueStream(queue)
             .flatMap { $0.words() }
             .map { ($0, 1) }
@@ -22,6 +21,14 @@ enum WordCountFromMemory {
                 try await rdd.foreachPartition { partition, _ in tally.add(partition) }
                 if tally.sums.words > before { tally.endBatch() }
             }
+    }
+
+    static func run(_ arguments: Arguments) async throws {
+        let lines = try arguments.number("lines")
+        let warm = try arguments.number("warm", default: 1)
+        let passes = try arguments.number("passes", default: 2)
+        let perBatch = try arguments.number("batch-lines", default: 100_000)
+        let ssc = try await context()
         let batches = try load(arguments.text("file"), lines, perBatch).map {
             ssc.batchContext.parallelize($0)
         }

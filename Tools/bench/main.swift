@@ -4,7 +4,7 @@ import StreamingContext
 // Prints one line RESULT {...}; Docs/Performance/README.md tells the workloads and how to run them.
 
 let arguments = Array(CommandLine.arguments.dropFirst())
-let values = Arguments(arguments.dropFirst())
+let values = Arguments.given
 do {
     switch arguments.first {
     case "w1a": try await WordCountFromMemory.run(values)

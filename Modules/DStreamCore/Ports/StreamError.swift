@@ -15,7 +15,7 @@ public struct StreamError: Error, CustomStringConvertible {
             case stateNotSet, stateRemoved, stateTimingOut
             case fileUnreadable, sinkUnusable
             case deadLetterDirectoryMissing, deadLetterIncomplete, deadLetterUnwritable
-            case deadLetterNotReplayable, statePassed
+            case deadLetterNotReplayable, statePassed, engineUnusable
         }
         private let kind: Kind
         private init(_ kind: Kind) { self.kind = kind }
@@ -95,6 +95,8 @@ public struct StreamError: Error, CustomStringConvertible {
         /// The state has advanced beyond a batch that failed before a restart; its input is kept as
         /// a dead letter.
         public static let statePassed = Code(.statePassed)
+        /// The engine cannot run this program, or none of its workers can be started.
+        public static let engineUnusable = Code(.engineUnusable)
         /// What was asked is not there yet.
         public static let notSupported = Code(.notSupported)
         /// The code's name.
