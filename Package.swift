@@ -51,6 +51,7 @@ let package = Package(
         .executable(name: "fuzz", targets: ["fuzz"]),
         .executable(name: "inspect", targets: ["inspect"]),
         .executable(name: "textsource", targets: ["textsource"]),
+        .executable(name: "workerprobe", targets: ["workerprobe"]),
         .executable(name: "NetworkWordCount", targets: ["NetworkWordCount"]),
         .executable(name: "CustomReceiver", targets: ["CustomReceiver"]),
         .executable(name: "HashtagTopK", targets: ["HashtagTopK"]),
@@ -96,7 +97,7 @@ let package = Package(
             "DStreamTestKit",
             [
                 "BatchEngine", "DStreamCore", "JobGeneration", "ReceiverRuntime", "FaultTolerance",
-                "StreamingContext",
+                "ProcessEngine", "StreamingContext",
             ]),
         program(
             "bench", at: "Tools/bench", ["StreamingContext", "BatchEngine", "DStreamTestKit"]),
@@ -112,6 +113,9 @@ let package = Package(
         program(
             "inspect", at: "Tools/inspect",
             ["FaultTolerance", "ReceiverRuntime", "DStreamCore", "BatchEngine"]),
+        program(
+            "workerprobe", at: "Tools/workerprobe",
+            ["StreamingContext", "ProcessEngine", "DStreamCore", "BatchEngine", "DStreamTestKit"]),
         program("textsource", at: "Tools/textsource", ["BatchEngine"]),
         program(
             "NetworkWordCount", at: "Docs/Examples/NetworkWordCount", ["StreamingContext"]),
@@ -151,6 +155,13 @@ let package = Package(
         tests("TidyTests", []),
         // It runs the examples as programs, and so does not depend on them.
         tests("ExamplesTests", ["BatchEngine"]),
+        // It runs the probe as a program.
+        tests(
+            "ProcessEngineTests",
+            [
+                "ProcessEngine", "StreamingContext", "DStreamCore", "BatchEngine",
+                "DStreamTestKit", "workerprobe",
+            ]),
         tests("DStreamTestKitTests", ["BatchEngine", "DStreamCore", "DStreamTestKit"]),
         tests(
             "StreamingContextTests",

@@ -1,5 +1,5 @@
 public import BatchEngine
-internal import Synchronization
+package import Synchronization
 
 /// Runs plans in worker processes of this machine, which run the same program.
 ///
@@ -49,6 +49,10 @@ public final class ProcessEngine: ExecutionEngine {
     let driver: LocalEngine
     let slots: [WorkerSlot]
     private let prepared = Locked<Prepared?>(nil)
+    /// For tests: after how many microseconds the worker of an exchange is killed, by the exchange's
+    /// number; nil: it is not.
+    package let killing = Locked<(@Sendable (Int) -> UInt32?)?>(nil)
+    private let exchanges = Atomic<Int>(0)
     private let reported = Locked<Set<OperatorSite>>([])
 
     /// Makes an engine; workers start with the graph.
@@ -178,8 +182,23 @@ public final class ProcessEngine: ExecutionEngine {
         }
         let task = try RemoteTask(stage, context, inputs, program, stateStore)
         let slot = slots[task.placement % slots.count]
-        return try await slot.withWorker(from: source) { [taskLimit = configuration.taskLimit] in
-            try await task.run(in: slot, $0, limit: taskLimit)
+        return try await slot.withWorker(from: source) { [self] worker in
+            killIfTold(worker)
+            return try await task.run(in: slot, worker, limit: configuration.taskLimit)
         }
+    }
+
+    private func killIfTold(_ worker: any WorkerLink) {
+        let number = exchanges.wrappingAdd(1, ordering: .relaxed).oldValue
+        guard let delay = killing.withLock({ $0 })?(number) else { return }
+        try? SystemThread.start(name: "killer") {
+            SystemThread.pause(microseconds: delay)
+            worker.kill()
+        }
+    }
+
+    /// The numbers of the worker processes, and how many were started.
+    package var workers: (ids: [Int32], startCount: Int) {
+        (slots.compactMap(\.processID), slots.reduce(0) { $0 + $1.startCount })
     }
 }

@@ -20,6 +20,8 @@ final class ProcessLink: WorkerLink {
         try? BlockingThreads.shared.submit { [process] in _ = process.wait() }
     }
 
+    var processID: Int32? { process.id }
+
     var hasEnded: Bool { process.poll() != nil }
 
     func kill() {
@@ -70,7 +72,7 @@ final class ProcessLink: WorkerLink {
         let end = try await BlockingThreads.shared.run { [process] in
             for _ in 0..<200 {
                 if let end = process.poll() { return end }
-                SystemThread.pause(milliseconds: 10)
+                SystemThread.pause(microseconds: 10_000)
             }
             process.kill()
             return process.wait()

@@ -14,8 +14,15 @@ protocol WorkerLink: AnyObject, Sendable {
     /// Whether the worker is known to have ended. Waits for nothing.
     var hasEnded: Bool { get }
 
+    /// The number of the worker's process; nil: it is none.
+    var processID: Int32? { get }
+
     /// Ends the worker at once, whatever it does.
     func kill()
+}
+
+extension WorkerLink {
+    var processID: Int32? { nil }
 }
 
 /// Where workers come from.

@@ -23,6 +23,12 @@ package struct WorkerProcess: Sendable {
         self.secret = secret
     }
 
+    /// What a worker with a secret says first, for tests.
+    package static func helloForTests(_ secret: String) -> Frames.Message {
+        let identity = WorkerIdentity(executable: "", fingerprint: "")
+        return Frames.Message(.hello, Hello(secret: secret, identity: identity).payload)
+    }
+
     /// Runs tasks until the driver has gone; the process ends with that.
     ///
     /// - Throws: what keeps the worker from being one.

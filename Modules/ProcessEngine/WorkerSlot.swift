@@ -23,6 +23,9 @@ final class WorkerSlot: Sendable {
     /// How often a worker was started here.
     var startCount: Int { state.withLock { $0.startCount } }
 
+    /// The number of the worker's process; nil: there is none.
+    var processID: Int32? { state.withLock { $0.link }?.processID }
+
     /// Ends the worker; the next task has another.
     func kill() { state.withLock { $0.link }?.kill() }
 
