@@ -152,22 +152,22 @@ public final class ProcessEngine: ExecutionEngine {
     /// of those that a body of the user's made.
     private func takes(_ stage: StageTasks) throws -> Bool {
         if prepared.withLock({ $0?.program.kernels[stage.kernel.id] }) != nil { return true }
-        if let body = DriverBody.site { try noteDriverStage(stage.kernel.site, body, nil) }
+        if DriverBody.site != nil, !stage.kernel.isReading {
+            try noteDriverStage(stage.kernel.site, nil)
+        }
         return false
     }
 
-    private func noteDriverStage(
-        _ site: OperatorSite, _ body: OperatorSite, _ batch: Int64?
-    ) throws {
+    private func noteDriverStage(_ site: OperatorSite, _ batch: Int64?) throws {
         if configuration.isStrict {
             throw EngineError(
                 .refused,
-                "\(site) was made in the body of \(body) and would run in the driver, which the "
-                    + "engine's strict mode refuses; use foreachPartition or mapPartitions on the "
-                    + "stream, or a variant that is handed the batch time", site: site)
+                "a stage made in the body of transform or foreachRDD would run in the driver, which "
+                    + "the engine's strict mode refuses; use foreachPartition or mapPartitions on "
+                    + "the stream, or a variant that is handed the batch time", site: site)
         }
-        guard reported.withLock({ $0.insert(body).inserted }) else { return }
-        prepared.withLock { $0?.program.onDriverStage }?(batch, body)
+        guard reported.withLock({ $0.insert(site).inserted }) else { return }
+        prepared.withLock { $0?.program.onDriverStage }?(batch, site)
     }
 
     /// Does the work of one attempt in a worker.
@@ -178,7 +178,7 @@ public final class ProcessEngine: ExecutionEngine {
         else { throw EngineError(.stopped, "the engine was shut down") }
         let inputs = try run.inputs(of: stage, context.partition)
         for pipe in PartitionData.pipes(in: inputs) where !pipe.isPlain {
-            if let body = pipe.site { try noteDriverStage(body, body, context.batchMilliseconds) }
+            if let body = pipe.site { try noteDriverStage(body, context.batchMilliseconds) }
         }
         let task = try RemoteTask(stage, context, inputs, program, stateStore)
         let slot = slots[task.placement % slots.count]

@@ -47,7 +47,7 @@ struct RemoteTask: Sendable {
         for table in tables { slot.note(table.place, nil) }
         let answer = try await worker.exchange(Frames.Message(.task, payload), limit: limit)
         switch answer.kind {
-        case .failure: throw try FailureMessage(payload: answer.payload).error
+        case .failure: throw try FailureMessage(payload: answer.payload).error(in: program)
         case .outcome: return try apply(try OutcomeMessage.read(answer.payload), slot)
         default:
             worker.kill()

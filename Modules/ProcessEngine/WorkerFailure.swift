@@ -14,6 +14,8 @@ struct WorkerLost: Error, CustomStringConvertible {
 struct FailureMessage: Sendable {
     /// The name of an ``EngineError``'s code; nil: something else was thrown.
     var code: String?
+    /// The name of the code of what user code met with; nil: it has none.
+    var cause: String?
     var message: String
     var site: OperatorSite?
     /// The text of the error below an ``EngineError``.
@@ -27,15 +29,21 @@ struct FailureMessage: Sendable {
             site = error.site
             underlying = error.underlying.map { "\($0)" }
         case let error as OperatorFailure:
-            message = "\(error.underlying)"
             site = error.site
-        default: message = "\(error)"
+            (cause, message) = Self.cause(error.underlying)
+        default: (cause, message) = Self.cause(error)
         }
+    }
+
+    private static func cause(_ error: any Error) -> (name: String?, message: String) {
+        if let error = error as? any CodedError { return (error.codeName, error.message) }
+        return (nil, "\(error)")
     }
 
     var payload: [UInt8] {
         var writer = ByteWriter()
         code.encode(to: &writer)
+        cause.encode(to: &writer)
         writer.writeString(message)
         underlying.encode(to: &writer)
         (site != nil).encode(to: &writer)
@@ -48,12 +56,13 @@ struct FailureMessage: Sendable {
     }
 
     init(payload: [UInt8]) throws {
-        var (code, underlying): (String?, String?)
+        var (code, cause, underlying): (String?, String?, String?)
         var message = ""
         var site: OperatorSite?
         try payload.withUnsafeBytes { bytes in
             var reader = ByteReader(bytes)
             code = try String?.decode(from: &reader)
+            cause = try String?.decode(from: &reader)
             message = try reader.readString()
             underlying = try String?.decode(from: &reader)
             guard try Bool.decode(from: &reader) else { return }
@@ -62,19 +71,22 @@ struct FailureMessage: Sendable {
                 line: UInt(clamping: try reader.readVarint()))
         }
         self.code = code
+        self.cause = cause
         self.message = message
         self.site = site
         self.underlying = underlying
     }
 
     /// The error as if it had been thrown here.
-    var error: any Error {
+    func error(in program: EngineProgram) -> any Error {
         if let code = code.flatMap({ EngineError.Code(name: $0) }) {
             return EngineError(
                 code, message, site: site,
                 underlying: underlying.map { RemoteFailure(description: $0) })
         }
-        let failure = RemoteFailure(description: message)
+        let failure =
+            cause.flatMap { program.remakeError($0, message) }
+            ?? RemoteFailure(description: message)
         return site.map { OperatorFailure(failure, at: $0) } ?? failure
     }
 }

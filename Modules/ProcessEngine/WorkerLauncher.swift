@@ -65,7 +65,8 @@ final class WorkerLauncher: WorkerSource {
         } catch is CancellationError {
             throw CancellationError()
         } catch {
-            let reason = (error as? SystemError)?.isTimeout == true
+            let reason =
+                (error as? SystemError)?.isTimeout == true
                 ? "it did not come within \(configuration.startLimit)" : "\(error)"
             throw EngineError(.workersUnusable, "worker \(number) cannot be used: \(reason)")
         }

@@ -21,8 +21,11 @@ struct WorkerIdentity: Sendable, Equatable {
                 + "\(executable)); start the program again"
         }
         if other.fingerprint != fingerprint {
-            let (mine, theirs) = (fingerprint.split(separator: ";"), other.fingerprint.split(separator: ";"))
-            let place = zip(mine, theirs).first { $0 != $1 }.map { "\($1), in the driver \($0)" }
+            let mine = fingerprint.split(separator: ";")
+            let theirs = other.fingerprint.split(separator: ";")
+            let first = zip(mine, theirs).first { $0 != $1 }
+            let place =
+                first.map { "\($1), in the driver \($0)" }
                 ?? "\(theirs.count) operators, in the driver \(mine.count)"
             return "it built another graph (\(place)); build(_:) must declare the same streams in "
                 + "every process: no clock, randomness, environment or files of the machine in it"

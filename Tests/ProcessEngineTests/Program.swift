@@ -23,9 +23,8 @@ struct ProgramRun: Sendable {
 /// A probe that runs.
 final class Program: Sendable {
     private let process: Process
-    private let text = Locked<[UInt8]>([])
-    private let ended: AsyncStream<Void>
     private let lines: AsyncStream<String>
+    private let exit: AsyncStream<Void>
 
     init(_ arguments: [String], keepsErrors: Bool = false) throws {
         let process = Process()
@@ -38,17 +37,16 @@ final class Program: Sendable {
         let output = Pipe()
         process.standardOutput = output
         if !keepsErrors { process.standardError = FileHandle.nullDevice }
-        let (ended, end) = AsyncStream.makeStream(of: Void.self)
         let (lines, line) = AsyncStream.makeStream(of: String.self)
-        self.ended = ended
+        let (exit, exitEnd) = AsyncStream.makeStream(of: Void.self)
         self.lines = lines
+        self.exit = exit
         let rest = Locked([UInt8]())
         output.fileHandleForReading.readabilityHandler = { handle in
             let data = handle.availableData
             if data.isEmpty {
                 handle.readabilityHandler = nil
-                line.finish()
-                return end.finish()
+                return line.finish()
             }
             rest.withLock { rest in
                 rest += data
@@ -57,6 +55,7 @@ final class Program: Sendable {
                 for part in parts { line.yield(String(decoding: part, as: UTF8.self)) }
             }
         }
+        process.terminationHandler = { _ in exitEnd.finish() }
         try process.run()
     }
 
@@ -65,7 +64,7 @@ final class Program: Sendable {
         let program = try Program(arguments)
         var lines: [String] = []
         for await line in program.lines { lines.append(line) }
-        program.process.waitUntilExit()
+        for await _ in program.exit {}
         let isSignal = program.process.terminationReason == .uncaughtSignal
         return ProgramRun(
             lines: lines, status: program.process.terminationStatus,
@@ -81,9 +80,9 @@ final class Program: Sendable {
     }
 
     /// Ends the program as a crash does.
-    func kill() {
+    func kill() async {
         Foundation.kill(process.processIdentifier, SIGKILL)
-        process.waitUntilExit()
+        for await _ in exit {}
     }
 
     /// Returns once nobody writes to the program's output any more: neither it nor its workers.

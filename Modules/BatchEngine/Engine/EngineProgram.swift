@@ -15,6 +15,10 @@ public struct EngineProgram: Sendable {
     /// Hears of stages that were made in a body of the user's, and so run in the driver: the batch
     /// in milliseconds, and the operator.
     public var onDriverStage: @Sendable (Int64?, OperatorSite) -> Void = { _, _ in }
+    /// Makes an error again by the name of its code and its message; nil: there is no such code.
+    package var remakeError: @Sendable (_ codeName: String, _ message: String) -> (any Error)? = {
+        _, _ in nil
+    }
     package var accumulators: [any SharedSum] = []
     private var tables: [StateID: Tables] = [:]
     private var next = 0
@@ -55,7 +59,9 @@ public struct EngineProgram: Sendable {
             kernel.typeWithoutCodec().map { ("what \(kernel.site.name) makes", $0, kernel.site) }
         }
         let states = tables.values.sorted { $0.number < $1.number }.compactMap { table in
-            table.make().typeWithoutCodec.map { ("the state of \(table.site.name)", $0, table.site) }
+            table.make().typeWithoutCodec.map { type in
+                ("the state of \(table.site.name)", type, table.site)
+            }
         }
         return (elements + states).map { what, type, site in
             EngineError(

@@ -54,6 +54,8 @@ public struct Kernel: Sendable {
     ///
     /// An engine that leaves the process asks this before the first batch.
     public let typeWithoutCodec: @Sendable () -> Any.Type?
+    /// Whether it only reads what is there: no closure of the user's runs in it.
+    package var isReading = false
 
     /// Makes a synchronous kernel.
     @inlinable

@@ -28,7 +28,8 @@ extension Pipe {
     ) -> Kernel where Element == (Key, Value) {
         let run = run
         let hint = TableSizeHint()
-        return Kernel(id: id, site: site, making: (Key, Combined).self) { context, inputs, outputs in
+        return Kernel(id: id, site: site, making: (Key, Combined).self) {
+            context, inputs, outputs in
             let table = AggregationTable<Key, Combined>(minimumCapacity: hint.capacity)
             try run(context, inputs) { key, value in
                 do {

@@ -75,7 +75,7 @@ package final class ChildProcess: Sendable {
         end.withLock { end in if end == nil { _ = systemKill(id, SIGKILL) } }
     }
 
-    /// How the process ended; nil: it runs. Waits for nothing.
+    /// How the process ended, without waiting; nil: it runs.
     package func poll() -> End? { check(WNOHANG) }
 
     /// Blocks the thread until the process has ended.
@@ -180,7 +180,8 @@ private func spawnAttributes() -> SpawnAttributes {
     for signal in [SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGCHLD] { sigaddset(&usual, signal) }
     posix_spawnattr_setsigdefault(&attributes, &usual)
     posix_spawnattr_setpgroup(&attributes, 0)
-    let flags = Int32(POSIX_SPAWN_SETPGROUP) | Int32(POSIX_SPAWN_SETSIGMASK)
+    let flags =
+        Int32(POSIX_SPAWN_SETPGROUP) | Int32(POSIX_SPAWN_SETSIGMASK)
         | Int32(POSIX_SPAWN_SETSIGDEF) | closing
     posix_spawnattr_setflags(&attributes, Int16(flags))
     return attributes

@@ -107,8 +107,9 @@ package final class LocalConnection: Sendable {
         while sent < bytes.count {
             let count = try bytes.withUnsafeBytes { buffer throws(SystemError) in
                 try descriptor.use("send") { number throws(SystemError) in
+                    let rest = UnsafeRawBufferPointer(rebasing: buffer[sent...])
                     let count = retryingInterrupted {
-                        sendQuietly(number, buffer.baseAddress.map { $0 + sent }, buffer.count - sent)
+                        sendQuietly(number, rest.baseAddress, rest.count)
                     }
                     if count >= 0 { return count }
                     let code = currentErrno()

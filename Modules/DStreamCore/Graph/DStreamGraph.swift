@@ -251,6 +251,9 @@ extension DStreamGraph {
                 }
             }
             program.fingerprint = fingerprint
+            program.remakeError = { name, message in
+                StreamError.Code(name: name).map { StreamError($0, message) }
+            }
             state.withLock { $0.program = program }
             let used = Set(StreamNode.ancestors(of: outputs.map(\.node)).map(ObjectIdentifier.init))
             for node in nodes where used.contains(ObjectIdentifier(node)) {

@@ -20,6 +20,12 @@ public struct StreamError: Error, CustomStringConvertible {
         private let kind: Kind
         private init(_ kind: Kind) { self.kind = kind }
 
+        /// The code with a name, as another process tells it.
+        init?(name: String) {
+            guard let kind = Kind(rawValue: name) else { return nil }
+            self.kind = kind
+        }
+
         /// An operator's argument makes no sense; mend the call.
         public static let badDeclaration = Code(.badDeclaration)
         /// A window or slide that is not a positive multiple of the parent's slide.
@@ -149,4 +155,8 @@ public struct StreamError: Error, CustomStringConvertible {
         if let underlying { text += ": \(underlying)" }
         return text
     }
+}
+
+extension StreamError: CodedError {
+    package var codeName: String { code.description }
 }
