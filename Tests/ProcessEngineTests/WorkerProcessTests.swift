@@ -4,7 +4,8 @@ import Testing
 
 /// Programs whose tasks run in worker processes, seen from outside.
 @Suite struct WorkerProcessTests {
-    @Test func everythingGivesTheSameAsOnThreads() async throws {
+    @Test("S30: everything gives the same as on threads")
+    func everythingGivesTheSameAsOnThreads() async throws {
         let local = try await Program.run("everything", "batches=12")
         let remote = try await Program.run("everything", "engine=processes", "batches=12")
         #expect(local.status == 0)
@@ -14,7 +15,7 @@ import Testing
         #expect(remote.status == 0)
     }
 
-    @Test(arguments: 1...4)
+    @Test("S30: killed workers change nothing", arguments: 1...4)
     func killedWorkersChangeNothing(seed: Int) async throws {
         let local = try await Program.run("everything", "batches=12")
         let remote = try await Program.run(
@@ -26,7 +27,8 @@ import Testing
         #expect(started > 200)
     }
 
-    @Test func aTrapFailsItsBatchAndNothingElse() async throws {
+    @Test("S31: a trap fails its batch and nothing else")
+    func aTrapFailsItsBatchAndNothingElse() async throws {
         let run = try await Program.run("poison", "engine=processes", "batches=5")
         #expect(
             run.outputs.map { $0.prefix(13) }.sorted().map { String($0) } == [
@@ -41,7 +43,8 @@ import Testing
         #expect(local.signal != nil)
     }
 
-    @Test func aHangingTaskIsKilledAtItsLimit() async throws {
+    @Test("S31: a hanging task is killed at its limit")
+    func aHangingTaskIsKilledAtItsLimit() async throws {
         let run = try await Program.run(
             "hang", "engine=processes", "batches=4", "limit=300", "failures=2")
         #expect(run.outputs.count == 3)
@@ -85,7 +88,8 @@ import Testing
         #expect(error.contains("mapPartitions"))
     }
 
-    @Test func missingCodecsAreRefusedAtStart() async throws {
+    @Test("S32: missing codecs are refused at start")
+    func missingCodecsAreRefusedAtStart() async throws {
         let run = try await Program.run("codecs", "engine=processes")
         let message = run.lines.joined(separator: "\n")
         #expect(run.status == 1)
@@ -96,7 +100,8 @@ import Testing
         #expect(try await Program.run("codecs", "batches=1").status == 0)
     }
 
-    @Test func anotherGraphIsRefusedAtStart() async throws {
+    @Test("S32: another graph is refused at start")
+    func anotherGraphIsRefusedAtStart() async throws {
         let run = try await Program.run("other-graph", "engine=processes")
         let message = try #require(run.lines("FAILED").first)
         #expect(message.contains("it built another graph"))
@@ -120,7 +125,8 @@ import Testing
         #expect(message.contains(reason))
     }
 
-    @Test func aKilledDriverLeavesNothingBehind() async throws {
+    @Test("S33: a killed driver leaves nothing behind")
+    func aKilledDriverLeavesNothingBehind() async throws {
         let program = try Program(["everything", "engine=processes", "pids", "wait"])
         let ids = try #require(await program.line("WORKERS")).split(separator: " ")
             .compactMap { Int32($0) }
