@@ -7,6 +7,7 @@ final class ProcessLink: WorkerLink {
     private let connection: LocalConnection
     private let number: Int
     private let reader = Locked(FrameReader())
+    private let isKilled = CancellationFlag()
 
     init(_ process: ChildProcess, _ connection: LocalConnection, number: Int) {
         self.process = process
@@ -22,9 +23,11 @@ final class ProcessLink: WorkerLink {
 
     var processID: Int32? { process.id }
 
-    var hasEnded: Bool { process.poll() != nil }
+    var hasEnded: Bool { isKilled.isCancelled || process.poll() != nil }
 
     func kill() {
+        // A process that was told to end may take a moment for it.
+        isKilled.cancel()
         process.kill()
         connection.close()
     }
@@ -77,7 +80,7 @@ final class ProcessLink: WorkerLink {
             process.kill()
             return process.wait()
         }
-        connection.close()
+        kill()
         return WorkerLost(description: "worker \(number) \(end)")
     }
 }

@@ -42,7 +42,15 @@ package struct WorkerProcess: Sendable {
                 of: Frames.Message(.hello, Hello(secret: secret, identity: identity).payload)))
         let (messages, feed) = AsyncStream.makeStream(of: Frames.Message.self)
         // A thread of its own: whatever user code does, the driver's end is noticed at once.
-        try SystemThread.start(name: "worker-driver") { Self.listen(to: connection, feed) }
+        try SystemThread.start(name: "worker-driver") {
+            Self.listen(to: connection, feed)
+            // The driver's to remove, unless it ended just now.
+            _ = try? FileSystem.remove(socket)
+            if let directory = FileSystem.parent(of: socket) {
+                _ = try? FileSystem.remove(directory)
+            }
+            ChildProcess.leave(0)
+        }
         let tasks = WorkerTasks(program)
         let engine = LocalEngine(slots: 1)
         try await engine.perform("worker") {
@@ -72,14 +80,14 @@ package struct WorkerProcess: Sendable {
                 let bytes = try connection.read(
                     atMost: Frames.payloadMaximum + Frames.headerBytes)
                 // The driver has ended, or wants no more of this worker.
-                if bytes.isEmpty { ChildProcess.leave(0) }
+                if bytes.isEmpty { return }
                 reader.append(bytes)
                 while let message = try reader.next() {
                     if message.kind != .welcome { feed.yield(message) }
                 }
             }
         } catch {
-            ChildProcess.leave(1)
+            ProcessOutput.writeStandardError("worker: \(error)\n")
         }
     }
 }

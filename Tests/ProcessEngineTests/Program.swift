@@ -5,8 +5,7 @@ import Synchronization
 /// A run of the probe as a program of its own, and what it printed.
 struct ProgramRun: Sendable {
     let lines: [String]
-    let status: Int32
-    let signal: Int32?
+    let end: ChildProcess.End
 
     /// The lines that begin with a word, without it.
     func lines(_ word: String) -> [String] {
@@ -20,82 +19,93 @@ struct ProgramRun: Sendable {
     }
 }
 
-/// A probe that runs.
-final class Program: Sendable {
-    private let process: Process
-    private let lines: AsyncStream<String>
-    private let exit: AsyncStream<Void>
+/// A probe that runs, and writes into a pipe of its own.
+struct Program: Sendable {
+    private let process: ChildProcess
+    private let folder: String
+    private let output: Output
 
-    init(_ arguments: [String], keepsErrors: Bool = false) throws {
-        let process = Process()
-        self.process = process
-        process.executableURL = try Self.path("workerprobe")
-        process.arguments = arguments
-        var environment = ProcessInfo.processInfo.environment
-        environment["SWIFT_BACKTRACE"] = "enable=no"
-        process.environment = environment
-        let output = Pipe()
-        process.standardOutput = output
-        if !keepsErrors { process.standardError = FileHandle.nullDevice }
-        let (lines, line) = AsyncStream.makeStream(of: String.self)
-        let (exit, exitEnd) = AsyncStream.makeStream(of: Void.self)
-        self.lines = lines
-        self.exit = exit
-        let rest = Locked([UInt8]())
-        output.fileHandleForReading.readabilityHandler = { handle in
-            let data = handle.availableData
-            if data.isEmpty {
-                handle.readabilityHandler = nil
-                return line.finish()
-            }
-            rest.withLock { rest in
-                rest += data
-                var parts = rest.split(separator: 10, omittingEmptySubsequences: false)
-                rest = parts.popLast().map { Array($0) } ?? []
-                for part in parts { line.yield(String(decoding: part, as: UTF8.self)) }
-            }
-        }
-        process.terminationHandler = { _ in exitEnd.finish() }
-        try process.run()
+    /// Starts the probe.
+    init(_ arguments: [String]) async throws {
+        let folder = try FileSystem.createTemporaryDirectory(prefix: "probe")
+        let pipe = "\(folder)/output"
+        guard mkfifo(pipe, 0o600) == 0 else { throw CocoaError(.fileWriteUnknown) }
+        let command = "exec \"$0\" \"$@\" > '\(pipe)' 2> /dev/null"
+        process = try ChildProcess.start(
+            "/bin/sh", arguments: ["sh", "-c", command, try Self.path("workerprobe")] + arguments,
+            environment: ["SWIFT_BACKTRACE": "enable=no"])
+        self.folder = folder
+        // Opening waits for the other side.
+        output = try await BlockingThreads.shared.run { try Output(pipe) }
     }
 
     /// Runs the probe to its end.
     static func run(_ arguments: String...) async throws -> ProgramRun {
-        let program = try Program(arguments)
-        var lines: [String] = []
-        for await line in program.lines { lines.append(line) }
-        for await _ in program.exit {}
-        let isSignal = program.process.terminationReason == .uncaughtSignal
-        return ProgramRun(
-            lines: lines, status: program.process.terminationStatus,
-            signal: isSignal ? program.process.terminationStatus : nil)
+        let program = try await Program(arguments)
+        let lines = try await program.remainingLines()
+        return ProgramRun(lines: lines, end: try await program.ended())
     }
 
-    /// The first line that begins with a word, without it.
-    func line(_ word: String) async -> String? {
-        for await line in lines where line.hasPrefix(word + " ") {
-            return String(line.dropFirst(word.count + 1))
+    /// The next line that the program prints; nil: it and all that it started have ended.
+    func nextLine() async throws -> String? {
+        try await BlockingThreads.shared.run { [output] in output.next() }
+    }
+
+    /// What comes until the program and all that it started have ended.
+    func remainingLines() async throws -> [String] {
+        try await BlockingThreads.shared.run { [output] in
+            var lines: [String] = []
+            while let line = output.next() { lines.append(line) }
+            return lines
         }
-        return nil
+    }
+
+    /// Waits for the program's end.
+    func ended() async throws -> ChildProcess.End {
+        let end = try await BlockingThreads.shared.run { [process] in process.wait() }
+        try FileSystem.removeTree(folder)
+        return end
     }
 
     /// Ends the program as a crash does.
-    func kill() async {
-        Foundation.kill(process.processIdentifier, SIGKILL)
-        for await _ in exit {}
-    }
+    func kill() { process.kill() }
 
-    /// Returns once nobody writes to the program's output any more: neither it nor its workers.
-    func outputClosed() async { for await _ in lines {} }
-
-    private static func path(_ name: String) throws -> URL {
+    private static func path(_ name: String) throws -> String {
         var candidates = [Bundle.main.executableURL].compactMap(\.self)
         candidates += Bundle.allBundles.map(\.bundleURL)
         candidates += CommandLine.arguments.map { URL(fileURLWithPath: $0) }
         for candidate in candidates {
             let program = candidate.deletingLastPathComponent().appending(path: name)
-            if FileManager.default.isExecutableFile(atPath: program.path) { return program }
+            if FileManager.default.isExecutableFile(atPath: program.path) { return program.path }
         }
         throw CocoaError(.fileNoSuchFile)
+    }
+}
+
+/// The reading end of a pipe; its calls block their thread.
+private final class Output: Sendable {
+    private let handle: FileHandle
+    private let rest = Locked<[UInt8]>([])
+
+    init(_ path: String) throws {
+        guard let handle = FileHandle(forReadingAtPath: path) else {
+            throw CocoaError(.fileReadUnknown)
+        }
+        self.handle = handle
+    }
+
+    /// The next line; nil: nobody has the pipe open for writing.
+    func next() -> String? {
+        while true {
+            let line: String? = rest.withLock { rest in
+                guard let end = rest.firstIndex(of: 10) else { return nil }
+                defer { rest.removeFirst(end + 1) }
+                return String(decoding: rest[..<end], as: UTF8.self)
+            }
+            if let line { return line }
+            let data = handle.availableData
+            if data.isEmpty { return nil }
+            rest.withLock { $0 += data }
+        }
     }
 }

@@ -97,7 +97,7 @@ enum Pipelines {
         Probe.record(
             "numbers",
             numbers(ssc).map { number in
-                print(String(repeating: "chatter ", count: 100_000))
+                print(String(repeating: "chatter ", count: 20_000))
                 ProcessOutput.writeStandardError(String(repeating: "noise ", count: 50_000))
                 return number
             })
