@@ -98,7 +98,7 @@ public final class Values<Element: Sendable>: PartitionValues {
                     + "declare the type StreamCodable")
         }
         var writer = ByteWriter()
-        for element in elements { codec.encode(element, &writer) }
+        codec.encodeEach(elements, &writer)
         let count = elements.count
         return EncodedValues(bytes: try writer.takeBytes(), count: count)
     }
