@@ -71,7 +71,8 @@ let package = Package(
     targets: [
         // The system shim cannot have MemberImportVisibility: in optimised builds on Linux the
         // compiler attributes `timespec` to a private module of the toolchain.
-        module("BatchEngine", settings: baseSettings),
+        module("BatchEngine", ["CPrefetch"], settings: baseSettings),
+        .systemLibrary(name: "CPrefetch", path: "Modules/CPrefetch"),
         module("DStreamCore", ["BatchEngine"]),
         module("JobGeneration", ["DStreamCore", "BatchEngine"]),
         module("ReceiverRuntime", ["DStreamCore", "BatchEngine"]),

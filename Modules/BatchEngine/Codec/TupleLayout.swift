@@ -57,6 +57,7 @@ extension Codec {
     /// The codec of a tuple type, or nil if `T` is none or a part has no codec.
     static func fromTupleParts() -> Codec? {
         guard let parts = TupleLayout(of: T.self)?.parts else { return nil }
+        if parts.count == 2 { return pair(of: parts[0].type, parts[1]) }
         var codecs: [TuplePartCodec] = []
         for part in parts {
             guard let codec = TuplePartCodec.make(part.type, offset: part.offset)
@@ -88,6 +89,41 @@ extension Codec {
                     return tuple.moveElement(from: 0)
                 }
             })
+    }
+}
+
+extension Codec {
+    /// The codec of a pair, as most tuples are, without a detour per part and value.
+    ///
+    /// Parts are read where they lie: unspecialised code that names the type of a pair looks it up
+    /// at run time, for every value.
+    private static func pair<First>(of first: First.Type, _ rest: TupleLayout.Part) -> Codec? {
+        func pair<Second>(_ second: Second.Type) -> Codec? {
+            guard let first = Codec<First>.resolve(), let second = Codec<Second>.resolve() else {
+                return nil
+            }
+            let offset = rest.offset
+            return Codec(
+                shape: "(\(first.shape),\(second.shape))",
+                encode: { value, writer in
+                    withUnsafeBytes(of: value) { pair in
+                        let base = pair.baseAddress.unsafelyUnwrapped
+                        first.encode(base.assumingMemoryBound(to: First.self).pointee, &writer)
+                        second.encode(
+                            (base + offset).assumingMemoryBound(to: Second.self).pointee, &writer)
+                    }
+                },
+                decode: { reader in
+                    try withUnsafeTemporaryAllocation(of: T.self, capacity: 1) { pair in
+                        let base = UnsafeMutableRawPointer(pair.baseAddress.unsafelyUnwrapped)
+                        let (one, two) = (try first.decode(&reader), try second.decode(&reader))
+                        base.assumingMemoryBound(to: First.self).initialize(to: one)
+                        (base + offset).assumingMemoryBound(to: Second.self).initialize(to: two)
+                        return pair.moveElement(from: 0)
+                    }
+                })
+        }
+        return pair(rest.type)
     }
 }
 

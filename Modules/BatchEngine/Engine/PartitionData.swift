@@ -27,6 +27,15 @@ public enum PartitionData: Sendable {
         }
     }
 
+    /// Whether something here is still in the block store.
+    var holdsBlock: Bool {
+        switch self {
+        case .values, .lines, .encoded: false
+        case .block: true
+        case .branch(_, let inner), .dynamic(_, let inner): inner.contains(where: \.holdsBlock)
+        }
+    }
+
     /// An estimate of the memory held, in bytes: strides for arrays, exact for text and encoded.
     public var byteCount: Int {
         switch self {

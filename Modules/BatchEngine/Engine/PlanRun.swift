@@ -280,7 +280,11 @@ extension PlanRun {
 
     /// A task's inputs, with what blocks hold in their place.
     package func inputs(of stage: StageTasks, _ partition: Int) throws -> [PartitionData] {
-        try stage.inputs[partition].map { try resolve($0) }
+        var inputs = stage.inputs[partition]
+        for index in inputs.indices where inputs[index].holdsBlock {
+            inputs[index] = try resolve(inputs[index])
+        }
+        return inputs
     }
 
     /// Does the work of an attempt in this process.

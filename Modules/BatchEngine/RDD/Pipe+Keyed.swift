@@ -9,11 +9,14 @@ extension Pipe {
         let hint = TableSizeHint()
         return Kernel(id: id, site: site, making: (Key, Value).self) { context, inputs, outputs in
             let table = AggregationTable<Key, Value>(minimumCapacity: hint.capacity)
-            try run(context, inputs) { key, value in
-                do { try table.merge(key, value, combine) } catch {
+            func merge(_ key: Key, _ hash: UInt64, _ value: Value) throws {
+                do { try table.merge(key, hash: hash, value, combine) } catch {
                     throw OperatorFailure.wrap(error, at: site)
                 }
             }
+            var ahead = LookAhead<Key, Value>()
+            try run(context, inputs) { try ahead.add($0, $1, to: table, merge) }
+            try ahead.finish(merge)
             hint.record(table.count)
             return try buckets(of: table, placement, outputs)
         }
@@ -31,11 +34,17 @@ extension Pipe {
         return Kernel(id: id, site: site, making: (Key, Combined).self) {
             context, inputs, outputs in
             let table = AggregationTable<Key, Combined>(minimumCapacity: hint.capacity)
-            try run(context, inputs) { key, value in
+            func merge(_ key: Key, _ hash: UInt64, _ value: Value) throws {
                 do {
-                    try table.mergeValue(key, value, create: create, mergeValue: mergeValue)
-                } catch { throw OperatorFailure.wrap(error, at: site) }
+                    try table.mergeValue(
+                        key, hash: hash, value, create: create, mergeValue: mergeValue)
+                } catch {
+                    throw OperatorFailure.wrap(error, at: site)
+                }
             }
+            var ahead = LookAhead<Key, Value>()
+            try run(context, inputs) { try ahead.add($0, $1, to: table, merge) }
+            try ahead.finish(merge)
             hint.record(table.count)
             return try buckets(of: table, placement, outputs)
         }
@@ -71,11 +80,14 @@ extension Pipe {
             // One upstream partition's keys are distinct already.
             if inputs.isSinglePiece { return try source(context, inputs, sink) }
             let table = AggregationTable<Key, Value>(minimumCapacity: hint.capacity)
-            try source(context, inputs) { key, value in
-                do { try table.merge(key, value, combine) } catch {
+            func merge(_ key: Key, _ hash: UInt64, _ value: Value) throws {
+                do { try table.merge(key, hash: hash, value, combine) } catch {
                     throw OperatorFailure.wrap(error, at: site)
                 }
             }
+            var ahead = LookAhead<Key, Value>()
+            try source(context, inputs) { try ahead.add($0, $1, to: table, merge) }
+            try ahead.finish(merge)
             hint.record(table.count)
             try table.drain { try sink(($0, $1)) }
         }
@@ -91,11 +103,17 @@ extension Pipe {
         let hint = TableSizeHint()
         return Pipe<(Key, Combined)>(around: depth, site) { context, inputs, sink in
             let table = AggregationTable<Key, Combined>(minimumCapacity: hint.capacity)
-            try run(context, inputs) { key, value in
+            func merge(_ key: Key, _ hash: UInt64, _ value: Value) throws {
                 do {
-                    try table.mergeValue(key, value, create: create, mergeValue: mergeValue)
-                } catch { throw OperatorFailure.wrap(error, at: site) }
+                    try table.mergeValue(
+                        key, hash: hash, value, create: create, mergeValue: mergeValue)
+                } catch {
+                    throw OperatorFailure.wrap(error, at: site)
+                }
             }
+            var ahead = LookAhead<Key, Value>()
+            try run(context, inputs) { try ahead.add($0, $1, to: table, merge) }
+            try ahead.finish(merge)
             hint.record(table.count)
             try table.drain { try sink(($0, $1)) }
         }
@@ -110,9 +128,12 @@ extension Pipe {
         let run = run
         return Pipe<(Key, [Value])>(around: depth, site) { context, inputs, sink in
             let table = AggregationTable<Key, [Value]>(minimumCapacity: 0)
-            try run(context, inputs) { key, value in
-                table.update(key, default: []) { $0.append(value) }
+            func append(_ key: Key, _ hash: UInt64, _ value: Value) {
+                table.update(key, hash: hash, default: []) { $0.append(value) }
             }
+            var ahead = LookAhead<Key, Value>()
+            try run(context, inputs) { ahead.add($0, $1, to: table, append) }
+            ahead.finish(append)
             try table.drain { try sink(($0, $1)) }
         }
     }

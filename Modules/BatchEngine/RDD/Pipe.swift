@@ -247,6 +247,8 @@ extension Pipe {
         let run = run
         return { context, inputs in
             var elements: [Element] = []
+            // Small partitions would grow as often as large ones; a guess too high costs those little.
+            elements.reserveCapacity(min(inputs.reduce(0) { $0 + $1.count }, 64))
             try run(context, inputs) { elements.append($0) }
             return elements
         }

@@ -44,7 +44,18 @@ extension AggregationTable {
         _ key: Key, _ value: Part, create: (Part) throws -> Value,
         mergeValue: (Value, Part) throws -> Value
     ) rethrows {
-        let hash = key.stableHash
+        try self.mergeValue(
+            key, hash: key.stableHash, value, create: create, mergeValue: mergeValue)
+    }
+
+    /// Adds a value to what has been made of the other values of a key whose stable hash is known.
+    ///
+    /// - Throws: What the closures throw; the table is as before then.
+    @inlinable @inline(__always)
+    public func mergeValue<Part>(
+        _ key: Key, hash: UInt64, _ value: Part, create: (Part) throws -> Value,
+        mergeValue: (Value, Part) throws -> Value
+    ) rethrows {
         let place = find(key, hash: hash)
         if place.isFound {
             let merged = try mergeValue(entries[place.number].value, value)
@@ -70,7 +81,18 @@ extension AggregationTable {
         _ key: Key, default defaultValue: @autoclosure () throws -> Value,
         _ body: (inout Value) throws -> Result
     ) rethrows -> Result {
-        let hash = key.stableHash
+        try update(key, hash: key.stableHash, default: try defaultValue(), body)
+    }
+
+    /// Changes in place the value of a key whose stable hash is known.
+    ///
+    /// - Throws: What `body` throws, as ``update(_:default:_:)``.
+    @inlinable @inline(__always)
+    @discardableResult
+    public func update<Result>(
+        _ key: Key, hash: UInt64, default defaultValue: @autoclosure () throws -> Value,
+        _ body: (inout Value) throws -> Result
+    ) rethrows -> Result {
         let place = find(key, hash: hash)
         if place.isFound { return try body(&entries[place.number].value) }
         var value = try defaultValue()

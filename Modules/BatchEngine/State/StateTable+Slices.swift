@@ -100,7 +100,9 @@ extension StateTable {
             cursor.version = log.version
             let end = min(log.undos.count, cursor.offset + rest)
             rest -= max(0, end - cursor.offset)
-            for undo in log.undos[min(cursor.offset, end)..<end] {
+            for place in min(cursor.offset, end)..<end {
+                if place + 16 < end { prefetchEntry(of: log.undos[place + 16]) }
+                let undo = log.undos[place]
                 let number = number(of: undo)
                 let updatedAt = number < 0 ? .max : entries[number].pointee.updatedAt
                 if updatedAt > cursor.last {

@@ -12,13 +12,28 @@ extension StateTable {
     public func begin(_ version: Int64, on base: Int64?, keepingFrom oldest: Int64) throws {
         if open != nil { abort() }
         if let base { try rollBack(to: base) } else { reset() }
-        let expected = logs.last?.undos.count ?? 0
-        logs.removeAll { $0.version <= oldest }
+        // A little more than last time: batches of one rate are never quite of one size.
+        let expected = base == nil ? 0 : (logs.last?.undos.count ?? 0) * 9 / 8
         var log = UndoLog(version: version, base: base)
-        log.undos.reserveCapacity(base == nil ? 0 : expected)
+        log.undos = forget(through: oldest, spare: expected)
+        log.undos.reserveCapacity(expected)
         open = log
         isNoting = true
         now = version
+    }
+
+    /// Lets go of changes that nobody asks for; returns the room of some, for `count` others.
+    @inlinable
+    func forget(through oldest: Int64, spare count: Int) -> [Undo] {
+        var spare: [Undo] = []
+        for number in logs.indices where logs[number].version <= oldest {
+            let room = logs[number].undos.capacity
+            // Not that of a batch that was larger by far.
+            if room >= count, room <= 2 * count { swap(&spare, &logs[number].undos) }
+        }
+        logs.removeAll { $0.version <= oldest }
+        spare.removeAll(keepingCapacity: true)
+        return spare
     }
 
     /// Ends the batch that is being applied: its changes count.

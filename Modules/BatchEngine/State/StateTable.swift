@@ -147,8 +147,14 @@ extension StateTable {
     /// - Complexity: O(1) on average.
     @inlinable @inline(__always)
     public func find(_ key: Key) -> Place {
+        find(key, hash: key.stableHash)
+    }
+
+    /// Looks for a key whose stable hash is known.
+    @inlinable @inline(__always)
+    public func find(_ key: Key, hash: UInt64) -> Place {
         touchCount &+= 1
-        let tag = UInt32(truncatingIfNeeded: key.stableHash)
+        let tag = UInt32(truncatingIfNeeded: hash)
         let segment = index.segment(of: tag)
         let slots = segment.slots
         let mask = segment.mask

@@ -68,10 +68,11 @@ public struct ElementSize<Element: Sendable>: Sendable {
         case .sampled(let codec):
             let count = min(elements.count, 64)
             guard count > 0 else { return 0 }
-            let sum = (0..<count).reduce(0) { sum, number in
-                sum + Self.encodedSize(elements[number * elements.count / count], codec)
+            var writer = ByteWriter(reservingCapacity: 16 * count)
+            for number in 0..<count {
+                codec.encode(elements[number * elements.count / count], &writer)
             }
-            return sum * elements.count / count
+            return (MemoryLayout<Element>.stride * count + writer.count) * elements.count / count
         }
     }
 

@@ -12,6 +12,9 @@ public struct ErasedCodec: Sendable {
     public init<Element: Sendable>(_ codec: Codec<Element>) {
         shape = codec.shape
         encode = { pieces in
+            if Element.self == String.self, let encoded = LineBlock.encoded(pieces) {
+                return encoded
+            }
             var writer = ByteWriter()
             var count = 0
             let context = TaskContext(partition: 0)
@@ -34,5 +37,29 @@ public struct ErasedCodec: Sendable {
             }
             return .values(Values(elements))
         }
+    }
+}
+
+extension LineBlock {
+    /// The lines of blocks as strings are encoded, without strings being made; nil where a piece is
+    /// something else.
+    @usableFromInline
+    static func encoded(_ pieces: [PartitionData]) -> EncodedValues? {
+        var blocks: [LineBlock] = []
+        for piece in pieces {
+            guard case .lines(let block) = piece else { return nil }
+            blocks.append(block)
+        }
+        let lineCount = blocks.reduce(0) { $0 + $1.count }
+        // Most lines are short enough for a length of one byte, the place of the line's end.
+        var writer = ByteWriter(
+            reservingCapacity: blocks.reduce(lineCount / 8) { $0 + $1.byteCount })
+        for block in blocks {
+            block.forEachLineBytes { line in
+                writer.writeVarint(UInt64(line.count))
+                writer.writeBytes(UnsafeRawBufferPointer(line))
+            }
+        }
+        return EncodedValues(bytes: writer.bytes, count: lineCount)
     }
 }

@@ -20,8 +20,12 @@ public final class StreamNode: Sendable {
         public var isSource = false
         /// The level at which the operator persists itself; nil: it does not.
         public var persistLevel: StorageLevel?
-        /// How many slides lie between checkpoints by default; nil: about ten seconds.
+        /// How many slides lie between checkpoints by default; nil: about ten seconds, and at most
+        /// ten slides.
         public var checkpointSlides: Int?
+        /// Whether each RDD is made of the stream's own before and of what batches brought to, and
+        /// took from, its parent's last ``parentRemember``.
+        @usableFromInline package var isIncremental = false
         /// The shape name of what the operator keeps between batches; nil: nothing.
         public var stateShape: String?
         /// Whether that is what comes out.
@@ -176,7 +180,9 @@ extension StreamNode {
         settings.withLock { settings in
             settings.boundary = Boundary(kernel: kernel, codec: codec, level: level)
             guard let reach = elementReach(settings) else { return }
-            if traits.stateShape == nil {
+            if traits.isIncremental, settings.asked <= slideDuration {
+                settings.capture = incrementalCapture()
+            } else if traits.stateShape == nil {
                 settings.capture = elementCapture(reach)
             } else {
                 settings.elementCapture = elementCapture(reach)
@@ -350,7 +356,7 @@ extension StreamNode {
             if traits.mustCheckpoint, settings.checkpointInterval == nil {
                 let slides =
                     traits.checkpointSlides
-                    ?? Int((Duration.seconds(10).ratio(to: slideDuration)).rounded(.up))
+                    ?? min(10, Int((Duration.seconds(10).ratio(to: slideDuration)).rounded(.up)))
                 settings.checkpointInterval = slideDuration * max(1, slides)
             }
             var minimum = slideDuration

@@ -17,6 +17,11 @@ public protocol WriteAheadLog: Sendable {
     /// - Parameter time: the batch or block time used by ``clean(before:)``.
     func write(_ record: [UInt8], time: BatchTime) async throws -> LogRecordHandle
 
+    /// ``write(_:time:)`` of a record in parts that follow one another.
+    ///
+    /// A log may save itself the copy that putting them together takes.
+    func write(parts: [[UInt8]], time: BatchTime) async throws -> LogRecordHandle
+
     /// The record behind `handle`.
     func read(_ handle: LogRecordHandle) async throws -> [UInt8]
 
@@ -36,6 +41,11 @@ public protocol WriteAheadLog: Sendable {
 }
 
 extension WriteAheadLog {
+    /// Puts the parts together.
+    public func write(parts: [[UInt8]], time: BatchTime) async throws -> LogRecordHandle {
+        try await write(Array(parts.joined()), time: time)
+    }
+
     /// Not known.
     public func cleaningThreshold(keeping handle: LogRecordHandle) -> BatchTime? { nil }
 }

@@ -60,7 +60,12 @@ extension StreamNode {
             take: { [weak self] request in
                 guard let self else { return ([], .zero) }
                 let oldest = request.time - reach
-                let batches = settings.withLock { $0.plans.filter { $0.key > oldest } }
+                let batches = settings.withLock { settings in
+                    settings.plans.filter { time, _ in
+                        time > oldest && time <= request.time
+                            && request.since.map { time > $0 } ?? true
+                    }
+                }
                 return (try elements(of: Array(batches), request), oldest)
             },
             restore: { [weak self] pieces, time in try self?.putBack(pieces, asOf: time) })
@@ -78,7 +83,8 @@ extension StreamNode {
         return nil
     }
 
-    private func elements(
+    /// What the stream was at some batches.
+    func elements(
         of batches: [(key: BatchTime, value: Plan)], _ request: StateCapture.Request
     ) throws -> [OperatorState] {
         guard let codec = settings.withLock({ $0.boundary?.codec }) else {
@@ -87,10 +93,7 @@ extension StreamNode {
                 "a checkpoint turns elements into bytes and \(shape) has no codec; declare the "
                     + "type StreamCodable", site: site)
         }
-        let due = batches.filter { time, _ in
-            time <= request.time && request.since.map { time > $0 } ?? true
-        }
-        return try due.sorted { $0.key < $1.key }.flatMap { time, plan in
+        return try batches.sorted { $0.key < $1.key }.flatMap { time, plan in
             let partitions = try contents(of: plan, request.engine) ?? []
             return try partitions.enumerated().map { partition, contents in
                 OperatorState(
@@ -102,7 +105,7 @@ extension StreamNode {
     }
 
     /// The partitions of what was kept of a batch; nil when it failed or nobody needed it.
-    private func contents(
+    func contents(
         of plan: Plan, _ engine: any ExecutionEngine
     ) throws -> [[PartitionData]]? {
         switch plan {
@@ -120,7 +123,7 @@ extension StreamNode {
         }
     }
 
-    private func putBack(_ pieces: [OperatorState], asOf time: BatchTime) throws {
+    func putBack(_ pieces: [OperatorState], asOf time: BatchTime) throws {
         guard let boundary = settings.withLock({ $0.boundary }), let codec = boundary.codec else {
             return
         }

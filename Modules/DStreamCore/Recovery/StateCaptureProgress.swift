@@ -3,11 +3,11 @@ public import BatchEngine
 /// What checkpoints hold of one operator's state, and how far the next whole of it has come.
 ///
 /// ## When a whole is due
-/// Changes are kept batch by batch. Once they outnumber the keys (and 10,000), all keys are written
-/// again, in slices over as many checkpoints as it takes; each writes two keys for every change that
+/// Changes are kept batch by batch. Once they are twice as many as keys (and 10,000), all keys are
+/// written again, in slices over as many checkpoints as it takes; each writes two keys for every change that
 /// it writes, and 8,192 at least. When the last slice is durable, what was written before the first
-/// one is not needed any more. So of *n* keys at most 4 *n* states are in the log and needed: the
-/// last whole, *n* changes until the next one is due, that one, and *n* / 2 changes meanwhile.
+/// one is not needed any more. So of *n* keys at most 4.5 *n* states are in the log and needed: the
+/// last whole, 2 *n* changes until the next one is due, that one, and *n* / 2 changes meanwhile.
 @usableFromInline
 struct StateCaptureProgress: Sendable {
     /// A whole that is being written, slice by slice.
@@ -44,7 +44,7 @@ struct StateCaptureProgress: Sendable {
 
         /// Whether all keys are to be written again.
         @usableFromInline
-        func isWholeDue(of keyCount: Int) -> Bool { changeCount > max(keyCount, 10_000) }
+        func isWholeDue(of keyCount: Int) -> Bool { changeCount > max(2 * keyCount, 10_000) }
     }
 
     private var kept = Kept()

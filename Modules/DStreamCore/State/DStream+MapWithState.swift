@@ -137,8 +137,8 @@ struct MapWithStateStep<Key: StreamKey, Value: Sendable, StateValue: Sendable, M
                         let time = state.1 == .min ? step.time : state.1
                         table.load(key, state.0, updatedAt: time)
                     }
-                    try records(context, inputs.records) { key, value in
-                        let place = table.find(key)
+                    func update(_ key: Key, _ hash: UInt64, _ value: Value) throws {
+                        let place = table.find(key, hash: hash)
                         state.reset(to: table.value(at: place), isTimingOut: false)
                         let mapped: Mapped?
                         do { mapped = try function(time, key, value, state) } catch {
@@ -152,6 +152,11 @@ struct MapWithStateStep<Key: StreamKey, Value: Sendable, StateValue: Sendable, M
                         }
                         if let mapped { try sink(mapped) }
                     }
+                    var ahead = LookAhead<Key, Value>()
+                    try records(context, inputs.records) {
+                        try ahead.add($0, $1, to: table, update)
+                    }
+                    try ahead.finish(update)
                     if let due = step.dueBefore {
                         try table.removeDue(before: due) { key, value in
                             state.reset(to: value, isTimingOut: true)

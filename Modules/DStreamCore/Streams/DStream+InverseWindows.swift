@@ -56,6 +56,7 @@ extension DStream {
         var traits = span.traits
         traits.mustCheckpoint = true
         traits.persistLevel = .memoryOnly
+        traits.isIncremental = true
         // The previous window is found through the operator's own table.
         let aggregates = DStream<(Key, (Value, Int))>(
             graph, site, parents: [node], slide: span.slide, traits: traits,

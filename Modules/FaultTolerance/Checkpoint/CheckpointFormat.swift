@@ -154,6 +154,12 @@ package enum CheckpointFormat {
     // MARK: Records of the state log
 
     package static func bytes(of piece: OperatorState, sequence: UInt64) throws -> [UInt8] {
+        Array(try parts(of: piece, sequence: sequence).joined())
+    }
+
+    /// The bytes of a piece in parts: those of its values and keys are not copied.
+    static func parts(of piece: OperatorState, sequence: UInt64) throws -> [[UInt8]] {
+        var parts: [[UInt8]] = []
         var writer = ByteWriter()
         writer.writeVarint(sequence)
         writer.writeString(piece.operatorID)
@@ -164,9 +170,9 @@ package enum CheckpointFormat {
         for values in [piece.values, piece.removed] {
             writer.writeVarint(UInt64(values.count))
             writer.writeVarint(UInt64(values.bytes.count))
-            writer.writeBytes(values.bytes)
+            parts += [try writer.takeBytes(), values.bytes]
         }
-        return try writer.takeBytes()
+        return parts
     }
 
     package static func piece(

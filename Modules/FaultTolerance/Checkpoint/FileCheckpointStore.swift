@@ -136,8 +136,8 @@ public final class FileCheckpointStore: CheckpointStore {
         let time = max(record.newestCompleted ?? record.time, record.time)
         try await withThrowingTaskGroup(of: Void.self) { group in
             for piece in pieces {
-                let bytes = try CheckpointFormat.bytes(of: piece, sequence: sequence)
-                group.addTask { [log] in _ = try await log.write(bytes, time: time) }
+                let parts = try CheckpointFormat.parts(of: piece, sequence: sequence)
+                group.addTask { [log] in _ = try await log.write(parts: parts, time: time) }
             }
             try await group.waitForAll()
         }

@@ -141,8 +141,15 @@ public final class FileWriteAheadLog: WriteAheadLog {
     ///   the record may be found after a restart or not.
     @discardableResult
     public func write(_ record: [UInt8], time: BatchTime) async throws -> LogRecordHandle {
+        try await write(parts: [record], time: time)
+    }
+
+    /// ``write(_:time:)`` of a record in parts that follow one another, which are not copied before
+    /// the group they are written with.
+    @discardableResult
+    public func write(parts: [[UInt8]], time: BatchTime) async throws -> LogRecordHandle {
         try await withUnsafeThrowingContinuation { continuation in
-            enqueue(LogWriteRequest(record: record, time: time, completion: .task(continuation)))
+            enqueue(LogWriteRequest(parts: parts, time: time, completion: .task(continuation)))
         }
     }
 
@@ -153,14 +160,14 @@ public final class FileWriteAheadLog: WriteAheadLog {
         _ record: [UInt8], time: BatchTime,
         completion: @escaping @Sendable (Result<LogRecordHandle, any Error>) -> Void
     ) {
-        enqueue(LogWriteRequest(record: record, time: time, completion: .callback(completion)))
+        enqueue(LogWriteRequest(parts: [record], time: time, completion: .callback(completion)))
     }
 
     private func enqueue(_ request: LogWriteRequest) {
-        guard request.record.count <= options.recordByteMaximum else {
+        guard request.byteCount <= options.recordByteMaximum else {
             let error = LogError(
                 .recordTooLarge,
-                "a record of \(request.record.count) bytes; the log takes at most"
+                "a record of \(request.byteCount) bytes; the log takes at most"
                     + " \(options.recordByteMaximum)")
             return request.completion.complete(.failure(error))
         }

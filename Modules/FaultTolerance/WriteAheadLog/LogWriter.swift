@@ -4,9 +4,18 @@ internal import Synchronization
 
 /// What somebody waits for.
 struct LogWriteRequest: Sendable {
-    let record: [UInt8]
+    /// The record, in parts that follow one another.
+    let parts: [[UInt8]]
     let time: BatchTime
     let completion: Completion
+
+    var byteCount: Int { parts.reduce(0) { $0 + $1.count } }
+
+    var checksum: UInt32 {
+        parts.reduce(0) { before, part in
+            part.withUnsafeBytes { Checksum.crc32c($0, after: before) }
+        }
+    }
 
     enum Completion: Sendable {
         case task(UnsafeContinuation<LogRecordHandle, any Error>)
@@ -96,7 +105,7 @@ struct LogWriter: Sendable {
         var bytes = 0
         var count = 0
         for request in requests {
-            bytes += RecordFrame.byteCount + request.record.count
+            bytes += RecordFrame.byteCount + request.byteCount
             if count > 0, bytes > options.groupByteMaximum { break }
             if request.time.milliseconds > latest { break }
             count += 1
@@ -151,15 +160,17 @@ struct LogWriter: Sendable {
         var places: [RecordPlace] = []
         places.reserveCapacity(group.count)
         buffer.removeAll(keepingCapacity: buffer.capacity <= options.groupByteMaximum * 2)
+        buffer.reserveCapacity(
+            group.reduce(0) { $0 + RecordFrame.byteCount + $1.byteCount })
         for request in group {
             let frame = RecordFrame(
-                offset: offset, recordByteCount: request.record.count, groupStart: start,
-                time: request.time, recordChecksum: Checksum.crc32c(request.record))
+                offset: offset, recordByteCount: request.byteCount, groupStart: start,
+                time: request.time, recordChecksum: request.checksum)
             let check = frame.append(to: &buffer, sequence: current.header.sequence)
-            buffer += request.record
+            for part in request.parts { buffer += part }
             places.append(
                 RecordPlace(
-                    segment: current.name, offset: offset, byteCount: request.record.count,
+                    segment: current.name, offset: offset, byteCount: request.byteCount,
                     check: check))
             offset = frame.end
         }

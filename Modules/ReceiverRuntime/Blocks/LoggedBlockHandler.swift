@@ -45,7 +45,7 @@ public final class LoggedBlockHandler: ReceivedBlockHandler {
         // From here on its part of the log stays, also while it is being written.
         logged.withLock { $0[block.id] = time }
         do {
-            let handle = try await log.write(Self.record(encoded), time: time)
+            let handle = try await log.write(parts: Self.record(encoded), time: time)
             let stored = try await store.store(block)
             return StoredBlock(
                 id: stored.id, streamID: stored.streamID, recordCount: stored.recordCount,
@@ -83,11 +83,10 @@ public final class LoggedBlockHandler: ReceivedBlockHandler {
         return true
     }
 
-    private static func record(_ values: EncodedValues) throws -> [UInt8] {
+    private static func record(_ values: EncodedValues) throws -> [[UInt8]] {
         var writer = ByteWriter()
         writer.writeVarint(UInt64(values.count))
-        writer.writeBytes(values.bytes)
-        return try writer.takeBytes()
+        return [try writer.takeBytes(), values.bytes]
     }
 
     private static func values(of record: [UInt8]) throws -> EncodedValues {
