@@ -5,6 +5,7 @@ struct RemoteTask: Sendable {
     private struct Table: Sendable {
         let step: StateStep
         let origin: StateOrigin?
+        let earlier: [PartitionData]
         let cell: any ReplicatedState
 
         var place: StatePlace { StatePlace(step) }
@@ -30,9 +31,9 @@ struct RemoteTask: Sendable {
         self.context = context
         self.inputs = inputs
         self.program = program
-        tables = try StateInputs.steps(in: inputs).compactMap { step, origin in
+        tables = try StateInputs.steps(in: inputs).compactMap { step, origin, earlier in
             try program.cell(of: step.id, partition: step.partition, in: store).map {
-                Table(step: step, origin: origin, cell: $0)
+                Table(step: step, origin: origin, earlier: earlier, cell: $0)
             }
         }
         placement = tables.first?.step.partition ?? context.partition
@@ -92,7 +93,8 @@ struct RemoteTask: Sendable {
             context.add(try program.accumulators[number].update(from: amount))
         }
         for (table, changes) in zip(changed, outcome.changes) {
-            try table.cell.apply(changes, of: table.step, on: table.origin?.version)
+            try table.cell.apply(
+                changes, of: table.step, on: table.origin?.version, from: table.earlier)
         }
         for table in tables { slot.note(table.place, table.step.time) }
         return outcome.outputs

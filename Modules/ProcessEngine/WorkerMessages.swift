@@ -175,7 +175,6 @@ struct OutcomeMessage: Sendable {
         writer.writeVarint(UInt64(changes.count))
         for change in changes {
             change.isWhole.encode(to: &writer)
-            change.hasLoaded.encode(to: &writer)
             change.values.write(to: &writer)
             change.removed.write(to: &writer)
         }
@@ -196,7 +195,6 @@ struct OutcomeMessage: Sendable {
                 outcome.changes.append(
                     StateChanges(
                         isWhole: try Bool.decode(from: &reader),
-                        hasLoaded: try Bool.decode(from: &reader),
                         values: try EncodedValues(from: &reader),
                         removed: try EncodedValues(from: &reader)))
             }

@@ -3,18 +3,15 @@
 package struct StateChanges: Sendable {
     /// Whether the keys are all there are, not those that the batch changed.
     package var isWhole: Bool
-    /// Whether some of them came with a snapshot, and are no change of the batch.
-    package var hasLoaded: Bool
     /// Keys that have a value: key, value and time of the last update of each.
     package var values: EncodedValues
     /// Keys that have none any more.
     package var removed: EncodedValues
 
     package init(
-        isWhole: Bool, hasLoaded: Bool, values: EncodedValues, removed: EncodedValues
+        isWhole: Bool, values: EncodedValues, removed: EncodedValues
     ) {
         self.isWhole = isWhole
-        self.hasLoaded = hasLoaded
         self.values = values
         self.removed = removed
     }
@@ -38,7 +35,11 @@ package protocol ReplicatedState: AnyStateCell {
     func changes(in version: Int64, since base: Int64?) throws -> StateChanges
 
     /// Applies what a batch changed elsewhere, on top of the same base.
-    func apply(_ changes: StateChanges, of step: StateStep, on base: Int64?) throws
+    ///
+    /// - Parameter earlier: what the batch starts from, where there is no base.
+    func apply(
+        _ changes: StateChanges, of step: StateStep, on base: Int64?, from earlier: [PartitionData]
+    ) throws
 }
 
 extension StateCell: ReplicatedState {
@@ -96,25 +97,27 @@ extension StateCell: ReplicatedState {
             }
         }
         return StateChanges(
-            isWhole: false, hasLoaded: false,
+            isWhole: false,
             values: EncodedValues(bytes: try set.takeBytes(), count: setCount),
             removed: EncodedValues(bytes: try removed.takeBytes(), count: removedCount))
     }
 
+    /// All keys: of those that came with an initial state not every change was noted.
     private func wholeChange(_ version: Int64) throws -> StateChanges {
-        var hasLoaded = false
-        try withTable { hasLoaded = $0.hasLoaded(in: version) }
-        return StateChanges(
-            isWhole: true, hasLoaded: hasLoaded, values: try whole(at: version),
+        StateChanges(
+            isWhole: true, values: try whole(at: version),
             removed: EncodedValues(bytes: [], count: 0))
     }
 
     @usableFromInline
-    package func apply(_ changes: StateChanges, of step: StateStep, on base: Int64?) throws {
+    package func apply(
+        _ changes: StateChanges, of step: StateStep, on base: Int64?, from earlier: [PartitionData]
+    ) throws {
         let codec = try entryCodec()
         try withTable { table in
             try table.begin(step.time, on: base, keepingFrom: step.oldest)
             do {
+                if changes.isWhole { try Self.begin(table, with: earlier, changes, step, codec) }
                 try changes.removed.bytes.withUnsafeBytes { bytes in
                     var reader = ByteReader(bytes)
                     for _ in 0..<changes.removed.count {
@@ -122,11 +125,8 @@ extension StateCell: ReplicatedState {
                     }
                 }
                 try Self.read(changes.values, codec) { key, value, updatedAt in
-                    if changes.hasLoaded {
-                        table.load(key, value, updatedAt: updatedAt)
-                    } else {
-                        table.set(key, at: table.find(key), to: value)
-                    }
+                    // What came with an initial state is there already.
+                    if updatedAt == step.time { table.set(key, at: table.find(key), to: value) }
                 }
                 table.commit()
             } catch {
@@ -134,6 +134,24 @@ extension StateCell: ReplicatedState {
                 throw error
             }
         }
+    }
+
+    /// Loads what came before all batches, and removes what the batch has removed of it.
+    private static func begin(
+        _ table: StateTable<Key, Value>, with earlier: [PartitionData], _ changes: StateChanges,
+        _ step: StateStep, _ codec: Codec<Value>
+    ) throws {
+        let left = AggregationTable<Key, Bool>()
+        try read(changes.values, codec) { key, _, _ in _ = left.addsKey(key) }
+        let site = OperatorSite("state", file: "", line: 0)
+        let context = TaskContext(partition: step.partition)
+        var removed: [Key] = []
+        try Pipe<(Key, (Value, Int64))>.source(site).run(context, earlier) { key, state in
+            let time = state.1 == .min ? step.time : state.1
+            table.load(key, state.0, updatedAt: time)
+            if left[key] == nil { removed.append(key) }
+        }
+        for key in removed { table.remove(at: table.find(key)) }
     }
 
     private static func write(

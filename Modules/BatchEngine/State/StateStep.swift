@@ -93,18 +93,20 @@ package struct StateInputs {
         try inputs?.first?.firstElement(as: Value.self)
     }
 
+    /// A step of state as an engine finds it among the inputs of a task.
+    package typealias Found = (step: StateStep, origin: StateOrigin?, earlier: [PartitionData])
+
     /// The steps of state among the inputs of a task, with what each is built on; nil: the step only
     /// reads.
-    package static func steps(
-        in inputs: [PartitionData]
-    ) -> [(step: StateStep, origin: StateOrigin?)] {
+    package static func steps(in inputs: [PartitionData]) -> [Found] {
         if case .values(let values)? = branch(0, inputs)?.first,
             let step = (values as? Values<StateStep>)?.elements.first
         {
-            let before = branch(2, inputs).flatMap { branch(0, $0) }?.first
-            return [(step, (try? before?.firstElement(as: StateOrigin.self)) ?? nil)]
+            let before = branch(2, inputs) ?? []
+            let origin = try? branch(0, before)?.first?.firstElement(as: StateOrigin.self)
+            return [(step, origin ?? nil, branch(1, before) ?? [])]
         }
-        return inputs.flatMap { piece -> [(step: StateStep, origin: StateOrigin?)] in
+        return inputs.flatMap { piece -> [Found] in
             switch piece {
             case .branch(_, let inner), .dynamic(_, let inner): return steps(in: inner)
             case .values, .lines, .encoded, .block: return []
