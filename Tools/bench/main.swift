@@ -22,7 +22,7 @@ else {
     ProcessEnvironment.exit(2)
 }
 do {
-    try await workload.run(Arguments(CommandLine.arguments.dropFirst(2)))
+    try await workload.run(.given)
 } catch {
     ProcessOutput.writeStandardError("bench: \(error)\n")
     ProcessEnvironment.exit(1)
