@@ -95,6 +95,9 @@ public final class DStreamGraph: Sendable {
     /// The streams in declaration order.
     public var nodes: [StreamNode] { state.withLock { $0.nodes } }
 
+    /// The places of the output operations, in declaration order.
+    public var outputSites: [OperatorSite] { state.withLock { $0.outputs.map(\.site) } }
+
     /// Records something that cannot work.
     public func record(_ problem: StreamError) {
         let late: (@Sendable (StreamError) -> Void)? = state.withLock { state in
