@@ -40,6 +40,7 @@ let package = Package(
         .library(name: "BatchEngine", targets: ["BatchEngine"]),
         .library(name: "DStreamCore", targets: ["DStreamCore"]),
         .library(name: "JobGeneration", targets: ["JobGeneration"]),
+        .library(name: "ProcessEngine", targets: ["ProcessEngine"]),
         .library(name: "ReceiverRuntime", targets: ["ReceiverRuntime"]),
         .library(name: "FaultTolerance", targets: ["FaultTolerance"]),
         .library(name: "StreamingContext", targets: ["StreamingContext"]),
@@ -51,6 +52,7 @@ let package = Package(
         .executable(name: "fuzz", targets: ["fuzz"]),
         .executable(name: "inspect", targets: ["inspect"]),
         .executable(name: "textsource", targets: ["textsource"]),
+        .executable(name: "workerprobe", targets: ["workerprobe"]),
         .executable(name: "NetworkWordCount", targets: ["NetworkWordCount"]),
         .executable(name: "CustomReceiver", targets: ["CustomReceiver"]),
         .executable(name: "HashtagTopK", targets: ["HashtagTopK"]),
@@ -76,9 +78,13 @@ let package = Package(
         module("JobGeneration", ["DStreamCore", "BatchEngine"]),
         module("ReceiverRuntime", ["DStreamCore", "BatchEngine"]),
         module("FaultTolerance", ["DStreamCore", "BatchEngine"]),
+        module("ProcessEngine", ["BatchEngine"]),
         module(
             "StreamingContext",
-            ["BatchEngine", "DStreamCore", "JobGeneration", "ReceiverRuntime", "FaultTolerance"]),
+            [
+                "BatchEngine", "DStreamCore", "JobGeneration", "ReceiverRuntime", "FaultTolerance",
+                "ProcessEngine",
+            ]),
         // Without the trait the module is empty, and neither header nor library is needed.
         module(
             "SQLiteSink",
@@ -93,7 +99,7 @@ let package = Package(
             "DStreamTestKit",
             [
                 "BatchEngine", "DStreamCore", "JobGeneration", "ReceiverRuntime", "FaultTolerance",
-                "StreamingContext",
+                "ProcessEngine", "StreamingContext",
             ]),
         program(
             "bench", at: "Tools/bench", ["StreamingContext", "BatchEngine", "DStreamTestKit"]),
@@ -115,6 +121,9 @@ let package = Package(
         program(
             "inspect", at: "Tools/inspect",
             ["FaultTolerance", "ReceiverRuntime", "DStreamCore", "BatchEngine"]),
+        program(
+            "workerprobe", at: "Tools/workerprobe",
+            ["StreamingContext", "ProcessEngine", "DStreamCore", "BatchEngine", "DStreamTestKit"]),
         program("textsource", at: "Tools/textsource", ["BatchEngine"]),
         program(
             "NetworkWordCount", at: "Docs/Examples/NetworkWordCount", ["StreamingContext"]),
@@ -154,6 +163,13 @@ let package = Package(
         tests("TidyTests", []),
         // It runs the examples as programs, and so does not depend on them.
         tests("ExamplesTests", ["BatchEngine", "DStreamTestKit", "StreamingContext"]),
+        // It runs the probe as a program.
+        tests(
+            "ProcessEngineTests",
+            [
+                "ProcessEngine", "StreamingContext", "DStreamCore", "BatchEngine",
+                "DStreamTestKit", "workerprobe",
+            ]),
         tests("DStreamTestKitTests", ["BatchEngine", "DStreamCore", "DStreamTestKit"]),
         tests(
             "StreamingContextTests",

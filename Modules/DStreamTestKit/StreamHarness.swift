@@ -1,5 +1,6 @@
 internal import BatchEngine
 public import DStreamCore
+internal import ProcessEngine
 public import StreamingContext
 internal import Synchronization
 
@@ -32,7 +33,7 @@ public final class StreamHarness: Sendable {
     ///   - components: the context's parts; clock and standard output are the harness's.
     public init(
         batchInterval: Duration = .seconds(1), startTime: BatchTime = .zero,
-        engine: StreamingContext.EngineSelection = .local(slots: 2),
+        engine: StreamingContext.EngineSelection = StreamHarness.usualEngine,
         configuration: StreamingContext.Configuration = StreamingContext.Configuration(),
         components: StreamingContext.Components = StreamHarness.quietComponents,
         standardOutput: @escaping @Sendable (String) -> Void = { _ in }
@@ -47,6 +48,19 @@ public final class StreamHarness: Sendable {
             appName: "harness", batchInterval: batchInterval, engine: engine,
             configuration: configuration, components: components)
         ssc.addStreamingListener(listener)
+    }
+
+    /// Two engine threads; with `DSTREAMS_TEST_ENGINE=loopback` in the environment two workers in
+    /// this process instead, to and from which everything goes as bytes.
+    public static var usualEngine: StreamingContext.EngineSelection {
+        guard ProcessEnvironment["DSTREAMS_TEST_ENGINE"] == "loopback" else {
+            return .local(slots: 2)
+        }
+        return .made {
+            var configuration = ProcessEngine.Configuration(workers: 2)
+            configuration.isLoopback = true
+            return ProcessEngine(configuration)
+        }
     }
 
     /// The usual parts, without diagnostics on the standard error.

@@ -269,6 +269,7 @@ extension StreamingContext {
             checkpoints?.found?.record.zeroTime
             ?? BatchTime(milliseconds: now.milliseconds - offset)
         try graph.start(zeroTime: zeroTime)
+        try await prepareEngine()
         if checkpoints != nil { graph.prepareCapture() }
         if let found = checkpoints?.found {
             try restore(found)

@@ -1,6 +1,7 @@
 public import BatchEngine
 public import DStreamCore
 public import FaultTolerance
+internal import ProcessEngine
 public import ReceiverRuntime
 internal import Synchronization
 
@@ -43,9 +44,33 @@ public final class StreamingContext: Sendable {
         case localSlots(Int?)
         /// An engine of the caller's, which the context does not shut down.
         case custom(any ExecutionEngine)
+        /// An engine that the context makes and shuts down.
+        case made(@Sendable () -> any ExecutionEngine)
 
         /// Threads of this process, Spark's `local[N]` (`local[*]` without a number).
         public static func local(slots: Int? = nil) -> EngineSelection { .localSlots(slots) }
+
+        /// Worker processes of this machine, which run the same program: what crashes in the user's
+        /// closures ends a worker, not the stream.
+        ///
+        /// The program is a ``StreamingApplication``; see `Docs/Guides/WorkerProcesses.md`.
+        ///
+        /// - Parameters:
+        ///   - workers: how many, at least 1; each runs one task at a time.
+        ///   - taskLimit: how long a task may take before its worker is killed and the try counts as
+        ///     failed; nil: for ever.
+        ///   - strict: whether stages made in the body of `transform` or `foreachRDD`, which run in
+        ///     this process, are refused.
+        public static func processes(
+            workers: Int, taskLimit: Duration? = nil, strict: Bool = false
+        ) -> EngineSelection {
+            .made {
+                var configuration = ProcessEngine.Configuration(workers: workers)
+                configuration.taskLimit = taskLimit
+                configuration.isStrict = strict
+                return ProcessEngine(configuration)
+            }
+        }
     }
 
     /// The parts a context is built from, each with its default.
@@ -120,6 +145,8 @@ public final class StreamingContext: Sendable {
     let receiverLogs = Locked<ReceiverLogs?>(nil)
     /// The directory set by ``checkpoint(_:file:line:)``.
     let checkpointDirectory = Locked<String?>(nil)
+    /// Who built the graph and builds it in workers, too; nil: the graph was built in place.
+    let application = Locked<(name: String, sums: DeclaredSums)?>(nil)
     private let errors = SharedValue<[StreamError]>([])
 
     /// Makes a context; nothing runs before ``start()``.
@@ -144,6 +171,9 @@ public final class StreamingContext: Sendable {
         case .custom(let engine):
             chosen = engine
             ownsEngine = false
+        case .made(let make):
+            chosen = make()
+            ownsEngine = true
         }
         batchContext = BatchContext(
             engine: chosen, maxTaskFailures: configuration.maxTaskFailures,
@@ -204,6 +234,8 @@ public final class StreamingContext: Sendable {
                     "the checkpoint directory was set after the context was "
                         + "\(isActive ? "started" : "stopped"); it changes nothing", site: site))
         }
+        // The directory is the driver's.
+        if WorkerProcess.isCurrent { return graph.setCheckpointDirectory(true) }
         do {
             try CheckpointDirectory.prepare(directory, on: components.storageMedium)
         } catch {

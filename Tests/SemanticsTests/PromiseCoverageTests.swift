@@ -19,13 +19,14 @@ struct PromiseCoverageTests {
             line.firstMatch(of: #/^- \*\*(S\d+)\*\* (\*later\*)?/#)
         }.filter { $0.2 == nil }.map { String($0.1) }
         #expect(promises.count >= 16)
-        let tests = try [
-            "ProcessingPromises", "ReceivingPromises", "EndingPromises", "CrashPromises",
-            "SinkPromises", "UpgradePromises",
-            "FailurePromises",
-        ].map { name in
-            try text(["Tests", "SemanticsTests", name + ".swift"])
-        }.joined()
+        let tests =
+            try [
+                "ProcessingPromises", "ReceivingPromises", "EndingPromises", "CrashPromises",
+                "SinkPromises", "UpgradePromises",
+                "FailurePromises",
+            ].map { name in
+                try text(["Tests", "SemanticsTests", name + ".swift"])
+            }.joined() + text(["Tests", "ProcessEngineTests", "WorkerProcessTests.swift"])
         let named = Set(tests.matches(of: #/"(S\d+): /#).map { String($0.1) })
         #expect(Set(promises).subtracting(named).isEmpty, "untested promises")
         #expect(named.subtracting(promises).isEmpty, "tests of what is not promised")

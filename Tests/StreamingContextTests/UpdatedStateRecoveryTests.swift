@@ -83,6 +83,10 @@ struct UpdatedStateRecoveryTests {
         _ = try await StreamingContext.getOrCreate(checkpointDirectory: directory) { harness.ssc }
         try await harness.ssc.start()
         for batch in first..<last {
+            if failing == nil {
+                await harness.advance()
+                continue
+            }
             // Not until it is settled: a batch whose checkpoint failed is settled by the next one.
             harness.clock.advance(by: .seconds(1))
             await harness.listener.first { event in
@@ -122,8 +126,8 @@ struct UpdatedStateRecoveryTests {
             rest.removed += counts.removed
         }
         #expect(wholes == Self.keyCount)
-        #expect(rest.changed <= 2 + 1 + 3 + 1 && rest.changed >= 6)
-        #expect(rest.removed <= 2 && rest.removed >= 1)
+        #expect(rest.changed == 2 + 1 + 3 + 1)
+        #expect(rest.removed == 2)
     }
 
     @Test("a restart goes on with it", arguments: [1, 2, 3, 4, 5])

@@ -1,6 +1,21 @@
+import StreamingContext
+
 /// The `key=value` arguments of a workload.
 struct Arguments {
     private let values: [String: String]
+
+    /// Those of this program, behind the name of the workload.
+    static let given = Arguments(CommandLine.arguments.dropFirst(2))
+
+    /// What runs the work: `slots=2`, or `engine=processes workers=2`.
+    var engine: StreamingContext.EngineSelection {
+        get throws {
+            guard values["engine"] == "processes" else {
+                return .local(slots: try number("slots", default: 2))
+            }
+            return .processes(workers: try number("workers", default: 2))
+        }
+    }
 
     init(_ arguments: some Sequence<String>) {
         var values: [String: String] = [:]

@@ -5,18 +5,17 @@ import StreamingContext
 ///
 /// With `naive=1` words are what `split(separator:)` gives, as a user writes who has not found
 /// `words()`.
-enum WordCountFromMemory {
-    static func run(_ arguments: Arguments) async throws {
-        let lines = try arguments.number("lines")
-        let warm = try arguments.number("warm", default: 1)
-        let passes = try arguments.number("passes", default: 2)
-        let perBatch = try arguments.number("batch-lines", default: 100_000)
-        let ssc = StreamingContext(
-            appName: "w1a", batchInterval: .milliseconds(10),
-            engine: .local(slots: try arguments.number("slots", default: 2)))
-        let queue = RDDQueue<String>()
-        let tally = Tally()
-        words(ssc.queueStream(queue), isNaive: arguments.has("naive"))
+struct WordCountFromMemory: StreamingApplication {
+    private static let queue = RDDQueue<String>()
+    private static let tally = Tally()
+
+    static func makeContext() throws -> StreamingContext {
+        StreamingContext(
+            appName: "w1a", batchInterval: .milliseconds(10), engine: try Arguments.given.engine)
+    }
+
+    static func build(_ ssc: StreamingContext) {
+        words(ssc.queueStream(queue), isNaive: Arguments.given.has("naive"))
             .map { ($0, 1) }
             .reduceByKey(+)
             .foreachRDD { rdd in
@@ -24,6 +23,14 @@ enum WordCountFromMemory {
                 try await rdd.foreachPartition { partition, _ in tally.add(partition) }
                 if tally.sums.words > before { tally.endBatch() }
             }
+    }
+
+    static func run(_ arguments: Arguments) async throws {
+        let lines = try arguments.number("lines")
+        let warm = try arguments.number("warm", default: 1)
+        let passes = try arguments.number("passes", default: 2)
+        let perBatch = try arguments.number("batch-lines", default: 100_000)
+        let ssc = try await context()
         let batches = try load(arguments.text("file"), lines, perBatch).map {
             ssc.batchContext.parallelize($0)
         }

@@ -11,7 +11,7 @@ let workloads: [(name: String, run: @Sendable (Arguments) async throws -> Void)]
     ("window-max", WindowMax.run), ("state", LargeState.run), ("update", UpdatedState.run),
     ("recovery", Restart.run), ("keys", KeyKinds.run), ("partitions", Partitions.run),
     ("receivers", Receivers.run), ("soak", Soak.run), ("overload", Overload.run),
-    ("hour", Hour.run),
+    ("hour", Hour.run), ("empty", EmptyBatches.run),
 ]
 
 guard let name = CommandLine.arguments.dropFirst().first,
@@ -22,7 +22,7 @@ else {
     ProcessEnvironment.exit(2)
 }
 do {
-    try await workload.run(Arguments(CommandLine.arguments.dropFirst(2)))
+    try await workload.run(.given)
 } catch {
     ProcessOutput.writeStandardError("bench: \(error)\n")
     ProcessEnvironment.exit(1)

@@ -7,6 +7,7 @@ extension Codec {
     ///
     /// - Returns: The codec, or nil if some part has none; see ``firstTypeWithoutCodec()``.
     public static func resolve() -> Codec? {
+        if let common = CommonCodecs.codec(of: T.self) { return common }
         if let codable = T.self as? any StreamCodable.Type { return codec(of: codable) }
         if let partwise = T.self as? any PartwiseCodable.Type {
             return partwise.codecFromParts() as? Codec

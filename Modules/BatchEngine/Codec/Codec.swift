@@ -10,6 +10,8 @@ public struct Codec<T>: Sendable {
     public let decode: @Sendable (inout ByteReader) throws -> T
     /// The name of the binary form; see ``StreamCodable/codecShape``.
     public let shape: String
+    /// ``encode`` for many values: compiled for their type where the codec was.
+    @usableFromInline let encodeEach: @Sendable ([T], inout ByteWriter) -> Void
 
     /// Creates a codec from its parts.
     ///
@@ -26,6 +28,9 @@ public struct Codec<T>: Sendable {
         self.shape = shape
         self.encode = encode
         self.decode = decode
+        encodeEach = { values, writer in
+            for value in values { encode(value, &writer) }
+        }
     }
 }
 

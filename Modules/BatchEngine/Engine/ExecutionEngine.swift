@@ -19,6 +19,11 @@ public protocol ExecutionEngine: Sendable {
     /// Where operators keep state between batches; by default nowhere, and asking for it fails.
     var stateStore: any StateStore { get }
 
+    /// Tells the engine what a graph consists of, once it is frozen and before its first request.
+    ///
+    /// - Throws: what keeps the engine from running it. By default there is nothing to do.
+    func prepare(_ program: EngineProgram) async throws
+
     /// Runs `request.kernel` over the partitions of its plan.
     ///
     /// - Parameter receive: called with each partition's index and outputs as they come, from any
@@ -52,6 +57,9 @@ public protocol ExecutionEngine: Sendable {
 extension ExecutionEngine {
     /// Nowhere: stateful operators fail.
     public var stateStore: any StateStore { NoStateStore() }
+
+    /// Does nothing.
+    public func prepare(_ program: EngineProgram) async throws {}
 }
 
 /// What an engine can do beyond running plans.
@@ -107,9 +115,18 @@ public struct EngineError: Error, CustomStringConvertible {
     public struct Code: Sendable, Hashable, CustomStringConvertible {
         private enum Kind: String {
             case taskFailed, blockMissing, abandoned, stopped, codecMissing, invalidPlan
-            case badArgument, overflow
+            case badArgument, overflow, workersUnusable, refused
         }
         private let kind: Kind
+
+        private init(kind: Kind) { self.kind = kind }
+
+        /// The code with a name, as another process tells it.
+        package init?(name: String) {
+            guard let kind = Kind(rawValue: name) else { return nil }
+            self.kind = kind
+        }
+
         /// A task failed as often as it may; `underlying` is the last try's error.
         public static let taskFailed = Code(kind: .taskFailed)
         /// An input block is no longer stored; trying again does not help.
@@ -130,6 +147,10 @@ public struct EngineError: Error, CustomStringConvertible {
         public static let badArgument = Code(kind: .badArgument)
         /// A number became too large for its type; trying again does not help.
         public static let overflow = Code(kind: .overflow)
+        /// Worker processes cannot be started, or are not the same program as this one.
+        public static let workersUnusable = Code(kind: .workersUnusable)
+        /// The engine's strict mode does not allow it; the message names the alternative.
+        public static let refused = Code(kind: .refused)
         /// The code's name.
         public var description: String { kind.rawValue }
     }

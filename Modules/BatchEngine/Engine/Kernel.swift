@@ -50,6 +50,12 @@ public struct Kernel: Sendable {
     public let site: OperatorSite
     /// What the kernel does.
     public let work: Work
+    /// Finds the first type among those that come out which has no codec; nil: all have one.
+    ///
+    /// An engine that leaves the process asks this before the first batch.
+    public let typeWithoutCodec: @Sendable () -> Any.Type?
+    /// Whether it only reads what is there: no closure of the user's runs in it.
+    package var isReading = false
 
     /// Makes a synchronous kernel.
     @inlinable
@@ -57,6 +63,18 @@ public struct Kernel: Sendable {
         self.id = id
         self.site = site
         self.work = .pure(run)
+        typeWithoutCodec = { nil }
+    }
+
+    /// Makes a synchronous kernel whose outputs hold elements of one type.
+    @inlinable
+    public init<Element>(
+        id: KernelID, site: OperatorSite, making type: Element.Type, run: @escaping Body
+    ) {
+        self.id = id
+        self.site = site
+        self.work = .pure(run)
+        typeWithoutCodec = { Codec<Element>.firstTypeWithoutCodec() }
     }
 
     /// Makes an asynchronous kernel.
@@ -65,5 +83,18 @@ public struct Kernel: Sendable {
         self.id = id
         self.site = site
         self.work = .effect(effect)
+        typeWithoutCodec = { nil }
+    }
+
+    /// Runs over one partition as the task that a context describes.
+    package func run(
+        _ context: TaskContext, _ inputs: [PartitionData], outputs: Int
+    ) async throws -> [PartitionData] {
+        switch work {
+        case .pure(let run):
+            try TaskContext.$current.withValue(context) { try run(context, inputs, outputs) }
+        case .effect(let run):
+            try await TaskContext.$current.withValue(context) { try await run(context, inputs) }
+        }
     }
 }

@@ -1,14 +1,41 @@
 internal import Synchronization
 
+/// An engine's way to have the tasks of some stages done elsewhere.
+package struct StageOffload: Sendable {
+    /// Whether a stage's tasks are done elsewhere.
+    package let takes: @Sendable (StageTasks) throws -> Bool
+    /// Does the work of one attempt.
+    package let perform: PlanRun.Perform
+
+    package init(
+        takes: @escaping @Sendable (StageTasks) throws -> Bool,
+        perform: @escaping PlanRun.Perform
+    ) {
+        self.takes = takes
+        self.perform = perform
+    }
+}
+
 extension LocalEngine {
     /// Runs a request from the thread of a body.
     func runHere(
-        _ request: StageRequest,
+        _ request: StageRequest, _ offload: StageOffload?,
         _ receive: @escaping @Sendable (Int, [PartitionData]) throws -> Void
     ) async throws {
-        let run = PlanRun(request, store: blockStore, states: stateStore) { run, stage, receive in
-            try await self.runStage(run, stage, receive)
-        }
+        let run = PlanRun(
+            request, store: blockStore, states: stateStore,
+            perform: { run, stage, context in
+                if let offload, try offload.takes(stage) {
+                    return try await offload.perform(run, stage, context)
+                }
+                return try await run.performHere(stage, context)
+            },
+            schedule: { run, stage, receive in
+                if try offload?.takes(stage) == true {
+                    return try await self.runApart(run, stage, receive)
+                }
+                try await self.runStage(run, stage, receive)
+            })
         let token = try activity.enter(EngineActivity.Entry(label: nil)) { _ in run.flag.cancel() }
         defer { activity.leave(token) }
         try await withTaskCancellationHandler {
@@ -57,6 +84,27 @@ extension LocalEngine {
         } catch {
             throw failure.withLock { $0 } ?? error
         }
+    }
+
+    /// Starts all tasks of a stage at once: they mostly wait, and others say how many run.
+    ///
+    /// After a failure those under way may end; the first failure is the stage's.
+    private func runApart(
+        _ run: PlanRun, _ stage: StageTasks, _ receive: @escaping PlanRun.Receive
+    ) async throws {
+        let failure = Locked<(any Error)?>(nil)
+        let work: @concurrent @Sendable (Int) async -> Void = { partition in
+            do { try receive(partition, try await self.runTask(run, stage, partition)) } catch {
+                failure.withLock { $0 = $0 ?? error }
+                run.flag.cancel()
+            }
+        }
+        await withTaskGroup(of: Void.self) { group in
+            for partition in stage.range {
+                group.addTask(executorPreference: taskThreads) { await work(partition) }
+            }
+        }
+        if let error = failure.withLock({ $0 }) { throw error }
     }
 
     private func runTask(

@@ -99,10 +99,19 @@ public final class LocalEngine: ExecutionEngine {
         _ request: StageRequest,
         receive: @escaping @Sendable (Int, [PartitionData]) throws -> Void
     ) async throws {
+        try await run(request, offload: nil, receive: receive)
+    }
+
+    /// Runs a request of which some stages' tasks are done elsewhere.
+    @concurrent
+    package func run(
+        _ request: StageRequest, offload: StageOffload?,
+        receive: @escaping @Sendable (Int, [PartitionData]) throws -> Void
+    ) async throws {
         // Whoever runs on engine threads already can be left together with its body.
-        if isOnEngineThread { return try await runHere(request, receive) }
+        if isOnEngineThread { return try await runHere(request, offload, receive) }
         try await leaveable(EngineActivity.Entry(label: nil)) {
-            try await self.runHere(request, receive)
+            try await self.runHere(request, offload, receive)
         }
     }
 

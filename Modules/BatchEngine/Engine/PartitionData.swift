@@ -56,12 +56,37 @@ public enum PartitionData: Sendable {
     }
 }
 
-/// A type-erased array of elements: the one conformer is ``Values``.
+extension PartitionData {
+    /// The first element, of a piece that holds some for the engine's own use.
+    ///
+    /// - Returns: nil when there is none, or one of another type.
+    @usableFromInline
+    package func firstElement<Element: Sendable & StreamCodable>(
+        as type: Element.Type
+    ) throws -> Element? {
+        switch self {
+        case .values(let values): return (values as? Values<Element>)?.elements.first
+        case .encoded(let encoded) where encoded.count > 0:
+            return try encoded.bytes.withUnsafeBytes { bytes in
+                var reader = ByteReader(bytes)
+                return try Element.decode(from: &reader)
+            }
+        default: return nil
+        }
+    }
+}
+
+/// A type-erased array of elements: ``Values``, and what inputs hand to their own tasks.
 public protocol PartitionValues: AnyObject, Sendable {
     /// The number of elements.
     var count: Int { get }
     /// An estimate of the memory held, in bytes.
     var byteCount: Int { get }
+    /// The elements as bytes, for another process.
+    ///
+    /// - Throws: ``EngineError`` `.codecMissing` with the type to declare; ``CodecError`` when an
+    ///   element cannot be encoded.
+    func encoded() throws -> EncodedValues
 }
 
 /// Immutable elements of one type, shared by reference.
@@ -78,6 +103,22 @@ public final class Values<Element: Sendable>: PartitionValues {
 
     /// What ``ElementSize`` estimates.
     public var byteCount: Int { ElementSize<Element>.shared.byteCount(of: elements) }
+
+    /// The elements as their codec writes them.
+    public func encoded() throws -> EncodedValues {
+        if elements.isEmpty { return EncodedValues(bytes: [], count: 0) }
+        guard let codec = Codec<Element>.resolve() else {
+            let type = Codec<Element>.firstTypeWithoutCodec() ?? Element.self
+            throw EngineError(
+                .codecMissing,
+                "elements of \(Element.self) go to another process and \(type) has no codec; "
+                    + "declare the type StreamCodable")
+        }
+        var writer = ByteWriter()
+        codec.encodeEach(elements, &writer)
+        let count = elements.count
+        return EncodedValues(bytes: try writer.takeBytes(), count: count)
+    }
 }
 
 /// Elements written by a codec, back to back.

@@ -22,6 +22,10 @@ package final class PlanRun: Sendable {
     package typealias Schedule =
         @Sendable (PlanRun, StageTasks, _ receive: @escaping Receive) async throws -> Void
 
+    /// Does the work of one attempt; returns its outputs.
+    package typealias Perform =
+        @Sendable (PlanRun, StageTasks, TaskContext) async throws -> [PartitionData]
+
     private struct Kept {
         var datasets: [DatasetID: Dataset] = [:]
         var current: [DatasetID: DatasetID] = [:]
@@ -36,16 +40,21 @@ package final class PlanRun: Sendable {
     /// Where operators keep state.
     package let states: any StateStore
     private let schedule: Schedule
+    private let perform: Perform
     private let kept = Locked(Kept())
 
     /// Prepares a request.
+    ///
+    /// - Parameter perform: does the work of an attempt, by default in this process.
     package init(
         _ request: StageRequest, store: any BlockStore, states: any StateStore,
+        perform: @escaping Perform = { try await $0.performHere($1, $2) },
         schedule: @escaping Schedule
     ) {
         self.request = request
         self.store = store
         self.states = states
+        self.perform = perform
         self.schedule = schedule
     }
 
@@ -255,7 +264,7 @@ extension PlanRun {
                 partition: partition, attempt: request.firstAttempt + attempt,
                 cancellation: flag, stateStore: states)
             do {
-                let contents = try await tryTask(stage, context)
+                let contents = try await perform(self, stage, context)
                 context.commitUpdates()
                 return contents
             } catch let missing as BlockMissing {
@@ -272,23 +281,21 @@ extension PlanRun {
         }
     }
 
-    private func tryTask(
-        _ stage: StageTasks, _ context: TaskContext
-    ) async throws -> [PartitionData] {
-        var inputs = stage.inputs[context.partition]
+    /// A task's inputs, with what blocks hold in their place.
+    package func inputs(of stage: StageTasks, _ partition: Int) throws -> [PartitionData] {
+        var inputs = stage.inputs[partition]
         for index in inputs.indices where inputs[index].holdsBlock {
             inputs[index] = try resolve(inputs[index])
         }
-        switch stage.kernel.work {
-        case .pure(let run):
-            return try TaskContext.$current.withValue(context) {
-                try run(context, inputs, stage.outputs)
-            }
-        case .effect(let run):
-            return try await TaskContext.$current.withValue(context) {
-                try await run(context, inputs)
-            }
-        }
+        return inputs
+    }
+
+    /// Does the work of an attempt in this process.
+    package func performHere(
+        _ stage: StageTasks, _ context: TaskContext
+    ) async throws -> [PartitionData] {
+        let inputs = try inputs(of: stage, context.partition)
+        return try await stage.kernel.run(context, inputs, outputs: stage.outputs)
     }
 
     /// The error to give up with, or nil when the task is to be tried again.

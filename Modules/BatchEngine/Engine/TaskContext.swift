@@ -87,9 +87,11 @@ public final class TaskContext: Sendable {
 
 /// What a task adds to something outside, kept until it has succeeded.
 @usableFromInline
-protocol PendingUpdate: AnyObject, Sendable {
+package protocol PendingUpdate: AnyObject, Sendable {
     /// Who is added to, without a reference: counting those makes threads wait for one another.
     var owner: ObjectIdentifier { get }
     /// Applies it.
     func commit()
+    /// The amount as bytes, for the process that owns the sum.
+    func encoded() throws -> EncodedValues
 }

@@ -7,7 +7,7 @@ extension Pipe {
     ) -> Kernel where Element == (Key, Value) {
         let run = run
         let hint = TableSizeHint()
-        return Kernel(id: id, site: site) { context, inputs, outputs in
+        return Kernel(id: id, site: site, making: (Key, Value).self) { context, inputs, outputs in
             let table = AggregationTable<Key, Value>(minimumCapacity: hint.capacity)
             func merge(_ key: Key, _ hash: UInt64, _ value: Value) throws {
                 do { try table.merge(key, hash: hash, value, combine) } catch {
@@ -31,7 +31,8 @@ extension Pipe {
     ) -> Kernel where Element == (Key, Value) {
         let run = run
         let hint = TableSizeHint()
-        return Kernel(id: id, site: site) { context, inputs, outputs in
+        return Kernel(id: id, site: site, making: (Key, Combined).self) {
+            context, inputs, outputs in
             let table = AggregationTable<Key, Combined>(minimumCapacity: hint.capacity)
             func merge(_ key: Key, _ hash: UInt64, _ value: Value) throws {
                 do {
@@ -55,7 +56,7 @@ extension Pipe {
         id: KernelID, _ site: OperatorSite, placement: KeyPlacement<Key>
     ) -> Kernel where Element == (Key, Value) {
         let run = run
-        return Kernel(id: id, site: site) { context, inputs, outputs in
+        return Kernel(id: id, site: site, making: (Key, Value).self) { context, inputs, outputs in
             var buckets = [[Element]](repeating: [], count: outputs)
             if outputs == 1, case .hash = placement {
                 try run(context, inputs) { buckets[0].append($0) }
@@ -189,7 +190,7 @@ extension Pipe {
         _ combine: @escaping @Sendable (Element, Element) throws -> Element
     ) -> Kernel {
         let reduce = reduced(site, combine)
-        return Kernel(id: id, site: site) { context, inputs, _ in
+        return Kernel(id: id, site: site, making: Element.self) { context, inputs, _ in
             let result = try reduce(context, inputs)
             return [.values(Values(result.map { [$0] } ?? []))]
         }
@@ -229,7 +230,7 @@ extension Pipe {
     @inlinable
     public func countKernel(id: KernelID, _ site: OperatorSite) -> Kernel {
         let run = run
-        return Kernel(id: id, site: site) { context, inputs, _ in
+        return Kernel(id: id, site: site, making: Int.self) { context, inputs, _ in
             var count = 0
             try run(context, inputs) { _ in count += 1 }
             return [.values(Values([count]))]
@@ -240,7 +241,7 @@ extension Pipe {
     @inlinable
     public func roundRobinKernel(id: KernelID, _ site: OperatorSite) -> Kernel {
         let run = run
-        return Kernel(id: id, site: site) { context, inputs, outputs in
+        return Kernel(id: id, site: site, making: Element.self) { context, inputs, outputs in
             var buckets = [[Element]](repeating: [], count: outputs)
             var next = context.partition % outputs
             try run(context, inputs) { element in

@@ -17,8 +17,7 @@ extension [PartitionData] {
     @inlinable
     func splitNumber(_ site: OperatorSite) throws -> (number: Int, inner: [PartitionData]) {
         guard count == 2, case .branch(_, let inner) = self[0], case .branch(_, let tag) = self[1],
-            case .values(let values)? = tag.first,
-            let number = (values as? Values<Int>)?.elements.first
+            let number = try tag.first?.firstElement(as: Int.self)
         else { throw EngineError(.invalidPlan, "a partition has no number", site: site) }
         return (number, inner)
     }

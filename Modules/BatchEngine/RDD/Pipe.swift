@@ -15,12 +15,23 @@ public struct Pipe<Element: Sendable>: Sendable {
     public let run: Body
     /// How many operators are nested here, from 1.
     public let depth: Int
+    /// Whether it gives the elements it is given, as they are.
+    public let isPlain: Bool
 
     /// Makes a pipe that starts a chain.
     @inlinable
     public init(_ run: @escaping Body) {
         self.run = run
         depth = 1
+        isPlain = false
+    }
+
+    /// Makes a pipe that gives the elements it is given.
+    @inlinable
+    init(isPlain: Bool, _ run: @escaping Body) {
+        self.run = run
+        depth = 1
+        self.isPlain = isPlain
     }
 
     /// Makes a pipe around others, the deepest of which has `depth` operators nested.
@@ -29,6 +40,7 @@ public struct Pipe<Element: Sendable>: Sendable {
     @inlinable
     public init(around depth: Int, _ site: OperatorSite, _ run: @escaping Body) {
         self.depth = depth + 1
+        isPlain = false
         self.run = depth < Self.depthMaximum ? run : Self.tooDeep(site)
     }
 
@@ -45,7 +57,7 @@ public struct Pipe<Element: Sendable>: Sendable {
     /// The start of a stage: elements in memory, as bytes, or behind another pipe.
     @inlinable
     public static func source(_ site: OperatorSite) -> Pipe {
-        Pipe { context, inputs, sink in
+        Pipe(isPlain: true) { context, inputs, sink in
             for input in inputs { try pushSource(input, context, site, sink) }
         }
     }
@@ -145,10 +157,15 @@ struct CancellationCheck {
 public final class PipeBox<Element: Sendable>: Sendable {
     /// The pipe.
     public let pipe: Pipe<Element>
+    package let site: OperatorSite?
 
     /// Wraps `pipe`.
-    @inlinable
-    public init(_ pipe: Pipe<Element>) { self.pipe = pipe }
+    ///
+    /// - Parameter site: the operator whose body made it; nil: no body of the user's.
+    public init(_ pipe: Pipe<Element>, madeBy site: OperatorSite? = nil) {
+        self.pipe = pipe
+        self.site = site
+    }
 }
 
 extension Pipe {
@@ -267,7 +284,7 @@ extension Pipe {
     @inlinable
     public func materializeKernel(id: KernelID, _ site: OperatorSite) -> Kernel {
         let gather = gathered
-        return Kernel(id: id, site: site) { context, inputs, _ in
+        return Kernel(id: id, site: site, making: Element.self) { context, inputs, _ in
             [.values(Values(try gather(context, inputs)))]
         }
     }

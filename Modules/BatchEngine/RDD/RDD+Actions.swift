@@ -7,9 +7,10 @@ extension RDD {
         _ site: OperatorSite, partitions: Range<Int>? = nil,
         _ body: @escaping @Sendable (TaskContext, [PartitionData]) throws -> Result
     ) async throws -> [Result] {
-        let kernel = Kernel(id: .nextDynamic(), site: site) { context, inputs, _ in
+        var kernel = Kernel(id: .nextDynamic(), site: site) { context, inputs, _ in
             [.values(Values([try body(context, inputs)]))]
         }
+        kernel.isReading = pipe.isPlain
         let results = Locked<[Int: Result]>([:])
         try await run(kernel, partitions: partitions) { index, outputs in
             guard case .values(let values)? = outputs.first,

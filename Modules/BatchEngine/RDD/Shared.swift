@@ -24,6 +24,7 @@ public final class Accumulator<Value: Sendable>: Sendable {
     public init(_ zero: Value, _ combine: @escaping @Sendable (Value, Value) -> Value) {
         total = RunningSum(zero)
         self.combine = combine
+        DeclaredSums.current?.add(self)
     }
 
     /// Adds `amount`.
@@ -73,6 +74,11 @@ final class PendingSum<Value: Sendable>: PendingUpdate {
     func commit() {
         guard let amount = sum.value else { return }
         total.update { combine($0, amount) }
+    }
+
+    @usableFromInline
+    func encoded() throws -> EncodedValues {
+        try Values(sum.value.map { [$0] } ?? []).encoded()
     }
 }
 

@@ -50,8 +50,8 @@ package struct StateInputs {
     @usableFromInline
     package init(_ inputs: [PartitionData], _ site: OperatorSite) throws {
         guard let before = Self.branch(2, inputs),
-            let step: StateStep = Self.value(Self.branch(0, inputs)),
-            let origin: StateOrigin = Self.value(Self.branch(0, before))
+            let step: StateStep = try Self.value(Self.branch(0, inputs)),
+            let origin: StateOrigin = try Self.value(Self.branch(0, before))
         else { throw EngineError(.invalidPlan, "a partition has no step of its state", site: site) }
         self.step = step
         self.origin = origin
@@ -76,7 +76,7 @@ package struct StateInputs {
     /// The step of a partition that is only read.
     @usableFromInline
     package static func step(_ inputs: [PartitionData], _ site: OperatorSite) throws -> StateStep {
-        guard let step: StateStep = value(branch(0, inputs)) else {
+        guard let step: StateStep = try value(branch(0, inputs)) else {
             throw EngineError(.invalidPlan, "a partition has no step of its state", site: site)
         }
         return step
@@ -87,9 +87,64 @@ package struct StateInputs {
         return nil
     }
 
-    private static func value<Value: Sendable>(_ inputs: [PartitionData]?) -> Value? {
-        guard case .values(let values)? = inputs?.first else { return nil }
-        return (values as? Values<Value>)?.elements.first
+    private static func value<Value: Sendable & StreamCodable>(
+        _ inputs: [PartitionData]?
+    ) throws -> Value? {
+        try inputs?.first?.firstElement(as: Value.self)
+    }
+
+    /// A step of state as an engine finds it among the inputs of a task.
+    package typealias Found = (step: StateStep, origin: StateOrigin?, earlier: [PartitionData])
+
+    /// The steps of state among the inputs of a task, with what each is built on; nil: the step only
+    /// reads.
+    package static func steps(in inputs: [PartitionData]) -> [Found] {
+        if case .values(let values)? = branch(0, inputs)?.first,
+            let step = (values as? Values<StateStep>)?.elements.first
+        {
+            let before = branch(2, inputs) ?? []
+            let origin = try? branch(0, before)?.first?.firstElement(as: StateOrigin.self)
+            return [(step, origin ?? nil, branch(1, before) ?? [])]
+        }
+        return inputs.flatMap { piece -> [Found] in
+            switch piece {
+            case .branch(_, let inner), .dynamic(_, let inner): return steps(in: inner)
+            case .values, .lines, .encoded, .block: return []
+            }
+        }
+    }
+}
+
+extension StateStep: StreamCodable {
+    @usableFromInline
+    package func encode(to writer: inout ByteWriter) {
+        writer.writeVarint(id.number)
+        writer.writeZigzag(Int64(partition))
+        writer.writeZigzag(time)
+        writer.writeZigzag(oldest)
+        dueBefore.encode(to: &writer)
+        hasRecords.encode(to: &writer)
+    }
+
+    @usableFromInline
+    package static func decode(from reader: inout ByteReader) throws -> StateStep {
+        let id = StateID(number: try reader.readVarint())
+        let partition = Int(try reader.readZigzag())
+        var step = StateStep(id: id, partition: partition, time: try reader.readZigzag())
+        step.oldest = try reader.readZigzag()
+        step.dueBefore = try Int64?.decode(from: &reader)
+        step.hasRecords = try Bool.decode(from: &reader)
+        return step
+    }
+}
+
+extension StateOrigin: StreamCodable {
+    @usableFromInline
+    package func encode(to writer: inout ByteWriter) { version.encode(to: &writer) }
+
+    @usableFromInline
+    package static func decode(from reader: inout ByteReader) throws -> StateOrigin {
+        StateOrigin(version: try Int64?.decode(from: &reader))
     }
 }
 

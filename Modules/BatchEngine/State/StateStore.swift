@@ -7,6 +7,9 @@ public struct StateID: Sendable, Hashable, CustomStringConvertible {
 
     private static let counter = Atomic<UInt64>(1)
 
+    /// An identity that the process which plans batches has given.
+    package init(number: UInt64) { self.number = number }
+
     /// A fresh identity.
     public static func next() -> StateID {
         StateID(number: counter.wrappingAdd(1, ordering: .relaxed).oldValue)

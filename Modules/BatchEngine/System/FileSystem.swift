@@ -216,7 +216,7 @@ package enum FileSystem {
     }
 
     /// The directory a path lies in; `nil` when the path names no directory above it.
-    static func parent(of path: String) -> String? {
+    package static func parent(of path: String) -> String? {
         var bytes = Array(path.utf8)
         let slash = UInt8(ascii: "/")
         while bytes.count > 1, bytes.last == slash { bytes.removeLast() }

@@ -14,6 +14,9 @@ package enum ProcessOutput {
         write(text, to: STDOUT_FILENO)
     }
 
+    /// Hands on what `print` buffered.
+    package static func flush() { fflush(nil) }
+
     /// Writes text to standard error in one piece; what cannot be written is dropped.
     package static func writeStandardError(_ text: String) { write(text, to: STDERR_FILENO) }
 

@@ -37,6 +37,9 @@ package enum SystemThread {
         }
     }
 
+    /// Blocks the calling thread, which must be one that may block.
+    package static func pause(microseconds: UInt32) { usleep(microseconds) }
+
     /// A number that tells the running threads of this program apart.
     package static var current: UInt {
         #if canImport(Darwin)

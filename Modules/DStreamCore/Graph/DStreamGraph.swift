@@ -28,7 +28,7 @@ public final class DStreamGraph: Sendable {
             @Sendable (BatchTime, Plan, GenerationContext) throws ->
                 @Sendable () async throws ->
                 Void
-        let prepare: @Sendable (inout KernelNumbers) -> Void
+        let prepare: @Sendable (inout EngineProgram) -> Void
         var name: String?
         /// What it does about failures, as far as it says so.
         var failure: (retry: RetryPolicy, policy: FailurePolicy?)?
@@ -48,6 +48,8 @@ public final class DStreamGraph: Sendable {
         /// The nodes of the inputs, in the order of their numbers, once the graph is started.
         var inputNodes: [StreamNode] = []
         var zeroTime: BatchTime?
+        /// What the graph consists of, once it is started.
+        var program = EngineProgram()
         var onLateProblem: (@Sendable (StreamError) -> Void)?
         /// With what batches are made, and the newest of them.
         var generation: (context: GenerationContext, newest: BatchTime?)?
@@ -92,6 +94,9 @@ public final class DStreamGraph: Sendable {
 
     /// The streams in declaration order.
     public var nodes: [StreamNode] { state.withLock { $0.nodes } }
+
+    /// The places of the output operations, in declaration order.
+    public var outputSites: [OperatorSite] { state.withLock { $0.outputs.map(\.site) } }
 
     /// Records something that cannot work.
     public func record(_ problem: StreamError) {
@@ -166,7 +171,7 @@ public final class DStreamGraph: Sendable {
     @discardableResult
     func addOutput(
         _ site: OperatorSite, node: StreamNode,
-        prepare: @escaping @Sendable (inout KernelNumbers) -> Void,
+        prepare: @escaping @Sendable (inout EngineProgram) -> Void,
         makeJob:
             @escaping @Sendable (BatchTime, Plan, GenerationContext) throws ->
             @Sendable ()
@@ -235,9 +240,19 @@ extension DStreamGraph {
             for output in outputs { output.node.initialize(zeroTime: zeroTime) }
             for output in outputs { output.node.remember(remember) }
             for node in nodes.reversed() { node.demandPanes(remember) }
-            var numbers = KernelNumbers()
-            for node in nodes { node.freeze(&numbers) }
-            for output in outputs { output.prepare(&numbers) }
+            var program = EngineProgram()
+            for node in nodes { node.freeze(&program) }
+            for output in outputs {
+                output.prepare(&program)
+                if output.handling(failures).policy == .deadLetter {
+                    output.node.freezeElements(&program)
+                }
+            }
+            program.fingerprint = fingerprint
+            program.remakeError = { name, message in
+                StreamError.Code(name: name).map { StreamError($0, message) }
+            }
+            state.withLock { $0.program = program }
             let used = Set(StreamNode.ancestors(of: outputs.map(\.node)).map(ObjectIdentifier.init))
             for node in nodes where used.contains(ObjectIdentifier(node)) {
                 found += [
@@ -263,6 +278,7 @@ extension DStreamGraph {
         let nodes = state.withLock { state in
             defer {
                 state.generation = nil
+                state.program = EngineProgram()
                 state.nodes = []
                 state.inputNodes = []
                 state.outputs = []
@@ -368,6 +384,9 @@ extension DStreamGraph {
     public var inputRememberDuration: Duration {
         nodes.filter { $0.parents.isEmpty }.compactMap(\.rememberDuration).max() ?? batchInterval
     }
+
+    /// What the graph consists of; empty before it is started.
+    package var program: EngineProgram { state.withLock { $0.program } }
 
     /// Describes the graph by kinds, numbers and codec shapes: equal for the same program.
     public var fingerprint: String {

@@ -53,6 +53,8 @@ public final class StreamNode: Sendable {
         var zeroTime: BatchTime?
         var isFrozen = false
         var boundary: Boundary?
+        /// What makes elements of a batch's plan, where an output may ask for them.
+        var elements: (kernel: Kernel, codec: ErasedCodec?)?
         /// How what the operator keeps gets into checkpoints; nil: there is no need.
         var capture: StateCapture?
         /// The same for the stream's elements, where the operator keeps something else.
@@ -70,7 +72,7 @@ public final class StreamNode: Sendable {
         var withoutRDD: Set<BatchTime> = []
         /// Batches of an operator with state that the state has passed.
         var passed: Set<BatchTime> = []
-        var prepare: [@Sendable (inout KernelNumbers) -> Void] = []
+        var prepare: [@Sendable (inout EngineProgram) -> Void] = []
         var release: [@Sendable () -> Void] = []
     }
 
@@ -134,23 +136,10 @@ public final class StreamNode: Sendable {
     public var name: String? { settings.withLock { $0.name } }
 }
 
-/// Hands out kernel numbers in declaration order.
-@usableFromInline
-package struct KernelNumbers {
-    private var next = 0
-
-    /// The next number.
-    @usableFromInline
-    package mutating func take() -> KernelID {
-        defer { next += 1 }
-        return .graph(next)
-    }
-}
-
 extension StreamNode {
     /// Adds a step to be done when the graph is frozen, in declaration order.
     @usableFromInline
-    func onFreeze(_ step: @escaping @Sendable (inout KernelNumbers) -> Void) {
+    func onFreeze(_ step: @escaping @Sendable (inout EngineProgram) -> Void) {
         settings.withLock { $0.prepare.append(step) }
     }
 
@@ -168,6 +157,7 @@ extension StreamNode {
 
     /// What makes elements in memory of a batch's plan, and their codec.
     var elementKernel: (kernel: Kernel, codec: ErasedCodec?) {
+        if let elements = settings.withLock({ $0.elements }) { return elements }
         let (kernel, codec) = materialize(.nextDynamic())
         // What is kept are the elements already.
         if !isBoundary { return (kernel, codec) }
@@ -179,14 +169,14 @@ extension StreamNode {
         settings.withLock { $0.failed.contains(time) }
     }
 
-    func freeze(_ numbers: inout KernelNumbers) {
+    func freeze(_ program: inout EngineProgram) {
         let steps = settings.withLock { settings in
             settings.isFrozen = true
             return settings.prepare
         }
-        for step in steps { step(&numbers) }
+        for step in steps { step(&program) }
         guard isBoundary, let level = settings.withLock({ $0.persistLevel }) else { return }
-        let (kernel, codec) = materialize(numbers.take())
+        let (kernel, codec) = addMaterialize(to: &program)
         settings.withLock { settings in
             settings.boundary = Boundary(kernel: kernel, codec: codec, level: level)
             guard let reach = elementReach(settings) else { return }
@@ -198,6 +188,25 @@ extension StreamNode {
                 settings.elementCapture = elementCapture(reach)
             }
         }
+    }
+
+    /// Gives what makes the elements a number, for an output that may ask for them.
+    func freezeElements(_ program: inout EngineProgram) {
+        if isBoundary || settings.withLock({ $0.elements != nil }) { return }
+        let elements = addMaterialize(to: &program)
+        settings.withLock { $0.elements = elements }
+    }
+
+    private func addMaterialize(
+        to program: inout EngineProgram
+    ) -> (kernel: Kernel, codec: ErasedCodec?) {
+        var codec: ErasedCodec?
+        let kernel = program.add { id in
+            let made = materialize(id)
+            codec = made.1
+            return made.0
+        }
+        return (kernel, codec)
     }
 
     /// How far back batches have to be in checkpoints as later ones ask for them; nil: none has.

@@ -44,12 +44,12 @@ extension DStreamGraph {
         _ source: Source, _ site: OperatorSite
     ) -> Pipe<Source.Element> {
         Pipe { context, inputs, sink in
-            for case .values(let values) in inputs {
-                guard let slice = values as? RangeSlice else {
+            for input in inputs {
+                guard let range = try RangeSlice.range(input) else {
                     throw EngineError(.invalidPlan, "no range of offsets", site: site)
                 }
                 do {
-                    try source.read(slice.range) { element in
+                    try source.read(range) { element in
                         try context.checkCancellation()
                         try sink(element)
                     }
@@ -87,4 +87,17 @@ private final class RangeSlice: PartitionValues {
 
     var count: Int { range.boundedCount }
     var byteCount: Int { MemoryLayout<OffsetRange>.size }
+
+    func encoded() throws -> EncodedValues {
+        EncodedValues(bytes: try Codec<OffsetRange>.of().bytes(of: range), count: count)
+    }
+
+    /// The range of a task's input; nil when it is none.
+    static func range(_ input: PartitionData) throws -> OffsetRange? {
+        switch input {
+        case .values(let values): return (values as? RangeSlice)?.range
+        case .encoded(let encoded): return try Codec<OffsetRange>.of().value(of: encoded.bytes)
+        default: return nil
+        }
+    }
 }

@@ -76,7 +76,7 @@ enum FileReading {
     ) -> Pipe<Element> {
         Pipe { context, inputs, sink in
             for input in inputs {
-                guard case .values(let values) = input, let slice = values as? FileSlice else {
+                guard let slice = try FileSlice.slice(input) else {
                     throw EngineError(.invalidPlan, "a partition is no file", site: site)
                 }
                 if let end = compressed.first(where: { slice.path.hasSuffix($0) }) {

@@ -15,10 +15,16 @@ public struct StreamError: Error, CustomStringConvertible {
             case stateNotSet, stateRemoved, stateTimingOut
             case fileUnreadable, sinkUnusable
             case deadLetterDirectoryMissing, deadLetterIncomplete, deadLetterUnwritable
-            case deadLetterNotReplayable, statePassed
+            case deadLetterNotReplayable, statePassed, engineUnusable
         }
         private let kind: Kind
         private init(_ kind: Kind) { self.kind = kind }
+
+        /// The code with a name, as another process tells it.
+        init?(name: String) {
+            guard let kind = Kind(rawValue: name) else { return nil }
+            self.kind = kind
+        }
 
         /// An operator's argument makes no sense; mend the call.
         public static let badDeclaration = Code(.badDeclaration)
@@ -95,6 +101,8 @@ public struct StreamError: Error, CustomStringConvertible {
         /// The state has advanced beyond a batch that failed before a restart; its input is kept as
         /// a dead letter.
         public static let statePassed = Code(.statePassed)
+        /// The engine cannot run this program, or none of its workers can be started.
+        public static let engineUnusable = Code(.engineUnusable)
         /// What was asked is not there yet.
         public static let notSupported = Code(.notSupported)
         /// The code's name.
@@ -147,4 +155,8 @@ public struct StreamError: Error, CustomStringConvertible {
         if let underlying { text += ": \(underlying)" }
         return text
     }
+}
+
+extension StreamError: CodedError {
+    package var codeName: String { code.description }
 }

@@ -17,23 +17,23 @@ extension DStream {
         to sink: Sink, file: String = #fileID, line: UInt = #line
     ) -> OutputOperation where Sink.Element == Element {
         let site = OperatorSite("write", file: file, line: line)
-        let kernel = Frozen<Kernel>()
+        let input = DriverInput<Element>(site)
         let output = SinkOutput(sink, site, slide: slideDuration)
         graph.addSink(output)
         return graph.addOutput(
             site, node: node,
-            prepare: { [pipe] numbers in
-                kernel.set(
-                    pipe().resultKernel(id: numbers.take(), site) { elements, task in
-                        try await sink.prepare(elements, task)
-                    })
-            },
+            prepare: { [pipe] program in input.freeze(pipe(), &program) },
             makeJob: { time, plan, context in
                 let engine = context.batch.engine
+                let rdd = input.rdd(plan, context.batch)
+                // The sink that was opened is the driver's, so partitions are prepared there.
+                let kernel = rdd.pipe.resultKernel(id: .nextDynamic(), site) { elements, task in
+                    try await sink.prepare(elements, task)
+                }
                 return {
                     // Made for each try: it knows which one it is.
                     let request = StageRequest(
-                        plan: plan, kernel: kernel.value,
+                        plan: rdd.plan, kernel: kernel,
                         batchMilliseconds: context.batch.batchMilliseconds,
                         maxTaskFailures: context.batch.maxTaskFailures)
                     try await engine.perform("\(site), batch \(time)") {

@@ -32,6 +32,11 @@ extension DStream {
                 }
             },
             plan: { plans, time, context in try await plans.tablePlan(time, timing, context) })
+        mapped.node.onFreeze { program in
+            program.keepState(lineage.id, site) {
+                StateCell(StateTable<Key, StateValue>(hasTimers: timing.isOn))
+            }
+        }
         graph.checkTimeout(spec.idleTimeout, site)
         return MapWithStateDStream(mapped, lineage, timing, site)
     }

@@ -60,16 +60,18 @@ extension DStream {
                     partitions: keeping.partitions ?? context.batch.defaultParallelism)
                 return try await plan(plans, time, context)
             })
-        stream.node.onFreeze { [upstream = self.pipe, weak own = stream.node] numbers in
+        stream.node.onFreeze { [upstream = self.pipe, weak own = stream.node] program in
             records.set(
-                upstream().partitionKernel(id: numbers.take(), site, placement: placement))
+                program.add { upstream().partitionKernel(id: $0, site, placement: placement) })
             if let rdd = keeping.initial {
                 initial.set(
-                    rdd.pipe.partitionKernel(id: numbers.take(), site, placement: placement))
+                    program.add { rdd.pipe.partitionKernel(id: $0, site, placement: placement) })
             }
             restored.set(
-                Pipe<(Key, StateValue)>.source(site).partitionKernel(
-                    id: numbers.take(), site, placement: placement))
+                program.add {
+                    Pipe<(Key, StateValue)>.source(site).partitionKernel(
+                        id: $0, site, placement: placement)
+                })
             if let own { own.setCapture(capture(own, lineage)) }
         }
         stream.node.onClear { lineage.release() }

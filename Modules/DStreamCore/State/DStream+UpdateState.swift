@@ -105,12 +105,13 @@ extension DStream {
                 try await plans.datasetPlan(time, moving: moving.value, context)
             }
         ).stream
-        stream.node.onFreeze { numbers in
+        stream.node.onFreeze { program in
             let states = Pipe<(Key, StateValue)>.source(keeping.site)
+            guard keeping.movesKeys else { return moving.set(nil) }
             moving.set(
-                keeping.movesKeys
-                    ? states.partitionKernel(
-                        id: numbers.take(), keeping.site, placement: keeping.placement) : nil)
+                program.add {
+                    states.partitionKernel(id: $0, keeping.site, placement: keeping.placement)
+                })
         }
         return stream
     }

@@ -41,8 +41,8 @@ extension DStream {
                     plan.exchanged(by: input.cell.value, into: count)
                 })
         }
-        stream.node.onFreeze { numbers in
-            for input in inputs { input.cell.set(input.kernel(numbers.take())) }
+        stream.node.onFreeze { program in
+            for input in inputs { input.cell.set(program.add(input.kernel)) }
         }
         return stream
     }

@@ -11,9 +11,7 @@ extension DStream {
         file: String = #fileID, line: UInt = #line,
         _ body: @escaping @Sendable (RDD<Element>) async throws -> Void
     ) -> OutputOperation {
-        output(OperatorSite("foreachRDD", file: file, line: line)) { rdd, _, _ in
-            try await body(rdd)
-        }
+        foreachRDD(file: file, line: line) { rdd, _ in try await body(rdd) }
     }
 
     /// ``foreachRDD(file:line:_:)`` with the batch time.
@@ -23,8 +21,9 @@ extension DStream {
         file: String = #fileID, line: UInt = #line,
         _ body: @escaping @Sendable (RDD<Element>, BatchTime) async throws -> Void
     ) -> OutputOperation {
-        output(OperatorSite("foreachRDD", file: file, line: line)) { rdd, time, _ in
-            try await body(rdd, time)
+        let site = OperatorSite("foreachRDD", file: file, line: line)
+        return output(site) { rdd, time, _ in
+            try await DriverBody.run(of: site) { try await body(rdd, time) }
         }
     }
 
@@ -42,8 +41,8 @@ extension DStream {
         let kernel = Frozen<Kernel>()
         return graph.addOutput(
             site, node: node,
-            prepare: { [pipe] numbers in
-                kernel.set(pipe().effectKernel(id: numbers.take(), site, body))
+            prepare: { [pipe] program in
+                kernel.set(program.add { pipe().effectKernel(id: $0, site, body) })
             },
             makeJob: { time, plan, context in
                 {
@@ -77,11 +76,11 @@ extension DStream {
         _ body:
             @escaping @Sendable (RDD<Element>, BatchTime, GenerationContext) async throws -> Void
     ) -> OutputOperation {
-        let input = Frozen<Pipe<Element>>()
+        let input = DriverInput<Element>(site)
         return graph.addOutput(
-            site, node: node, prepare: { [pipe] _ in input.set(pipe()) },
+            site, node: node, prepare: { [pipe] program in input.freeze(pipe(), &program) },
             makeJob: { time, plan, context in
-                let rdd = RDD(context: context.batch, plan: plan, pipe: input.value)
+                let rdd = input.rdd(plan, context.batch)
                 return {
                     try await context.batch.engine.perform("\(site), batch \(time)") {
                         try await body(rdd, time, context)

@@ -24,21 +24,21 @@ extension DStream {
     ) -> DStream<Output> {
         let site = OperatorSite("transformWith", file: file, line: line)
         checkSiblings([(graph, node), (other.graph, other.node)], site)
-        let (first, second) = (Frozen<Pipe<Element>>(), Frozen<Pipe<Other>>())
+        let (first, second) = (DriverInput<Element>(site), DriverInput<Other>(site))
         let stream = DStream<Output>(
             graph, site, parents: [node, other.node], slide: slideDuration,
             pipe: { .source(site) },
             compute: { [node] _, time, context in
                 let plans = try await parentPlans([node, other.node], site, time, context)
-                let rdd = RDD(context: context.batch, plan: plans[0], pipe: first.value)
-                let other = RDD(context: context.batch, plan: plans[1], pipe: second.value)
+                let rdd = first.rdd(plans[0], context.batch)
+                let other = second.rdd(plans[1], context.batch)
                 return try await transformed(site, time, context) {
                     try await body(rdd, other, time)
                 }
             })
-        stream.node.onFreeze { [pipe] _ in
-            first.set(pipe())
-            second.set(other.pipe())
+        stream.node.onFreeze { [pipe] program in
+            first.freeze(pipe(), &program)
+            second.freeze(other.pipe(), &program)
         }
         return stream
     }
@@ -53,18 +53,18 @@ extension DStream {
         guard let first = streams.first else { return nil }
         first.checkSiblings(streams.map { ($0.graph, $0.node) }, site)
         let nodes = streams.map(\.node)
-        let inputs = Frozen<[Pipe<Input>]>()
+        let inputs = streams.map { _ in DriverInput<Input>(site) }
         let stream = DStream(
             first.graph, site, parents: nodes, slide: first.slideDuration,
             pipe: { .source(site) },
             compute: { _, time, context in
                 let plans = try await parentPlans(nodes, site, time, context)
-                let rdds = zip(plans, inputs.value).map { plan, pipe in
-                    RDD(context: context.batch, plan: plan, pipe: pipe)
-                }
+                let rdds = zip(plans, inputs).map { $1.rdd($0, context.batch) }
                 return try await transformed(site, time, context) { try await body(rdds, time) }
             })
-        stream.node.onFreeze { _ in inputs.set(streams.map { $0.pipe() }) }
+        stream.node.onFreeze { program in
+            for (stream, input) in zip(streams, inputs) { input.freeze(stream.pipe(), &program) }
+        }
         return stream
     }
 }
@@ -94,9 +94,9 @@ func transformed<Output: Sendable>(
 ) async throws -> Plan {
     let result = Frozen<RDD<Output>>()
     try await context.batch.engine.perform("\(site), batch \(time)") {
-        do { result.set(try await body()) } catch {
+        do { result.set(try await DriverBody.run(of: site) { try await body() }) } catch {
             throw OperatorFailure.wrap(error, at: site)
         }
     }
-    return .dynamic(PipeBox(result.value.pipe), result.value.plan)
+    return .dynamic(PipeBox(result.value.pipe, madeBy: site), result.value.plan)
 }

@@ -199,15 +199,15 @@ extension DStream {
         _ body: @escaping @Sendable (RDD<Element>, BatchTime) async throws -> RDD<Output>
     ) -> DStream<Output> {
         let site = OperatorSite("transform", file: file, line: line)
-        let input = Frozen<Pipe<Element>>()
+        let input = DriverInput<Element>(site)
         let stream = DStream<Output>(
             graph, site, parents: [node], slide: slideDuration, pipe: { .source(site) }
         ) { [node] _, time, context in
             let plans = try await parentPlans([node], site, time, context)
-            let rdd = RDD(context: context.batch, plan: plans[0], pipe: input.value)
+            let rdd = input.rdd(plans[0], context.batch)
             return try await transformed(site, time, context) { try await body(rdd, time) }
         }
-        stream.node.onFreeze { [pipe] _ in input.set(pipe()) }
+        stream.node.onFreeze { [pipe] program in input.freeze(pipe(), &program) }
         return stream
     }
 }

@@ -95,7 +95,7 @@ extension DStream {
             return plan.exchanged(
                 by: cell.value, into: partitions ?? context.batch.defaultParallelism)
         }
-        stream.node.onFreeze { numbers in cell.set(kernel(numbers.take())) }
+        stream.node.onFreeze { program in cell.set(program.add(kernel)) }
         return stream
     }
 }

@@ -30,6 +30,7 @@ struct ImportTable {
         "JobGeneration": Row(["DStreamCore", "BatchEngine"]),
         "ReceiverRuntime": Row(["DStreamCore", "BatchEngine"]),
         "FaultTolerance": Row(["DStreamCore", "BatchEngine"]),
+        "ProcessEngine": Row(["BatchEngine"]),
         "SQLiteSink": Row(["DStreamCore", "BatchEngine", "CSQLite"]),
         "StreamingContext": Row(layers),
         "DStreamTestKit": Row(layers.union(["StreamingContext"])),
@@ -37,6 +38,7 @@ struct ImportTable {
 
     private static let layers: Set<String> = [
         "BatchEngine", "DStreamCore", "JobGeneration", "ReceiverRuntime", "FaultTolerance",
+        "ProcessEngine",
     ]
 
     /// The folder of the system calls, and what may be imported there only.

@@ -1,0 +1,7 @@
+/// An error that is known by a code: another process can make it again.
+package protocol CodedError: Error {
+    /// The code's name.
+    var codeName: String { get }
+    /// What happened, in words.
+    var message: String { get }
+}

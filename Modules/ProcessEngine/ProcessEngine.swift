@@ -1,0 +1,204 @@
+public import BatchEngine
+package import Synchronization
+
+/// Runs plans in worker processes of this machine, which run the same program.
+///
+/// The driver owns everything that has to last: blocks, kept datasets, outputs of shuffles and the
+/// tables of state. Workers run tasks and can be lost at any moment: a task whose worker ends is
+/// tried again on a fresh one, as often as tasks may fail. What is made in a body of the user's
+/// (`transform`, `foreachRDD`) runs in the driver; see `Docs/Guides/WorkerProcesses.md`.
+///
+/// ## Isolation
+/// All methods are callable from any task.
+///
+/// ## Cancellation
+/// A cancelled request ends at once: a worker in the middle of its task is killed.
+public final class ProcessEngine: ExecutionEngine {
+    /// How a process engine is set up.
+    public struct Configuration: Sendable, Hashable {
+        /// How many workers there are, at least 1; each runs one task at a time.
+        public var workers: Int
+        /// How long a task may take before its worker is killed and the try counts as failed; nil:
+        /// for ever.
+        public var taskLimit: Duration?
+        /// How long a worker may take to start and say who it is.
+        public var startLimit = Duration.seconds(30)
+        /// Whether stages that were made in a body of the user's, and so would run in the driver,
+        /// are refused.
+        public var isStrict = false
+        /// Partitions by default; nil: as many as workers.
+        public var defaultParallelism: Int?
+        /// The program of the workers; nil: this one.
+        package var executable: String?
+        /// What the workers are started with; nil: what this program was.
+        package var arguments: [String]?
+        /// Whether the workers are no processes but parts of this one, for tests.
+        package var isLoopback = false
+
+        /// Makes a configuration.
+        public init(workers: Int) { self.workers = max(1, workers) }
+    }
+
+    private struct Prepared: Sendable {
+        let program: EngineProgram
+        let source: any WorkerSource
+    }
+
+    /// How the engine is set up.
+    public let configuration: Configuration
+    let driver: LocalEngine
+    let slots: [WorkerSlot]
+    private let prepared = Locked<Prepared?>(nil)
+    /// For tests: after how many microseconds the worker of an exchange is killed, by the exchange's
+    /// number; nil: it is not.
+    package let killing = Locked<(@Sendable (Int) -> UInt32?)?>(nil)
+    private let exchanges = Atomic<Int>(0)
+    private let reported = Locked<Set<OperatorSite>>([])
+
+    /// Makes an engine; workers start with the graph.
+    public init(
+        _ configuration: Configuration, blockStore: any BlockStore = MemoryBlockStore()
+    ) {
+        self.configuration = configuration
+        slots = (0..<configuration.workers).map { WorkerSlot(number: $0) }
+        driver = LocalEngine(
+            LocalEngine.Configuration(
+                slots: configuration.workers,
+                defaultParallelism: configuration.defaultParallelism ?? configuration.workers),
+            blockStore: blockStore)
+    }
+
+    deinit { endWorkers() }
+
+    /// Out of the process, one task per worker.
+    public var capabilities: EngineCapabilities {
+        EngineCapabilities(leavesProcess: true, replicatesBlocks: false, slots: slots.count)
+    }
+
+    /// Partitions by default.
+    public var defaultParallelism: Int { driver.defaultParallelism }
+    /// Where blocks and kept datasets live: in the driver.
+    public var blockStore: any BlockStore { driver.blockStore }
+    /// Where operators keep state: in the driver, with replicas in workers.
+    public var stateStore: any StateStore { driver.stateStore }
+
+    /// Starts the workers.
+    ///
+    /// - Throws: ``EngineError`` `.workersUnusable` for a graph that no `StreamingApplication` built,
+    ///   and when a worker cannot be started or is another program.
+    public func prepare(_ program: EngineProgram) async throws {
+        guard program.application != nil || configuration.isLoopback else {
+            throw EngineError(
+                .workersUnusable,
+                "worker processes build the graph themselves, and this one was not built by a "
+                    + "StreamingApplication: declare the streams in its build(_:), or use "
+                    + "engine: .local()")
+        }
+        let source: any WorkerSource =
+            configuration.isLoopback
+            ? LoopbackSource(program)
+            : try WorkerLauncher(configuration, fingerprint: program.fingerprint)
+        prepared.withLock { $0 = Prepared(program: program, source: source) }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for slot in slots {
+                group.addTask { try await slot.withWorker(from: source) { _ in } }
+            }
+            try await group.waitForAll()
+        }
+    }
+
+    /// Runs a stage and those before it; see ``ExecutionEngine/run(_:receive:)``.
+    public func run(
+        _ request: StageRequest,
+        receive: @escaping @Sendable (Int, [PartitionData]) throws -> Void
+    ) async throws {
+        let offload = StageOffload(
+            takes: { [self] in try takes($0) },
+            perform: { [self] in try await perform($0, $1, $2) })
+        try await driver.run(request, offload: offload, receive: receive)
+    }
+
+    /// Runs a driver-side body; see ``ExecutionEngine/perform(_:_:)``.
+    public func perform(
+        _ label: String, _ body: @escaping @Sendable () async throws -> Void
+    ) async throws {
+        try await driver.perform(label, body)
+    }
+
+    /// Gives up on what is running, and kills the workers; see ``ExecutionEngine/abandon(reason:)``.
+    @discardableResult
+    public func abandon(reason: String) -> [String] {
+        let running = driver.abandon(reason: reason)
+        endWorkers()
+        return running
+    }
+
+    /// Ends workers and threads.
+    public func shutdown() {
+        driver.shutdown()
+        endWorkers()
+    }
+
+    private func endWorkers() {
+        for slot in slots { slot.close() }
+        let earlier = prepared.withLock { prepared in
+            defer { prepared = nil }
+            return prepared
+        }
+        earlier?.source.close()
+    }
+
+    /// Whether workers have the kernel of a stage; the others run in the driver, and listeners hear
+    /// of those that a body of the user's made.
+    private func takes(_ stage: StageTasks) throws -> Bool {
+        if prepared.withLock({ $0?.program.kernels[stage.kernel.id] }) != nil { return true }
+        if DriverBody.site != nil, !stage.kernel.isReading {
+            try noteDriverStage(stage.kernel.site, nil)
+        }
+        return false
+    }
+
+    private func noteDriverStage(_ site: OperatorSite, _ batch: Int64?) throws {
+        if configuration.isStrict {
+            throw EngineError(
+                .refused,
+                "a stage made in the body of transform or foreachRDD would run in the driver, which "
+                    + "the engine's strict mode refuses; use foreachPartition or mapPartitions on "
+                    + "the stream, or a variant that is handed the batch time", site: site)
+        }
+        guard reported.withLock({ $0.insert(site).inserted }) else { return }
+        prepared.withLock { $0?.program.onDriverStage }?(batch, site)
+    }
+
+    /// Does the work of one attempt in a worker.
+    private func perform(
+        _ run: PlanRun, _ stage: StageTasks, _ context: TaskContext
+    ) async throws -> [PartitionData] {
+        guard let (program, source) = prepared.withLock({ $0.map { ($0.program, $0.source) } })
+        else { throw EngineError(.stopped, "the engine was shut down") }
+        let inputs = try run.inputs(of: stage, context.partition)
+        for pipe in PartitionData.pipes(in: inputs) where !pipe.isPlain {
+            if let body = pipe.site { try noteDriverStage(body, context.batchMilliseconds) }
+        }
+        let task = try RemoteTask(stage, context, inputs, program, stateStore)
+        let slot = slots[task.placement % slots.count]
+        return try await slot.withWorker(from: source) { [self] worker in
+            killIfTold(worker)
+            return try await task.run(in: slot, worker, limit: configuration.taskLimit)
+        }
+    }
+
+    private func killIfTold(_ worker: any WorkerLink) {
+        let number = exchanges.wrappingAdd(1, ordering: .relaxed).oldValue
+        guard let delay = killing.withLock({ $0 })?(number) else { return }
+        try? SystemThread.start(name: "killer") {
+            SystemThread.pause(microseconds: delay)
+            worker.kill()
+        }
+    }
+
+    /// The numbers of the worker processes, and how many were started.
+    package var workers: (ids: [Int32], startCount: Int) {
+        (slots.compactMap(\.processID), slots.reduce(0) { $0 + $1.startCount })
+    }
+}

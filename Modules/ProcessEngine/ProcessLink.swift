@@ -1,0 +1,86 @@
+internal import BatchEngine
+internal import Synchronization
+
+/// A worker that is a process of its own.
+final class ProcessLink: WorkerLink {
+    private let process: ChildProcess
+    private let connection: LocalConnection
+    private let number: Int
+    private let reader = Locked(FrameReader())
+    private let isKilled = CancellationFlag()
+
+    init(_ process: ChildProcess, _ connection: LocalConnection, number: Int) {
+        self.process = process
+        self.connection = connection
+        self.number = number
+    }
+
+    deinit {
+        kill()
+        // Not on this thread, which may be anybody's; the process has been killed already.
+        try? BlockingThreads.shared.submit { [process] in _ = process.wait() }
+    }
+
+    var processID: Int32? { process.id }
+
+    var hasEnded: Bool { isKilled.isCancelled || process.poll() != nil }
+
+    func kill() {
+        // A process that was told to end may take a moment for it.
+        isKilled.cancel()
+        process.kill()
+        connection.close()
+    }
+
+    func exchange(
+        _ message: Frames.Message, limit: Duration?
+    ) async throws -> Frames.Message {
+        let deadline = limit.map { SystemTime.monotonic() + $0 }
+        let bytes = try Frames.bytes(of: message)
+        do {
+            try await connection.writeAll(bytes, deadline: deadline)
+            return try await receive(deadline: deadline)
+        } catch let error as SystemError where error.isTimeout {
+            kill()
+            throw WorkerLost(
+                description: "worker \(number) was killed: the task took longer than "
+                    + "\(limit ?? .zero)")
+        } catch let error as WorkerProtocolError {
+            kill()
+            throw WorkerLost(
+                description: "worker \(number) was killed: \(error)")
+        } catch is SystemError {
+            throw try await lost()
+        }
+    }
+
+    /// The next message of the worker.
+    func receive(deadline: Duration?) async throws -> Frames.Message {
+        while true {
+            if let message = try reader.withLock({ reader throws(WorkerProtocolError) in
+                try reader.next()
+            }) {
+                return message
+            }
+            let bytes = try await connection.read(
+                atMost: Frames.payloadMaximum + Frames.headerBytes, deadline: deadline)
+            if bytes.isEmpty { throw try await lost() }
+            reader.withLock { $0.append(bytes) }
+        }
+    }
+
+    /// Says how the worker ended, whose connection has.
+    private func lost() async throws -> WorkerLost {
+        // A process that is ending can still be at it, and one that is not is of no use any more.
+        let end = try await BlockingThreads.shared.run { [process] in
+            for _ in 0..<200 {
+                if let end = process.poll() { return end }
+                SystemThread.pause(microseconds: 10_000)
+            }
+            process.kill()
+            return process.wait()
+        }
+        kill()
+        return WorkerLost(description: "worker \(number) \(end)")
+    }
+}

@@ -1,0 +1,116 @@
+internal import BatchEngine
+
+/// One attempt of a task on its way to a worker and back.
+struct RemoteTask: Sendable {
+    private struct Table: Sendable {
+        let step: StateStep
+        let origin: StateOrigin?
+        let earlier: [PartitionData]
+        let cell: any ReplicatedState
+
+        var place: StatePlace { StatePlace(step) }
+        /// The version that the task begins with; nil: none.
+        var needed: Int64? { origin.map(\.version) ?? step.time }
+    }
+
+    private let kernel: Kernel
+    private let outputs: Int
+    private let context: TaskContext
+    private let inputs: [PartitionData]
+    private let program: EngineProgram
+    private let tables: [Table]
+    /// Tasks with the same number run in the same worker: where their tables are.
+    let placement: Int
+
+    init(
+        _ stage: StageTasks, _ context: TaskContext, _ inputs: [PartitionData],
+        _ program: EngineProgram, _ store: any StateStore
+    ) throws {
+        kernel = stage.kernel
+        outputs = stage.outputs
+        self.context = context
+        self.inputs = inputs
+        self.program = program
+        tables = try StateInputs.steps(in: inputs).compactMap { step, origin, earlier in
+            try program.cell(of: step.id, partition: step.partition, in: store).map {
+                Table(step: step, origin: origin, earlier: earlier, cell: $0)
+            }
+        }
+        placement = tables.first?.step.partition ?? context.partition
+    }
+
+    /// Has a worker do the work; the driver's tables and sums change when it has succeeded.
+    func run(
+        in slot: WorkerSlot, _ worker: any WorkerLink, limit: Duration?
+    ) async throws -> [PartitionData] {
+        let payload = try message(for: slot).payload(inputs, context)
+        // What the worker has is not known until it has answered.
+        for table in tables { slot.note(table.place, nil) }
+        let answer = try await worker.exchange(Frames.Message(.task, payload), limit: limit)
+        switch answer.kind {
+        case .failure: throw try FailureMessage(payload: answer.payload).error(in: program)
+        case .outcome: return try apply(try OutcomeMessage.read(answer.payload), slot)
+        default:
+            worker.kill()
+            throw WorkerLost(
+                description: "worker \(slot.number) was killed: it answered a task with a "
+                    + "\(answer.kind)")
+        }
+    }
+
+    private func message(for slot: WorkerSlot) throws -> TaskMessage {
+        var task = TaskMessage(
+            kernel: kernel.id.graphNumber, batchMilliseconds: context.batchMilliseconds,
+            partition: context.partition, attempt: context.attempt, outputs: outputs)
+        for table in tables {
+            if let version = table.needed, slot.version(of: table.place) != version {
+                task.loads.append(
+                    TaskMessage.Load(
+                        place: table.place, version: version,
+                        values: try table.cell.whole(at: version)))
+            }
+            if let origin = table.origin {
+                task.changes.append(
+                    TaskMessage.Change(
+                        place: table.place, version: table.step.time, base: origin.version))
+            }
+        }
+        return task
+    }
+
+    private func apply(
+        _ outcome: OutcomeMessage, _ slot: WorkerSlot
+    ) throws -> [PartitionData] {
+        let changed = tables.filter { $0.origin != nil }
+        guard outcome.changes.count == changed.count else {
+            throw WorkerProtocolError(
+                "a task came back with \(outcome.changes.count) tables instead of \(changed.count)")
+        }
+        for (number, amount) in outcome.amounts {
+            guard program.accumulators.indices.contains(number) else {
+                throw WorkerProtocolError("a task came back with an unknown accumulator")
+            }
+            context.add(try program.accumulators[number].update(from: amount))
+        }
+        for (table, changes) in zip(changed, outcome.changes) {
+            try table.cell.apply(
+                changes, of: table.step, on: table.origin?.version, from: table.earlier)
+        }
+        for table in tables { slot.note(table.place, table.step.time) }
+        return outcome.outputs
+    }
+}
+
+extension PartitionData {
+    /// The pipes made in per-batch bodies that are among the inputs of a task.
+    static func pipes(in inputs: [PartitionData]) -> [any ErasedPipe] {
+        inputs.flatMap { piece -> [any ErasedPipe] in
+            switch piece {
+            case .dynamic(let pipe, let inner):
+                return [pipe as? any ErasedPipe].compactMap { $0 } + pipes(in: inner)
+            case .branch(_, let inner): return pipes(in: inner)
+            case .values, .lines, .encoded, .block: return []
+            }
+        }
+    }
+}

@@ -1,0 +1,107 @@
+internal import BatchEngine
+internal import Synchronization
+
+/// Starts worker processes: this program again, in another role.
+final class WorkerLauncher: WorkerSource {
+    /// The variables that tell a process its role.
+    static let socketVariable = "DSTREAMS_WORKER_SOCKET"
+    static let secretVariable = "DSTREAMS_WORKER_SECRET"
+
+    private let configuration: ProcessEngine.Configuration
+    private let executable: String
+    private let expected: WorkerIdentity
+
+    init(_ configuration: ProcessEngine.Configuration, fingerprint: String) throws {
+        self.configuration = configuration
+        executable = configuration.executable ?? ChildProcess.ownExecutable
+        expected = WorkerIdentity(
+            executable: try ChildProcess.identity(of: executable), fingerprint: fingerprint)
+    }
+
+    func close() {}
+
+    func start(number: Int) async throws -> any WorkerLink {
+        let secret = Self.freshSecret()
+        // A directory of its own, gone as soon as the worker has connected: nothing stays behind.
+        let directory = try FileSystem.createTemporaryDirectory(prefix: "dstreams-worker")
+        defer { try? FileSystem.removeTree(directory) }
+        let listener = try LocalListener(path: "\(directory)/socket")
+        defer { listener.close() }
+        let process = try ChildProcess.start(
+            executable,
+            arguments: [CommandLine.arguments.first ?? "worker"]
+                + (configuration.arguments ?? Array(CommandLine.arguments.dropFirst())),
+            environment: [
+                Self.socketVariable: listener.path, Self.secretVariable: secret,
+            ])
+        do { return try await handshake(with: process, listener, secret, number) } catch {
+            process.kill()
+            _ = try? await BlockingThreads.shared.run { process.wait() }
+            throw error
+        }
+    }
+
+    private func handshake(
+        with process: ChildProcess, _ listener: LocalListener, _ secret: String, _ number: Int
+    ) async throws -> any WorkerLink {
+        let deadline = SystemTime.monotonic() + configuration.startLimit
+        do {
+            let connection = try await accept(process, listener, deadline)
+            let link = ProcessLink(process, connection, number: number)
+            let message = try await link.receive(deadline: deadline)
+            guard message.kind == .hello else {
+                throw WorkerProtocolError("its first message is a \(message.kind)")
+            }
+            let hello = try Hello(payload: message.payload)
+            guard Self.isEqual(hello.secret, secret) else {
+                throw WorkerProtocolError("it does not know the secret")
+            }
+            if let difference = expected.difference(in: hello.identity) {
+                throw WorkerProtocolError(difference)
+            }
+            let welcome = try Frames.bytes(of: Frames.Message(.welcome, []))
+            try await connection.writeAll(welcome, deadline: deadline)
+            return link
+        } catch is CancellationError {
+            throw CancellationError()
+        } catch {
+            let reason =
+                (error as? SystemError)?.isTimeout == true
+                ? "it did not come within \(configuration.startLimit)" : "\(error)"
+            throw EngineError(.workersUnusable, "worker \(number) cannot be used: \(reason)")
+        }
+    }
+
+    /// Waits for the worker, or for its end.
+    private func accept(
+        _ process: ChildProcess, _ listener: LocalListener, _ deadline: Duration
+    ) async throws -> LocalConnection {
+        while true {
+            let look = min(deadline, SystemTime.monotonic() + .milliseconds(100))
+            do { return try await listener.accept(deadline: look) } catch let error as SystemError
+                where error.isTimeout
+            {
+                if let end = process.poll() {
+                    throw WorkerProtocolError(
+                        "it \(end) before it connected; does the program's main call "
+                            + "StreamingApplication's main() or context() first?")
+                }
+                if look >= deadline { throw error }
+            }
+        }
+    }
+
+    private static func freshSecret() -> String {
+        (0..<4).map { _ in
+            let digits = String(UInt64.random(in: .min ... .max), radix: 16)
+            return String(repeating: "0", count: 16 - digits.count) + digits
+        }.joined()
+    }
+
+    /// Compares in a time that does not tell where the first difference is.
+    static func isEqual(_ left: String, _ right: String) -> Bool {
+        let (left, right) = (Array(left.utf8), Array(right.utf8))
+        guard left.count == right.count else { return false }
+        return zip(left, right).reduce(UInt8(0)) { $0 | ($1.0 ^ $1.1) } == 0
+    }
+}

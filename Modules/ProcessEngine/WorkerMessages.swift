@@ -1,0 +1,222 @@
+internal import BatchEngine
+
+/// Who a worker is: equal to the driver's view, or it is not taken.
+struct WorkerIdentity: Sendable, Equatable {
+    /// The version of the protocol that this program speaks.
+    static let protocolVersion: UInt64 = 1
+
+    var version = Self.protocolVersion
+    /// Says which file the program is.
+    var executable: String
+    /// Describes the graph.
+    var fingerprint: String
+
+    /// What differs in another one, in words; nil: nothing.
+    func difference(in other: WorkerIdentity) -> String? {
+        if other.version != version {
+            return "it speaks version \(other.version) of the protocol, the driver \(version)"
+        }
+        if other.executable != executable {
+            return "it runs another build of the program (\(other.executable), the driver "
+                + "\(executable)); start the program again"
+        }
+        if other.fingerprint != fingerprint {
+            let mine = fingerprint.split(separator: ";")
+            let theirs = other.fingerprint.split(separator: ";")
+            let first = zip(mine, theirs).first { $0 != $1 }
+            let place =
+                first.map { "\($1), in the driver \($0)" }
+                ?? "\(theirs.count) operators, in the driver \(mine.count)"
+            return "it built another graph (\(place)); build(_:) must declare the same streams in "
+                + "every process: no clock, randomness, environment or files of the machine in it"
+        }
+        return nil
+    }
+}
+
+/// What a worker sends first.
+struct Hello: Sendable {
+    var secret: String
+    var identity: WorkerIdentity
+
+    var payload: [UInt8] {
+        var writer = ByteWriter()
+        writer.writeVarint(identity.version)
+        writer.writeString(secret)
+        writer.writeString(identity.executable)
+        writer.writeString(identity.fingerprint)
+        return writer.bytes
+    }
+
+    init(secret: String, identity: WorkerIdentity) {
+        self.secret = secret
+        self.identity = identity
+    }
+
+    init(payload: [UInt8]) throws {
+        let (secret, identity) = try payload.withUnsafeBytes { bytes in
+            var reader = ByteReader(bytes)
+            let version = try reader.readVarint()
+            let secret = try reader.readString()
+            var identity = WorkerIdentity(
+                executable: try reader.readString(), fingerprint: try reader.readString())
+            identity.version = version
+            return (secret, identity)
+        }
+        self.init(secret: secret, identity: identity)
+    }
+}
+
+/// A state of which a task needs a version.
+struct StatePlace: Sendable, Hashable {
+    let id: StateID
+    let partition: Int
+
+    init(_ id: StateID, _ partition: Int) {
+        self.id = id
+        self.partition = partition
+    }
+
+    init(_ step: StateStep) { self.init(step.id, step.partition) }
+
+    func write(to writer: inout ByteWriter) {
+        writer.writeVarint(id.number)
+        writer.writeZigzag(Int64(partition))
+    }
+
+    init(from reader: inout ByteReader) throws {
+        let number = try reader.readVarint()
+        self.init(StateID(number: number), Int(try reader.readZigzag()))
+    }
+}
+
+/// One attempt of a task, as a worker is given it.
+struct TaskMessage: Sendable {
+    /// A whole table, as of a version.
+    struct Load: Sendable {
+        let place: StatePlace
+        let version: Int64
+        let values: EncodedValues
+    }
+    /// A table that the task changes: its batch, and the version it is built on.
+    struct Change: Sendable {
+        let place: StatePlace
+        let version: Int64
+        let base: Int64?
+    }
+
+    var kernel: Int
+    var batchMilliseconds: Int64?
+    var partition: Int
+    var attempt: Int
+    var outputs: Int
+    var loads: [Load] = []
+    var changes: [Change] = []
+
+    /// The message, with the task's inputs at its end.
+    func payload(_ inputs: [PartitionData], _ context: TaskContext) throws -> [UInt8] {
+        var writer = ByteWriter(
+            reservingCapacity: 256 + inputs.reduce(0) { $0 + $1.byteCount })
+        writer.writeVarint(UInt64(kernel))
+        batchMilliseconds.encode(to: &writer)
+        for number in [partition, attempt, outputs] { writer.writeZigzag(Int64(number)) }
+        writer.writeVarint(UInt64(loads.count))
+        for load in loads {
+            load.place.write(to: &writer)
+            writer.writeZigzag(load.version)
+            load.values.write(to: &writer)
+        }
+        writer.writeVarint(UInt64(changes.count))
+        for change in changes {
+            change.place.write(to: &writer)
+            writer.writeZigzag(change.version)
+            change.base.encode(to: &writer)
+        }
+        try PartitionCoding.write(inputs, context, to: &writer)
+        return try writer.takeBytes()
+    }
+
+    static func read(_ payload: [UInt8]) throws -> (task: TaskMessage, inputs: [PartitionData]) {
+        try payload.withUnsafeBytes { bytes in
+            var reader = ByteReader(bytes)
+            var task = TaskMessage(
+                kernel: Int(clamping: try reader.readVarint()),
+                batchMilliseconds: try Int64?.decode(from: &reader),
+                partition: Int(try reader.readZigzag()), attempt: Int(try reader.readZigzag()),
+                outputs: Int(try reader.readZigzag()))
+            for _ in 0..<(try reader.readCount()) {
+                task.loads.append(
+                    Load(
+                        place: try StatePlace(from: &reader), version: try reader.readZigzag(),
+                        values: try EncodedValues(from: &reader)))
+            }
+            for _ in 0..<(try reader.readCount()) {
+                task.changes.append(
+                    Change(
+                        place: try StatePlace(from: &reader), version: try reader.readZigzag(),
+                        base: try Int64?.decode(from: &reader)))
+            }
+            return (task, try PartitionCoding.read(from: &reader))
+        }
+    }
+}
+
+/// What a task gave, as a worker sends it.
+struct OutcomeMessage: Sendable {
+    var outputs: [PartitionData]
+    /// One for each table that the task changes.
+    var changes: [StateChanges]
+    /// What the task added to accumulators, by their numbers.
+    var amounts: [(number: Int, amount: EncodedValues)]
+
+    func payload(_ context: TaskContext) throws -> [UInt8] {
+        var writer = ByteWriter(
+            reservingCapacity: 256 + outputs.reduce(0) { $0 + $1.byteCount })
+        writer.writeVarint(UInt64(changes.count))
+        for change in changes {
+            change.isWhole.encode(to: &writer)
+            change.values.write(to: &writer)
+            change.removed.write(to: &writer)
+        }
+        writer.writeVarint(UInt64(amounts.count))
+        for (number, amount) in amounts {
+            writer.writeVarint(UInt64(number))
+            amount.write(to: &writer)
+        }
+        try PartitionCoding.write(outputs, context, to: &writer)
+        return try writer.takeBytes()
+    }
+
+    static func read(_ payload: [UInt8]) throws -> OutcomeMessage {
+        try payload.withUnsafeBytes { bytes in
+            var reader = ByteReader(bytes)
+            var outcome = OutcomeMessage(outputs: [], changes: [], amounts: [])
+            for _ in 0..<(try reader.readCount()) {
+                outcome.changes.append(
+                    StateChanges(
+                        isWhole: try Bool.decode(from: &reader),
+                        values: try EncodedValues(from: &reader),
+                        removed: try EncodedValues(from: &reader)))
+            }
+            for _ in 0..<(try reader.readCount()) {
+                let number = Int(clamping: try reader.readVarint())
+                outcome.amounts.append((number, try EncodedValues(from: &reader)))
+            }
+            outcome.outputs = try PartitionCoding.read(from: &reader)
+            return outcome
+        }
+    }
+}
+
+extension EncodedValues {
+    func write(to writer: inout ByteWriter) {
+        writer.writeVarint(UInt64(count))
+        writer.writeVarint(UInt64(bytes.count))
+        writer.writeBytes(bytes)
+    }
+
+    init(from reader: inout ByteReader) throws {
+        let count = Int(clamping: try reader.readVarint())
+        self.init(bytes: Array(try reader.readBytes(count: try reader.readCount())), count: count)
+    }
+}

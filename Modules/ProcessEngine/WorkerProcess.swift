@@ -1,0 +1,93 @@
+package import BatchEngine
+internal import Synchronization
+
+/// This process as a worker of another one, which started it.
+package struct WorkerProcess: Sendable {
+    private let socket: String
+    private let secret: String
+    /// Set for good once this process is a worker.
+    private static let isWorker = CancellationFlag()
+
+    /// Whether this process is a worker.
+    package static var isCurrent: Bool {
+        isWorker.isCancelled || ProcessEnvironment[WorkerLauncher.socketVariable] != nil
+    }
+
+    /// Finds out whether this process was started as a worker; nil: it was not.
+    package init?() {
+        guard let socket = ChildProcess.takeVariable(WorkerLauncher.socketVariable),
+            let secret = ChildProcess.takeVariable(WorkerLauncher.secretVariable)
+        else { return nil }
+        Self.isWorker.cancel()
+        self.socket = socket
+        self.secret = secret
+    }
+
+    /// What a worker with a secret says first, for tests.
+    package static func helloForTests(_ secret: String) -> Frames.Message {
+        let identity = WorkerIdentity(executable: "", fingerprint: "")
+        return Frames.Message(.hello, Hello(secret: secret, identity: identity).payload)
+    }
+
+    /// Runs tasks until the driver has gone; the process ends with that.
+    ///
+    /// - Throws: what keeps the worker from being one.
+    package func serve(_ program: EngineProgram) async throws -> Never {
+        let connection = try BlockingConnection(path: socket)
+        let identity = WorkerIdentity(
+            executable: try ChildProcess.identity(of: ChildProcess.ownExecutable),
+            fingerprint: program.fingerprint)
+        try connection.writeAll(
+            try Frames.bytes(
+                of: Frames.Message(.hello, Hello(secret: secret, identity: identity).payload)))
+        let (messages, feed) = AsyncStream.makeStream(of: Frames.Message.self)
+        // A thread of its own: whatever user code does, the driver's end is noticed at once.
+        try SystemThread.start(name: "worker-driver") {
+            Self.listen(to: connection, feed)
+            // The driver's to remove, unless it ended just now.
+            _ = try? FileSystem.remove(socket)
+            if let directory = FileSystem.parent(of: socket) {
+                _ = try? FileSystem.remove(directory)
+            }
+            ChildProcess.leave(0)
+        }
+        let tasks = WorkerTasks(program)
+        let engine = LocalEngine(slots: 1)
+        try await engine.perform("worker") {
+            for await message in messages {
+                let answer = await tasks.answer(message)
+                ProcessOutput.flush()
+                try connection.writeAll(try Self.bytes(of: answer))
+            }
+        }
+        ChildProcess.leave(0)
+    }
+
+    /// An answer as bytes; one that is too long is answered by the error that it is.
+    private static func bytes(of answer: Frames.Message) throws -> [UInt8] {
+        do { return try Frames.bytes(of: answer) } catch {
+            let error = EngineError(.badArgument, "a task's outcome: \(error)")
+            return try Frames.bytes(of: Frames.Message(.failure, FailureMessage(error).payload))
+        }
+    }
+
+    private static func listen(
+        to connection: BlockingConnection, _ feed: AsyncStream<Frames.Message>.Continuation
+    ) {
+        var reader = FrameReader()
+        do {
+            while true {
+                let bytes = try connection.read(
+                    atMost: Frames.payloadMaximum + Frames.headerBytes)
+                // The driver has ended, or wants no more of this worker.
+                if bytes.isEmpty { return }
+                reader.append(bytes)
+                while let message = try reader.next() {
+                    if message.kind != .welcome { feed.yield(message) }
+                }
+            }
+        } catch {
+            ProcessOutput.writeStandardError("worker: \(error)\n")
+        }
+    }
+}

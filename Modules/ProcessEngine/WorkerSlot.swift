@@ -1,0 +1,125 @@
+internal import BatchEngine
+internal import Synchronization
+
+/// The place of one worker: whoever runs a task there has it alone.
+///
+/// A worker that is gone is replaced when the next task comes.
+final class WorkerSlot: Sendable {
+    private struct State {
+        var isTaken = false
+        var waiting: [(number: UInt64, turn: CheckedContinuation<Void, any Error>)] = []
+        var next: UInt64 = 0
+        var link: (any WorkerLink)?
+        /// The version of each table that the worker has.
+        var held: [StatePlace: Int64] = [:]
+        var startCount = 0
+    }
+
+    let number: Int
+    private let state = Locked(State())
+
+    init(number: Int) { self.number = number }
+
+    /// How often a worker was started here.
+    var startCount: Int { state.withLock { $0.startCount } }
+
+    /// The number of the worker's process; nil: there is none.
+    var processID: Int32? { state.withLock { $0.link }?.processID }
+
+    /// Ends the worker; the next task has another.
+    func kill() { state.withLock { $0.link }?.kill() }
+
+    /// The version of a table that the worker has; nil: none that counts.
+    func version(of place: StatePlace) -> Int64? { state.withLock { $0.held[place] } }
+
+    /// Notes what the worker has, or with nil that it is not known.
+    func note(_ place: StatePlace, _ version: Int64?) {
+        state.withLock { $0.held[place] = version }
+    }
+
+    /// Waits for the turn and runs `body` with a worker that lives, as far as is known.
+    ///
+    /// ## Cancellation
+    /// Waiting ends at once; a worker whose task was cancelled is killed.
+    func withWorker<Result: Sendable>(
+        from source: any WorkerSource,
+        _ body: @Sendable (any WorkerLink) async throws -> Result
+    ) async throws -> Result {
+        try await take()
+        defer { pass() }
+        let link = try await worker(from: source)
+        return try await withTaskCancellationHandler {
+            try await body(link)
+        } onCancel: {
+            link.kill()
+        }
+    }
+
+    private func worker(from source: any WorkerSource) async throws -> any WorkerLink {
+        if let link = state.withLock({ $0.link }), !link.hasEnded { return link }
+        state.withLock { state in
+            state.link = nil
+            state.held = [:]
+        }
+        let link = try await source.start(number: number)
+        state.withLock { state in
+            state.link = link
+            state.startCount += 1
+        }
+        return link
+    }
+
+    /// Ends the worker for good.
+    func close() {
+        let link = state.withLock { state in
+            defer { state.link = nil }
+            return state.link
+        }
+        link?.kill()
+    }
+
+    private func take() async throws {
+        let number = state.withLock { state in
+            state.next += 1
+            return state.next
+        }
+        try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in
+                let isFree = state.withLock { state in
+                    if state.isTaken {
+                        state.waiting.append((number, continuation))
+                        return false
+                    }
+                    state.isTaken = true
+                    return true
+                }
+                if isFree { continuation.resume() }
+                // The handler may have run before there was anything to cancel.
+                if Task.isCancelled { leave(number) }
+            }
+        } onCancel: {
+            leave(number)
+        }
+    }
+
+    private func leave(_ number: UInt64) {
+        let turn: CheckedContinuation<Void, any Error>? = state.withLock { state in
+            guard let index = state.waiting.firstIndex(where: { $0.number == number }) else {
+                return nil
+            }
+            return state.waiting.remove(at: index).turn
+        }
+        turn?.resume(throwing: CancellationError())
+    }
+
+    private func pass() {
+        let next: CheckedContinuation<Void, any Error>? = state.withLock { state in
+            if state.waiting.isEmpty {
+                state.isTaken = false
+                return nil
+            }
+            return state.waiting.removeFirst().turn
+        }
+        next?.resume()
+    }
+}

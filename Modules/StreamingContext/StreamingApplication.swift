@@ -1,0 +1,70 @@
+internal import BatchEngine
+internal import DStreamCore
+internal import ProcessEngine
+internal import Synchronization
+
+/// A streaming program whose graph is built by a function: what worker processes and restarts need.
+///
+/// ```swift
+/// @main
+/// struct WordCount: StreamingApplication {
+///     static func makeContext() -> StreamingContext {
+///         StreamingContext(
+///             appName: "WordCount", batchInterval: .seconds(1), engine: .processes(workers: 4))
+///     }
+///
+///     static func build(_ ssc: StreamingContext) {
+///         ssc.socketTextStream("localhost", port: 9999)
+///             .flatMap { $0.words() }.map { ($0, 1) }.reduceByKey(+).print()
+///     }
+/// }
+/// ```
+///
+/// Both functions run in every worker process and after every restart, and must make the same each
+/// time: no clock, randomness, environment or files of one machine in them. Workers are started with
+/// the program's own arguments.
+public protocol StreamingApplication {
+    /// Makes the context, without streams.
+    static func makeContext() throws -> StreamingContext
+
+    /// Declares the streams.
+    static func build(_ ssc: StreamingContext) throws
+
+    /// Where checkpoints go, and what the program goes on from; nil, the default: nowhere.
+    static var checkpointDirectory: String? { get }
+}
+
+extension StreamingApplication {
+    /// No checkpoints.
+    public static var checkpointDirectory: String? { nil }
+
+    /// Runs the program until it is told to end; see ``StreamingContext/runUntilInterrupted()``.
+    public static func main() async throws {
+        try await context().runUntilInterrupted()
+    }
+
+    /// The built context, not started: for programs with a `main` of their own.
+    ///
+    /// Call this before anything else. In a worker process it runs tasks and never returns.
+    ///
+    /// - Throws: what ``makeContext()``, ``build(_:)`` and
+    ///   ``StreamingContext/getOrCreate(checkpointDirectory:create:)`` throw.
+    public static func context() async throws -> StreamingContext {
+        if let worker = WorkerProcess() { try await worker.serve(try built().freezeForWorker()) }
+        guard let checkpointDirectory else { return try built() }
+        return try await StreamingContext.getOrCreate(checkpointDirectory: checkpointDirectory) {
+            try built()
+        }
+    }
+
+    /// Makes the context and declares its streams, in the driver and in workers alike.
+    private static func built() throws -> StreamingContext {
+        let sums = DeclaredSums()
+        return try DeclaredSums.$current.withValue(sums) {
+            let ssc = try makeContext()
+            try build(ssc)
+            ssc.application.withLock { $0 = ("\(Self.self)", sums) }
+            return ssc
+        }
+    }
+}
