@@ -102,7 +102,8 @@ let package = Package(
                 "ProcessEngine", "StreamingContext",
             ]),
         program(
-            "bench", at: "Tools/bench", ["StreamingContext", "BatchEngine", "DStreamTestKit"]),
+            "bench", at: "Tools/bench",
+            ["StreamingContext", "ProcessEngine", "BatchEngine", "DStreamTestKit"]),
         program(
             "budgets", at: "Tools/budgets",
             [

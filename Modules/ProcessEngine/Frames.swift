@@ -1,4 +1,4 @@
-internal import BatchEngine
+package import BatchEngine
 
 /// Messages cut into frames, as they travel between driver and worker.
 ///
@@ -36,33 +36,6 @@ package enum Frames {
     package static let messageMaximum = 1 << 30
     static let headerBytes = 8
     static let mark: UInt16 = 0x5344
-
-    /// A message as the bytes to send.
-    ///
-    /// - Throws: ``WorkerProtocolError`` for a message that is too long.
-    package static func bytes(of message: Message) throws(WorkerProtocolError) -> [UInt8] {
-        let payload = message.payload
-        guard payload.count <= messageMaximum else {
-            throw WorkerProtocolError(
-                "a message of \(payload.count) bytes is too long, it may have \(messageMaximum): "
-                    + "use more partitions")
-        }
-        let count = max(1, (payload.count + payloadMaximum - 1) / payloadMaximum)
-        var writer = ByteWriter(reservingCapacity: payload.count + count * headerBytes)
-        payload.withUnsafeBytes { payload in
-            for index in 0..<count {
-                let part = UnsafeRawBufferPointer(
-                    rebasing: payload[
-                        index * payloadMaximum..<min((index + 1) * payloadMaximum, payload.count)])
-                writer.writeFixed(mark)
-                writer.writeByte(message.kind.rawValue)
-                writer.writeByte(index == count - 1 ? 1 : 0)
-                writer.writeFixed(UInt32(part.count))
-                writer.writeBytes(part)
-            }
-        }
-        return writer.bytes
-    }
 }
 
 /// A peer broke the protocol.
@@ -72,70 +45,178 @@ package struct WorkerProtocolError: Error, CustomStringConvertible {
     init(_ description: String) { self.description = description }
 }
 
-/// Puts messages together from bytes as they arrive.
+/// A message cut into frames, sent from where it lies.
+package struct FramedMessage: BytesInTwos {
+    private static let span = Frames.headerBytes + Frames.payloadMaximum
+
+    private let message: Frames.Message
+    private let frameCount: Int
+
+    /// How many bytes all frames have.
+    package var byteCount: Int { message.payload.count + frameCount * Frames.headerBytes }
+
+    /// Cuts a message into frames.
+    ///
+    /// - Throws: ``WorkerProtocolError`` for a message that is too long.
+    package init(_ message: Frames.Message) throws(WorkerProtocolError) {
+        let count = message.payload.count
+        guard count <= Frames.messageMaximum else {
+            throw WorkerProtocolError(
+                "a message of \(count) bytes is too long, it may have \(Frames.messageMaximum): "
+                    + "use more partitions")
+        }
+        self.message = message
+        frameCount = max(1, (count + Frames.payloadMaximum - 1) / Frames.payloadMaximum)
+    }
+
+    /// Calls `body` with what is left of a frame's header and of its payload.
+    package func withTwo<Value>(
+        at position: Int,
+        _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) throws -> Value
+    ) rethrows -> Value {
+        let (index, offset) = position.quotientAndRemainder(dividingBy: Self.span)
+        let start = index * Frames.payloadMaximum
+        let end = min(start + Frames.payloadMaximum, message.payload.count)
+        var writer = ByteWriter(reservingCapacity: Frames.headerBytes)
+        writer.writeFixed(Frames.mark)
+        writer.writeByte(message.kind.rawValue)
+        writer.writeByte(index == frameCount - 1 ? 1 : 0)
+        writer.writeFixed(UInt32(end - start))
+        let header = writer.bytes
+        let headerOffset = min(offset, Frames.headerBytes)
+        return try message.payload.withUnsafeBytes { payload in
+            let part = UnsafeRawBufferPointer(
+                rebasing: payload[start + offset - headerOffset..<end])
+            return try header.withUnsafeBytes { header in
+                let header = UnsafeRawBufferPointer(rebasing: header[headerOffset...])
+                return header.isEmpty ? try body(part, header) : try body(header, part)
+            }
+        }
+    }
+
+    /// All frames in one piece.
+    package var bytes: [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(byteCount)
+        while bytes.count < byteCount {
+            withTwo(at: bytes.count) { first, second in
+                bytes += first
+                bytes += second
+            }
+        }
+        return bytes
+    }
+}
+
+/// Puts messages together from bytes as they arrive, each byte where it is to stay.
 package struct FrameReader: Sendable {
-    private var pending: [UInt8] = []
-    private var start = 0
+    private var header = [UInt8](repeating: 0, count: Frames.headerBytes)
+    private var headerFilled = 0
+    /// The frame whose payload is being received.
+    private var frame: (kind: Frames.Kind, isLast: Bool)?
+    /// The kind of the message that is being received.
     private var kind: Frames.Kind?
     private var payload: [UInt8] = []
+    private var filled = 0
+    private var lastCount = 0
 
     package init() {}
 
-    /// Takes bytes that have arrived.
-    package mutating func append(_ bytes: [UInt8]) {
-        if start == pending.count {
-            pending = bytes
+    /// Has bytes put where they belong, once.
+    ///
+    /// - Parameter receive: given a buffer that is not empty; says how much it put there.
+    /// - Returns: what `receive` returned.
+    package mutating func fill(_ receive: SocketReceive) throws(SystemError) -> Int {
+        let count: Int
+        if frame == nil {
+            count = try Self.receive(into: &header, from: headerFilled, receive)
+            headerFilled += count
         } else {
-            pending.removeFirst(start)
-            pending += bytes
+            count = try Self.receive(into: &payload, from: filled, receive)
+            filled += count
         }
-        start = 0
+        return count
     }
 
-    /// The next whole message; nil: more bytes are needed.
+    private static func receive(
+        into bytes: inout [UInt8], from start: Int, _ receive: SocketReceive
+    ) throws(SystemError) -> Int {
+        let result = bytes.withUnsafeMutableBytes { room in
+            Result { () throws(SystemError) in
+                try receive(UnsafeMutableRawBufferPointer(rebasing: room[start...]))
+            }
+        }
+        return try result.get()
+    }
+
+    /// The message that is whole after ``fill(_:)``; nil: more bytes are needed.
     ///
     /// - Throws: ``WorkerProtocolError`` for bytes that are no frame.
     package mutating func next() throws(WorkerProtocolError) -> Frames.Message? {
-        while pending.count - start >= Frames.headerBytes {
-            let (found, isLast, length) = try header()
-            guard pending.count - start >= Frames.headerBytes + length else { return nil }
-            guard kind == nil || kind == found else {
-                throw WorkerProtocolError("a frame of another message came in between")
-            }
-            kind = found
-            start += Frames.headerBytes
-            guard payload.count + length <= Frames.messageMaximum else {
-                throw WorkerProtocolError("a message is longer than \(Frames.messageMaximum) bytes")
-            }
-            payload += pending[start..<start + length]
-            start += length
-            if isLast {
-                defer {
-                    kind = nil
-                    payload = []
-                }
-                return Frames.Message(found, payload)
-            }
+        if frame == nil {
+            guard headerFilled == Frames.headerBytes else { return nil }
+            try begin()
         }
-        return nil
+        guard let frame, filled == payload.count else { return nil }
+        self.frame = nil
+        headerFilled = 0
+        guard frame.isLast else { return nil }
+        defer {
+            kind = nil
+            lastCount = filled
+            payload = []
+            filled = 0
+        }
+        return Frames.Message(frame.kind, payload)
     }
 
-    private func header() throws(WorkerProtocolError) -> (Frames.Kind, Bool, Int) {
-        let (mark, kind, last, length) = pending.withUnsafeBytes { bytes in
+    /// The messages that bytes complete, for bytes that are at hand.
+    package mutating func messages(
+        in bytes: [UInt8]
+    ) throws(WorkerProtocolError) -> [Frames.Message] {
+        var messages: [Frames.Message] = []
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            _ = try? fill { room throws(SystemError) in
+                let part = rest.prefix(room.count)
+                room.copyBytes(from: part)
+                rest = rest.dropFirst(part.count)
+                return part.count
+            }
+            if let message = try next() { messages.append(message) }
+        }
+        return messages
+    }
+
+    /// Makes room for the frame whose header has come.
+    private mutating func begin() throws(WorkerProtocolError) {
+        let (found, isLast, length) = try readHeader()
+        guard kind == nil || kind == found else {
+            throw WorkerProtocolError("a frame of another message came in between")
+        }
+        guard filled + length <= Frames.messageMaximum else {
+            throw WorkerProtocolError("a message is longer than \(Frames.messageMaximum) bytes")
+        }
+        // Messages of one stream are much alike: growing step by step would copy them once more.
+        if kind == nil, !isLast { payload.reserveCapacity(lastCount) }
+        kind = found
+        frame = (found, isLast)
+        payload.append(contentsOf: repeatElement(0, count: length))
+    }
+
+    private func readHeader() throws(WorkerProtocolError) -> (Frames.Kind, Bool, Int) {
+        let (mark, length) = header.withUnsafeBytes { bytes in
             (
-                UInt16(littleEndian: bytes.loadUnaligned(fromByteOffset: start, as: UInt16.self)),
-                bytes[start + 2], bytes[start + 3],
-                UInt32(
-                    littleEndian: bytes.loadUnaligned(fromByteOffset: start + 4, as: UInt32.self))
+                UInt16(littleEndian: bytes.loadUnaligned(as: UInt16.self)),
+                UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 4, as: UInt32.self))
             )
         }
-        guard mark == Frames.mark, last <= 1, let kind = Frames.Kind(rawValue: kind) else {
-            throw WorkerProtocolError("bytes came that are no frame")
-        }
+        guard mark == Frames.mark, header[3] <= 1, let kind = Frames.Kind(rawValue: header[2])
+        else { throw WorkerProtocolError("bytes came that are no frame") }
         guard length <= UInt32(Frames.payloadMaximum) else {
             throw WorkerProtocolError(
                 "a frame of \(length) bytes came; it may have \(Frames.payloadMaximum)")
         }
-        return (kind, last == 1, Int(length))
+        return (kind, header[3] == 1, Int(length))
     }
 }

@@ -36,9 +36,9 @@ final class ProcessLink: WorkerLink {
         _ message: Frames.Message, limit: Duration?
     ) async throws -> Frames.Message {
         let deadline = limit.map { SystemTime.monotonic() + $0 }
-        let bytes = try Frames.bytes(of: message)
+        let frames = try FramedMessage(message)
         do {
-            try await connection.writeAll(bytes, deadline: deadline)
+            try await connection.writeAll(frames, deadline: deadline)
             return try await receive(deadline: deadline)
         } catch let error as SystemError where error.isTimeout {
             kill()
@@ -57,15 +57,15 @@ final class ProcessLink: WorkerLink {
     /// The next message of the worker.
     func receive(deadline: Duration?) async throws -> Frames.Message {
         while true {
-            if let message = try reader.withLock({ reader throws(WorkerProtocolError) in
-                try reader.next()
-            }) {
-                return message
+            let count = try await connection.receive(deadline: deadline) {
+                receive throws(SystemError) in
+                try reader.withLock { reader throws(SystemError) in try reader.fill(receive) }
             }
-            let bytes = try await connection.read(
-                atMost: Frames.payloadMaximum + Frames.headerBytes, deadline: deadline)
-            if bytes.isEmpty { throw try await lost() }
-            reader.withLock { $0.append(bytes) }
+            if count == 0 { throw try await lost() }
+            let message = try reader.withLock { reader throws(WorkerProtocolError) in
+                try reader.next()
+            }
+            if let message { return message }
         }
     }
 

@@ -59,7 +59,7 @@ final class WorkerLauncher: WorkerSource {
             if let difference = expected.difference(in: hello.identity) {
                 throw WorkerProtocolError(difference)
             }
-            let welcome = try Frames.bytes(of: Frames.Message(.welcome, []))
+            let welcome = try FramedMessage(Frames.Message(.welcome, []))
             try await connection.writeAll(welcome, deadline: deadline)
             return link
         } catch is CancellationError {

@@ -77,8 +77,7 @@ private final class LoopbackLink: WorkerLink {
     /// A message as it comes out of the frames it was put into.
     private static func carried(_ message: Frames.Message) throws -> Frames.Message {
         var reader = FrameReader()
-        reader.append(try Frames.bytes(of: message))
-        guard let carried = try reader.next() else {
+        guard let carried = try reader.messages(in: try FramedMessage(message).bytes).first else {
             throw EngineError(.invalidPlan, "a message did not come out of its frames")
         }
         return carried

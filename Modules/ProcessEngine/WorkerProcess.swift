@@ -38,8 +38,8 @@ package struct WorkerProcess: Sendable {
             executable: try ChildProcess.identity(of: ChildProcess.ownExecutable),
             fingerprint: program.fingerprint)
         try connection.writeAll(
-            try Frames.bytes(
-                of: Frames.Message(.hello, Hello(secret: secret, identity: identity).payload)))
+            try FramedMessage(
+                Frames.Message(.hello, Hello(secret: secret, identity: identity).payload)))
         let (messages, feed) = AsyncStream.makeStream(of: Frames.Message.self)
         // A thread of its own: whatever user code does, the driver's end is noticed at once.
         try SystemThread.start(name: "worker-driver") {
@@ -57,17 +57,18 @@ package struct WorkerProcess: Sendable {
             for await message in messages {
                 let answer = await tasks.answer(message)
                 ProcessOutput.flush()
-                try connection.writeAll(try Self.bytes(of: answer))
+                try connection.writeAll(try Self.frames(of: answer))
             }
         }
         ChildProcess.leave(0)
     }
 
-    /// An answer as bytes; one that is too long is answered by the error that it is.
-    private static func bytes(of answer: Frames.Message) throws -> [UInt8] {
-        do { return try Frames.bytes(of: answer) } catch {
+    /// An answer as frames; one that is too long is answered by the error that it is.
+    private static func frames(of answer: Frames.Message) throws -> FramedMessage {
+        do { return try FramedMessage(answer) } catch {
             let error = EngineError(.badArgument, "a task's outcome: \(error)")
-            return try Frames.bytes(of: Frames.Message(.failure, FailureMessage(error).payload))
+            return try FramedMessage(
+                Frames.Message(.failure, FailureMessage(error).payload))
         }
     }
 
@@ -77,13 +78,10 @@ package struct WorkerProcess: Sendable {
         var reader = FrameReader()
         do {
             while true {
-                let bytes = try connection.read(
-                    atMost: Frames.payloadMaximum + Frames.headerBytes)
                 // The driver has ended, or wants no more of this worker.
-                if bytes.isEmpty { return }
-                reader.append(bytes)
-                while let message = try reader.next() {
-                    if message.kind != .welcome { feed.yield(message) }
+                if try reader.fill(connection.receive) == 0 { return }
+                if let message = try reader.next(), message.kind != .welcome {
+                    feed.yield(message)
                 }
             }
         } catch {

@@ -41,7 +41,7 @@ struct WordCountFromMemory: StreamingApplication {
         }
         await pass(warm)
         tally.reset()
-        let watch = Stopwatch()
+        let watch = Stopwatch(ssc)
         await pass(passes)
         let cpu = watch.cpuSeconds
         let sums = tally.sums

@@ -32,10 +32,11 @@ enum Garbage {
             writer.writeFixed(UInt32.max)
             try connection.writeAll(writer.bytes)
         case "secret":
-            try connection.writeAll(Frames.bytes(of: WorkerProcess.helloForTests("wrong")))
+            try connection.writeAll(FramedMessage(WorkerProcess.helloForTests("wrong")))
         default: return
         }
         // Until the driver has had enough.
-        _ = try? connection.read(atMost: 1)
+        var room = [UInt8](repeating: 0, count: 1)
+        _ = try? room.withUnsafeMutableBytes { try connection.receive($0) }
     }
 }

@@ -114,7 +114,7 @@ public final class Values<Element: Sendable>: PartitionValues {
                 "elements of \(Element.self) go to another process and \(type) has no codec; "
                     + "declare the type StreamCodable")
         }
-        var writer = ByteWriter()
+        var writer = ByteWriter(reservingCapacity: byteCount)
         codec.encodeEach(elements, &writer)
         let count = elements.count
         return EncodedValues(bytes: try writer.takeBytes(), count: count)

@@ -48,8 +48,7 @@ public struct ElementSize<Element: Sendable>: Sendable {
         switch kind {
         case .stride: return MemoryLayout<Element>.stride
         case .string:
-            guard let count = (element as? String)?.utf8.count else { return last }
-            return count > 15 ? count + 48 : 16
+            return (element as? String).map { ElementSize<String>.byteCount(of: $0) } ?? last
         case .bytes: return ((element as? [UInt8])?.count ?? 0) + 40
         case .sampled(let codec):
             guard index < 4 || index % Self.sampleInterval == 0 else { return last }
@@ -63,7 +62,11 @@ public struct ElementSize<Element: Sendable>: Sendable {
     public func byteCount(of elements: [Element]) -> Int {
         switch kind {
         case .stride: return elements.count * MemoryLayout<Element>.stride
-        case .string, .bytes:
+        case .string:
+            // One cast of them all: one for each takes several times as long as the rest.
+            let strings = (elements as Any) as? [String] ?? []
+            return strings.reduce(0) { $0 + ElementSize<String>.byteCount(of: $1) }
+        case .bytes:
             return elements.reduce(0) { $0 + byteCount(of: $1, index: 0, last: 0) }
         case .sampled(let codec):
             let count = min(elements.count, 64)
@@ -81,6 +84,14 @@ public struct ElementSize<Element: Sendable>: Sendable {
         var writer = ByteWriter()
         codec.encode(element, &writer)
         return MemoryLayout<Element>.stride + writer.count
+    }
+}
+
+extension ElementSize<String> {
+    @usableFromInline
+    static func byteCount(of string: String) -> Int {
+        let count = string.utf8.count
+        return count > 15 ? count + 48 : 16
     }
 }
 

@@ -70,30 +70,32 @@ package final class LocalConnection: Sendable {
         self.subject = subject
     }
 
-    /// Reads at least one byte, waiting when nothing has arrived.
+    /// Receives into memory of the caller's, once, waiting when nothing has arrived.
     ///
     /// - Parameters:
-    ///   - count: the most bytes to return, at least 1.
     ///   - deadline: a reading of `SystemTime.monotonic()`; nil: none.
-    /// - Returns: the bytes; none when the peer has ended.
+    ///   - fill: given what receives into a buffer that is not empty, and says how much came.
+    /// - Returns: how many bytes came; 0 when the peer has ended.
     /// - Throws: `SystemError` when the connection was lost, closed or late, `CancellationError`.
-    package func read(atMost count: Int, deadline: Duration?) async throws -> [UInt8] {
+    package func receive(
+        deadline: Duration?,
+        _ fill: (SocketReceive) throws(SystemError) -> Int
+    ) async throws -> Int {
         while true {
             var isEarly = false
-            let bytes = try [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
-                let received = try descriptor.use("recv") { number throws(SystemError) in
-                    let received = retryingInterrupted {
-                        recv(number, buffer.baseAddress, buffer.count, 0)
-                    }
-                    if received >= 0 { return received }
+            let count = try descriptor.use("recv") { number throws(SystemError) in
+                try fill { room throws(SystemError) in
+                    let count = retryingInterrupted { recv(number, room.baseAddress, room.count, 0) }
+                    if count >= 0 { return count }
                     let code = currentErrno()
-                    if code == EAGAIN || code == EWOULDBLOCK { return -1 }
-                    throw SystemError(call: "recv", errno: code, subject: subject)
+                    guard code == EAGAIN || code == EWOULDBLOCK else {
+                        throw SystemError(call: "recv", errno: code, subject: subject)
+                    }
+                    isEarly = true
+                    return 0
                 }
-                isEarly = received < 0
-                filled = max(0, received)
             }
-            if !isEarly { return bytes }
+            if !isEarly { return count }
             try await descriptor.waitUntil(.readable, deadline: deadline)
         }
     }
@@ -101,16 +103,13 @@ package final class LocalConnection: Sendable {
     /// Sends all bytes, suspending while the peer does not take them.
     ///
     /// - Parameter deadline: a reading of `SystemTime.monotonic()`; nil: none.
-    /// - Throws: as ``read(atMost:deadline:)``; part may have been sent.
-    package func writeAll(_ bytes: [UInt8], deadline: Duration?) async throws {
+    /// - Throws: as ``receive(deadline:_:)``; part may have been sent.
+    package func writeAll(_ bytes: some BytesInTwos, deadline: Duration?) async throws {
         var sent = 0
-        while sent < bytes.count {
-            let count = try bytes.withUnsafeBytes { buffer throws(SystemError) in
+        while sent < bytes.byteCount {
+            let count = try bytes.withTwo(at: sent) { first, second in
                 try descriptor.use("send") { number throws(SystemError) in
-                    let rest = UnsafeRawBufferPointer(rebasing: buffer[sent...])
-                    let count = retryingInterrupted {
-                        sendQuietly(number, rest.baseAddress, rest.count)
-                    }
+                    let count = retryingInterrupted { sendQuietly(number, first, second) }
                     if count >= 0 { return count }
                     let code = currentErrno()
                     if code == EAGAIN || code == EWOULDBLOCK { return 0 }
@@ -147,31 +146,52 @@ package final class BlockingConnection: Sendable {
 
     deinit { systemClose(number) }
 
-    /// Reads at least one byte; none when the peer has ended.
-    package func read(atMost count: Int) throws(SystemError) -> [UInt8] {
-        var code: Int32 = 0
-        let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
-            let received = retryingInterrupted {
-                recv(number, buffer.baseAddress, buffer.count, 0)
-            }
-            if received < 0 { code = currentErrno() }
-            filled = max(0, received)
-        }
-        guard code == 0 else { throw SystemError(call: "recv", errno: code, subject: path) }
-        return bytes
+    /// Receives into memory that is not empty, once; 0 when the peer has ended.
+    package func receive(_ room: UnsafeMutableRawBufferPointer) throws(SystemError) -> Int {
+        let count = retryingInterrupted { recv(number, room.baseAddress, room.count, 0) }
+        guard count >= 0 else { throw SystemError.last("recv", path) }
+        return count
     }
 
     /// Sends all bytes.
-    package func writeAll(_ bytes: [UInt8]) throws(SystemError) {
+    package func writeAll(_ bytes: some BytesInTwos) throws(SystemError) {
         var sent = 0
-        while sent < bytes.count {
-            let count = bytes.withUnsafeBytes { buffer in
-                retryingInterrupted {
-                    sendQuietly(number, buffer.baseAddress.map { $0 + sent }, buffer.count - sent)
-                }
+        while sent < bytes.byteCount {
+            let count = bytes.withTwo(at: sent) { first, second in
+                retryingInterrupted { sendQuietly(number, first, second) }
             }
             guard count >= 0 else { throw SystemError.last("send", path) }
             sent += count
+        }
+    }
+}
+
+/// Receives into a buffer and returns how many bytes came.
+package typealias SocketReceive = (UnsafeMutableRawBufferPointer) throws(SystemError) -> Int
+
+/// Bytes to send that lie in several places, two of which follow each other at any position.
+package protocol BytesInTwos: Sendable {
+    /// How many bytes there are.
+    var byteCount: Int { get }
+    /// Calls `body` with bytes from a position below ``byteCount`` on, in two parts of which the
+    /// second may be empty; there may be more after them.
+    func withTwo<Value>(
+        at position: Int,
+        _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) throws -> Value
+    ) rethrows -> Value
+}
+
+extension [UInt8]: BytesInTwos {
+    package var byteCount: Int { count }
+
+    package func withTwo<Value>(
+        at position: Int,
+        _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) throws -> Value
+    ) rethrows -> Value {
+        try withUnsafeBytes { bytes in
+            try body(
+                UnsafeRawBufferPointer(rebasing: bytes[position...]),
+                UnsafeRawBufferPointer(start: nil, count: 0))
         }
     }
 }
@@ -211,11 +231,23 @@ private func systemAccept(_ listener: Int32) -> Int32 {
     accept(listener, nil, nil)
 }
 
-/// The system's `send`, never raising SIGPIPE.
-private func sendQuietly(_ number: Int32, _ base: UnsafeRawPointer?, _ count: Int) -> Int {
-    #if canImport(Glibc)
-        send(number, base, count, Int32(MSG_NOSIGNAL))
-    #else
-        send(number, base, count, 0)
-    #endif
+/// Sends two runs of bytes with one call, never raising SIGPIPE.
+private func sendQuietly(
+    _ number: Int32, _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer
+) -> Int {
+    var parts = (vector(first), vector(second))
+    return withUnsafeMutableBytes(of: &parts) { parts in
+        var message = msghdr()
+        message.msg_iov = parts.baseAddress?.assumingMemoryBound(to: iovec.self)
+        message.msg_iovlen = second.isEmpty ? 1 : 2
+        #if canImport(Glibc)
+            return sendmsg(number, &message, Int32(MSG_NOSIGNAL))
+        #else
+            return sendmsg(number, &message, 0)
+        #endif
+    }
+}
+
+private func vector(_ bytes: UnsafeRawBufferPointer) -> iovec {
+    iovec(iov_base: UnsafeMutableRawPointer(mutating: bytes.baseAddress), iov_len: bytes.count)
 }

@@ -37,6 +37,21 @@ package enum ResourceUsage {
         return SystemTime.duration(time)
     }
 
+    /// CPU time of another process of the same user so far; `nil` when it has ended, or the system
+    /// does not tell.
+    package static func cpuTime(of process: Int32) -> Duration? {
+        #if canImport(Glibc)
+            var clock = clockid_t()
+            var time = timespec()
+            guard clock_getcpuclockid(process, &clock) == 0, clock_gettime(clock, &time) == 0 else {
+                return nil
+            }
+            return SystemTime.duration(time)
+        #else
+            return nil
+        #endif
+    }
+
     /// Resident memory in bytes now; `nil` when the system does not tell.
     package static func residentBytes() -> Int? {
         #if canImport(Darwin)

@@ -37,6 +37,7 @@ package struct TextScan {
     }
 
     /// Whether all bytes are well-formed UTF-8 (Unicode 15, table 3-7).
+    @usableFromInline
     package static func isValidUTF8(_ bytes: UnsafeRawBufferPointer) -> Bool {
         guard let base = bytes.baseAddress else { return true }
         let count = bytes.count
