@@ -18,26 +18,37 @@ struct FailureMessage: Sendable {
     var cause: String?
     var message: String
     var site: OperatorSite?
-    /// The text of the error below an ``EngineError``.
+    /// The place that the error with the code ``cause`` names itself.
+    var causeSite: OperatorSite?
+    /// The text of the error below an ``EngineError``, or below the one with the code ``cause``.
     var underlying: String?
 
     init(_ error: any Error) {
         switch error {
-        case let error as EngineError:
-            code = error.code.description
-            message = error.message
-            site = error.site
-            underlying = error.underlying.map { "\($0)" }
+        case let error as EngineError: self.init(of: error)
         case let error as OperatorFailure:
+            self.init(cause: error.underlying)
             site = error.site
-            (cause, message) = Self.cause(error.underlying)
-        default: (cause, message) = Self.cause(error)
+        default: self.init(cause: error)
         }
     }
 
-    private static func cause(_ error: any Error) -> (name: String?, message: String) {
-        if let error = error as? any CodedError { return (error.codeName, error.message) }
-        return (nil, "\(error)")
+    private init(of error: EngineError) {
+        code = error.code.description
+        message = error.message
+        site = error.site
+        underlying = error.underlying.map { "\($0)" }
+    }
+
+    private init(cause error: any Error) {
+        guard let error = error as? any CodedError else {
+            message = "\(error)"
+            return
+        }
+        cause = error.codeName
+        message = error.message
+        causeSite = error.site
+        underlying = error.underlying.map { "\($0)" }
     }
 
     var payload: [UInt8] {
@@ -46,46 +57,55 @@ struct FailureMessage: Sendable {
         cause.encode(to: &writer)
         writer.writeString(message)
         underlying.encode(to: &writer)
-        (site != nil).encode(to: &writer)
-        if let site {
-            writer.writeString(site.name)
-            writer.writeString(site.file)
-            writer.writeVarint(UInt64(site.line))
-        }
+        Self.write(site, to: &writer)
+        Self.write(causeSite, to: &writer)
         return writer.bytes
+    }
+
+    private static func write(_ site: OperatorSite?, to writer: inout ByteWriter) {
+        (site != nil).encode(to: &writer)
+        guard let site else { return }
+        writer.writeString(site.name)
+        writer.writeString(site.file)
+        writer.writeVarint(UInt64(site.line))
+    }
+
+    private static func readSite(from reader: inout ByteReader) throws -> OperatorSite? {
+        guard try Bool.decode(from: &reader) else { return nil }
+        return OperatorSite(
+            try reader.readString(), file: try reader.readString(),
+            line: UInt(clamping: try reader.readVarint()))
     }
 
     init(payload: [UInt8]) throws {
         var (code, cause, underlying): (String?, String?, String?)
         var message = ""
-        var site: OperatorSite?
+        var (site, causeSite): (OperatorSite?, OperatorSite?)
         try payload.withUnsafeBytes { bytes in
             var reader = ByteReader(bytes)
             code = try String?.decode(from: &reader)
             cause = try String?.decode(from: &reader)
             message = try reader.readString()
             underlying = try String?.decode(from: &reader)
-            guard try Bool.decode(from: &reader) else { return }
-            site = OperatorSite(
-                try reader.readString(), file: try reader.readString(),
-                line: UInt(clamping: try reader.readVarint()))
+            site = try Self.readSite(from: &reader)
+            causeSite = try Self.readSite(from: &reader)
         }
         self.code = code
         self.cause = cause
         self.message = message
         self.site = site
+        self.causeSite = causeSite
         self.underlying = underlying
     }
 
     /// The error as if it had been thrown here.
     func error(in program: EngineProgram) -> any Error {
+        let below = underlying.map { RemoteFailure(description: $0) }
         if let code = code.flatMap({ EngineError.Code(name: $0) }) {
-            return EngineError(
-                code, message, site: site,
-                underlying: underlying.map { RemoteFailure(description: $0) })
+            return EngineError(code, message, site: site, underlying: below)
         }
         let failure =
-            cause.flatMap { program.remakeError($0, message) }
+            cause.flatMap { program.remakeError($0, message, causeSite, below) }
             ?? RemoteFailure(description: message)
         return site.map { OperatorFailure(failure, at: $0) } ?? failure
     }

@@ -4,4 +4,8 @@ package protocol CodedError: Error {
     var codeName: String { get }
     /// What happened, in words.
     var message: String { get }
+    /// The place in the user's source.
+    var site: OperatorSite? { get }
+    /// What led to it.
+    var underlying: (any Error)? { get }
 }

@@ -15,10 +15,12 @@ public struct EngineProgram: Sendable {
     /// Hears of stages that were made in a body of the user's, and so run in the driver: the batch
     /// in milliseconds, and the operator.
     public var onDriverStage: @Sendable (Int64?, OperatorSite) -> Void = { _, _ in }
-    /// Makes an error again by the name of its code and its message; nil: there is no such code.
-    package var remakeError: @Sendable (_ codeName: String, _ message: String) -> (any Error)? = {
-        _, _ in nil
-    }
+    /// Makes an error again from what it says of itself; nil: there is no such code.
+    package var remakeError:
+        @Sendable (
+            _ codeName: String, _ message: String, _ site: OperatorSite?,
+            _ underlying: (any Error)?
+        ) -> (any Error)? = { _, _, _, _ in nil }
     package var accumulators: [any SharedSum] = []
     private var tables: [StateID: Tables] = [:]
     private var next = 0

@@ -85,7 +85,9 @@ package final class LocalConnection: Sendable {
             var isEarly = false
             let count = try descriptor.use("recv") { number throws(SystemError) in
                 try fill { room throws(SystemError) in
-                    let count = retryingInterrupted { recv(number, room.baseAddress, room.count, 0) }
+                    let count = retryingInterrupted {
+                        recv(number, room.baseAddress, room.count, 0)
+                    }
                     if count >= 0 { return count }
                     let code = currentErrno()
                     guard code == EAGAIN || code == EWOULDBLOCK else {

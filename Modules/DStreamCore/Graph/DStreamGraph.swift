@@ -249,8 +249,10 @@ extension DStreamGraph {
                 }
             }
             program.fingerprint = fingerprint
-            program.remakeError = { name, message in
-                StreamError.Code(name: name).map { StreamError($0, message) }
+            program.remakeError = { name, message, site, underlying in
+                StreamError.Code(name: name).map {
+                    StreamError($0, message, site: site, underlying: underlying)
+                }
             }
             state.withLock { $0.program = program }
             let used = Set(StreamNode.ancestors(of: outputs.map(\.node)).map(ObjectIdentifier.init))
