@@ -65,7 +65,8 @@ import Testing
     @Test func whatWorkersPrintBlocksNobody() async throws {
         let run = try await Program.run("chatty", "engine=processes", "batches=3")
         #expect(run.outputs.filter { $0.hasPrefix("numbers") }.count == 3)
-        #expect(run.outputs.filter { $0.hasPrefix("chatter") }.count == 18)
+        // Workers write at the same time, and a pipe does not keep long lines apart.
+        #expect(run.lines.joined().utf8.count { $0 == UInt8(ascii: "h") } == 18 * 20_000)
         #expect(run.lines("ERROR") == [])
     }
 
