@@ -61,6 +61,18 @@ import Testing
         #expect(try await again.readAll() == [[1], [3]])
     }
 
+    @Test func aSegmentThatIsRemovedTakesNoMoreRecords() async throws {
+        let medium = SimulatedStorageMedium()
+        let log = try await FileWriteAheadLog.open("/log", on: medium)
+        _ = try await log.write([1], time: .zero)
+        try medium.remove("/log/log-0-60000")
+        let error = await #expect(throws: LogError.self) { try await log.write([2], time: .zero) }
+        #expect(error?.code == .writeFailed && error?.storage?.code == .notFound)
+        #expect("\(try #require(error))".contains("/log/log-0-60000: the file was removed"))
+        _ = try await log.write([3], time: .zero)
+        #expect(try await FileWriteAheadLog.open("/log", on: medium.restarted()).readAll() == [[3]])
+    }
+
     @Test(arguments: [1, 2, 3])
     func aGroupThatFailsIsWrittenIntoAnotherSegment(failures: Int) async throws {
         let medium = SimulatedStorageMedium()

@@ -110,6 +110,13 @@ package final class OpenFile: Sendable {
         return Int(status.st_size)
     }
 
+    /// Whether the file has a name: one that was removed is gone with its last opening.
+    package func hasName() throws(SystemError) -> Bool {
+        var status = stat()
+        guard fstat(number, &status) == 0 else { throw SystemError.last("fstat", path) }
+        return status.st_nlink > 0
+    }
+
     /// Cuts or extends the file to `byteCount` bytes.
     package func truncate(to byteCount: Int) throws(SystemError) {
         guard retryingInterrupted({ ftruncate(number, off_t(byteCount)) }) == 0 else {

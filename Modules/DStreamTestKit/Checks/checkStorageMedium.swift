@@ -62,6 +62,10 @@ private func checkNames(_ medium: some StorageMedium, _ directory: String) throw
     try require(try medium.remove(target), "removing a file says so")
     try require(try !medium.remove(target), "removing nothing says so")
     try require(try file.read(at: 0, count: 1) == [1], "who has a removed file open keeps it")
+    let removed = try medium.open(target, .createNew)
+    try removed.append([1])
+    try require(try medium.remove(target), "an open file can be removed")
+    try expect(.notFound, "making a removed file durable") { try removed.sync() }
     try medium.replaceFile(path, with: [7])
     try medium.replaceFile(path, with: [8, 9])
     try require(try medium.readAll(path) == [8, 9], "replaceFile replaces")

@@ -193,6 +193,7 @@ private struct SimulatedFile: StorageFile {
 
     func sync() throws {
         try medium.perform(.sync, path) { state in
+            guard state.hasName(inode) else { throw StorageError.nameless(path) }
             state.files[inode, default: SimulatedBytes()].sync()
         } onFailure: { state in
             state.files[inode, default: SimulatedBytes()].lose()

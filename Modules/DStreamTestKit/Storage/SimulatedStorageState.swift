@@ -66,6 +66,8 @@ struct SimulatedStorageState: Sendable {
         return inode
     }
 
+    func hasName(_ inode: Int) -> Bool { entries.values.contains(.file(inode)) }
+
     func list(_ directory: String) throws -> [String] {
         try requireDirectory(directory, "list")
         let names = entries.keys.filter { $0 != directory && parent(of: $0) == directory }

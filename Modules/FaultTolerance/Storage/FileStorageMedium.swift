@@ -89,7 +89,13 @@ private struct SystemStorageFile: StorageFile {
         try translated { () throws(SystemError) in try file.write(bytes) }
     }
 
-    func sync() throws { try translated { () throws(SystemError) in try file.flush() } }
+    func sync() throws {
+        let isThere = try translated { () throws(SystemError) in
+            try file.flush()
+            return try file.hasName()
+        }
+        guard isThere else { throw StorageError.nameless(file.path) }
+    }
 
     func read(at offset: Int, count: Int) throws -> [UInt8] {
         try translated { () throws(SystemError) in try file.read(at: offset, count: count) }

@@ -58,6 +58,12 @@ public struct StorageError: Error, Hashable, CustomStringConvertible {
 }
 
 extension StorageError {
+    /// The file that was to be flushed has no name any more.
+    package static func nameless(_ path: String) -> StorageError {
+        StorageError(
+            .notFound, "sync", path, "the file was removed while it was written; keep it in place")
+    }
+
     /// What a system call reported.
     init(_ error: SystemError) {
         let code: Code =

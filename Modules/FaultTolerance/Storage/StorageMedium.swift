@@ -86,7 +86,8 @@ public protocol StorageFile: Sendable {
 
     /// Returns when all bytes and the length of the file are durable.
     ///
-    /// - Throws: ``StorageError``; see ``StorageMedium`` for what is known then.
+    /// - Throws: ``StorageError``; see ``StorageMedium`` for what is known then. `.notFound` when the
+    ///   file was removed meanwhile: it will be found by nobody.
     func sync() throws
 
     /// Up to `count` bytes at `offset`; fewer only at the end of the file.

@@ -154,7 +154,10 @@ struct LogWriter: Sendable {
             } catch {
                 let failure = abandon(error)
                 failureCount += 1
-                if failureCount >= options.maxFailures { return .failure(failure) }
+                // Somebody took the segment or the directory away, and what was in it: that is told
+                // before the log goes on.
+                let isGone = failure.storage?.code == .notFound
+                if isGone || failureCount >= options.maxFailures { return .failure(failure) }
             }
         }
     }
