@@ -31,22 +31,30 @@ struct Driver {
         }
     }
 
+    /// What is seen at the kills.
+    private struct Kills {
+        var sizes = Sizes()
+        var checkpoints: [LastCheckpoint] = []
+        var damagedCount = 0
+        var lastDamaged = 0
+    }
+
     /// Whether all was as it should be.
     func run() async throws -> Bool {
         let source = try await NumberSource.open()
         return try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await source.serve() }
             defer { group.cancelAll() }
-            var sizes = Sizes()
+            var seen = Kills()
             var problem: (any Error)?
-            do { try await killAndDrain(source, &sizes) } catch { problem = error }
-            let findings = try await Findings(outputs, source.deliveries)
-            report(findings, sizes, problem)
+            do { try await killAndDrain(source, &seen) } catch { problem = error }
+            let findings = try await Findings(outputs, source.deliveries, seen.checkpoints)
+            report(findings, seen, problem)
             return problem == nil && findings.problems.allSatisfy(\.list.isEmpty)
         }
     }
 
-    private func killAndDrain(_ source: NumberSource, _ sizes: inout Sizes) async throws {
+    private func killAndDrain(_ source: NumberSource, _ seen: inout Kills) async throws {
         var random = Random(state: seed)
         for kill in 0..<kills {
             let process = try start(source.port)
@@ -58,7 +66,7 @@ struct Driver {
                 throw error
             }
             await self.kill(process)
-            sizes.note(outputs.checkpointSize())
+            try await look(&seen, &random)
         }
         let process = try start(source.port)
         do {
@@ -75,6 +83,20 @@ struct Driver {
         }
         if process.terminationReason != .exit || process.terminationStatus != 0 {
             throw Failure(description: "ended with status \(process.terminationStatus)")
+        }
+    }
+
+    /// Notes what a killed program left, and damages some of it.
+    private func look(_ seen: inout Kills, _ random: inout Random) async throws {
+        seen.sizes.note(outputs.checkpointSize())
+        if Int.random(in: 0..<5, using: &random) == 0,
+            let number = try LastCheckpoint.damage(in: outputs, after: seen.lastDamaged)
+        {
+            seen.lastDamaged = number
+            seen.damagedCount += 1
+        }
+        if let checkpoint = try await LastCheckpoint(outputs) {
+            seen.checkpoints.append(checkpoint)
         }
     }
 
@@ -121,7 +143,7 @@ struct Driver {
         while process.isRunning { try? await Task.sleep(for: .milliseconds(1)) }
     }
 
-    private func report(_ findings: Findings, _ sizes: Sizes, _ problem: (any Error)?) {
+    private func report(_ findings: Findings, _ seen: Kills, _ problem: (any Error)?) {
         for (name, list) in findings.problems {
             for text in list.prefix(5) { print("\(name): \(text)") }
         }
@@ -131,9 +153,10 @@ struct Driver {
             "commit \(commit()), seed \(seed), kills \(kills), acknowledged "
                 + "\(findings.acknowledged), \(counts.joined(separator: ", ")); "
                 + "batches \(findings.batchCount), stored though not acknowledged "
-                + "\(findings.resent), SQLite \(Database.isBuilt ? "yes" : "no"), files in the "
-                + "checkpoint directory at most \(sizes.most), at the last kill "
-                + "\(sizes.last.files) of \(sizes.last.bytes) bytes")
+                + "\(findings.resent), SQLite \(Database.isBuilt ? "yes" : "no"), checkpoints "
+                + "damaged \(seen.damagedCount), files in their directory at most "
+                + "\(seen.sizes.most), at the last kill \(seen.sizes.last.files) of "
+                + "\(seen.sizes.last.bytes) bytes")
     }
 
     /// What was built, where git can tell.

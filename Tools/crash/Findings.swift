@@ -10,6 +10,8 @@ struct Findings {
     var lost: [String] = []
     /// Records that an exactly-once output has twice.
     var doubled: [String] = []
+    /// Files of a sink that belong to no batch.
+    var stray: [String] = []
     /// Records that were not sent.
     var unknown: [String] = []
     /// Batches that gave something else when they ran again.
@@ -18,21 +20,33 @@ struct Findings {
     var wrongStates: [String] = []
     /// Batches in between that have no output.
     var missing: [String] = []
+    /// Batches that ran though a checkpoint says that they had completed.
+    var again: [String] = []
     var batchCount = 0
 
     /// What may not be there.
     var problems: [(name: String, list: [String])] {
         [
-            ("lost", lost), ("doubled", doubled), ("unknown", unknown), ("mismatches", mismatches),
+            ("lost", lost), ("doubled", doubled), ("stray files", stray), ("unknown", unknown),
+            ("mismatches", mismatches),
             ("wrong windows", wrongWindows), ("wrong states", wrongStates),
-            ("missing batches", missing),
+            ("missing batches", missing), ("run again", again),
         ]
     }
 
-    init(_ outputs: Outputs, _ deliveries: [NumberSource.Delivery]) async throws {
+    init(
+        _ outputs: Outputs, _ deliveries: [NumberSource.Delivery], _ checkpoints: [LastCheckpoint]
+    ) async throws {
+        let ran = try outputs.lines(in: "ran")
+        for (number, checkpoint) in checkpoints.enumerated() {
+            let isLast = number + 1 == checkpoints.count
+            let end = isLast ? ran.count : checkpoints[number + 1].ranCount
+            again += checkpoint.again(in: ran[checkpoint.ranCount..<end])
+        }
         mismatches = try outputs.lines(in: "mismatches")
         let raw = try await outputs.committed("raw")
         batchCount = raw.count
+        for name in ["raw", "states"] { stray += try await outputs.strays(name) }
         compare("files", Array(raw.values.joined()), deliveries, isOnce: true)
         if Database.isBuilt {
             let lines = try Database.lines(in: outputs.directory)

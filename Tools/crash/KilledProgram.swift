@@ -50,6 +50,10 @@ struct KilledProgram {
     /// The records themselves: exactly once into files and a database, and at least once.
     private func declareOutputs(of records: DStream<String>) {
         let directory = directory
+        records.foreachRDD { _, time in
+            try FileSystem.append(
+                directory + "/ran", Array("\(time.milliseconds)\n".utf8), durability: .handedOver)
+        }
         records.write(to: FileSink(directory + "/sink-raw"))
         Database.write(records, in: directory)
         records.foreachRDD { rdd, time in

@@ -31,6 +31,18 @@ struct Outputs {
         return batches
     }
 
+    /// Files that a file sink ought to have removed, or not to have written: no batch has them.
+    func strays(_ name: String) async throws -> [String] {
+        let folder = "\(directory)/sink-\(name)"
+        guard FileSystem.exists(folder + "/manifest") else { return [] }
+        let batches = try await FileSink<String>.committedBatches(in: folder)
+        let known = Set(batches.flatMap { $0.files.map(\.path) })
+        let found = try ["data", "staged"].flatMap { part in
+            try FileSystem.list(folder + "/" + part).map { part + "/" + $0 }
+        }
+        return found.filter { !known.contains($0) }.map { "\(name): \($0)" }
+    }
+
     /// The lines of a file; none when it is missing.
     func lines(in name: String) throws -> [String] {
         let path = directory + "/" + name
