@@ -39,14 +39,14 @@ import Testing
     /// The version a batch leaves, applied to the table and to a dictionary.
     private func apply(
         _ version: Int64, on base: (version: Int64, entries: Entries)?,
-        _ table: StateTable<Int, Int>, _ random: inout StateRandom
+        _ table: StateTable<Int, Int>, _ random: inout StateRandom, removals: Int = 35
     ) throws -> Entries {
         try table.begin(version, on: base?.version, keepingFrom: .min)
         var entries = base?.entries ?? [:]
         for _ in 0..<random.int(0...60) {
             let key = random.int(0...150)
             let place = table.find(key)
-            if random.chance(35) {
+            if random.chance(removals) {
                 table.remove(at: place)
                 entries[key] = nil
             } else {
@@ -92,6 +92,43 @@ import Testing
                 }
             }
         }
+    }
+
+    @Test func denseChangesAreFoundAmongAllKeys() throws {
+        var denseCount = 0
+        for seed in 1...400 {
+            var random = StateRandom(seed)
+            let table = StateTable<Int, Int>(hasTimers: seed % 2 == 0)
+            var history: [(version: Int64, entries: Entries)] = []
+            for version in 1...random.int(2...6) {
+                let entries = try apply(
+                    Int64(version), on: history.last, table, &random,
+                    removals: seed % 10 == 0 && version > 1 ? 5 : 0)
+                history.append((Int64(version), entries))
+            }
+            let newest = history.count - 1
+            let (since, last) = (history[random.int(0...newest - 1)], history[newest])
+            let hasShrunk = since.entries.keys.contains { last.entries[$0] == nil }
+            guard table.isDense(after: since.version, through: last.version) else { continue }
+            #expect(!hasShrunk, "seed \(seed)")
+            denseCount += 1
+            var (cursor, found) = (StateSliceCursor(), since.entries)
+            while !cursor.isDone {
+                try table.forEachInSlice(
+                    &cursor, count: random.int(1...60), at: last.version, since: since.version
+                ) { key, value, updatedAt in
+                    #expect(updatedAt > since.version && updatedAt <= last.version)
+                    found[key] = value
+                }
+                // Later batches come, with removals, and some are taken back.
+                let base = history[random.int(newest...history.count - 1)]
+                history.removeAll { $0.version > base.version }
+                let version = (table.version ?? 0) + 1
+                history.append((version, try apply(version, on: base, table, &random)))
+            }
+            #expect(found == last.entries, "seed \(seed)")
+        }
+        #expect(denseCount > 100)
     }
 
     @Test func aSliceIsAsLongAsItWasAskedFor() throws {

@@ -74,23 +74,7 @@ struct IncrementalWindowRecoveryTests {
         }.reduceByKeyAndWindow(+, inverse: -, window: .seconds(6))
         if let interval { sums.checkpoint(interval) }
         let seen = harness.record(sums.map { "\($0)" })
-        let directory = try FileSystem.createTemporaryDirectory(prefix: "windows")
-        defer { try? FileSystem.removeTree(directory) }
-        _ = try await StreamingContext.getOrCreate(checkpointDirectory: directory) { harness.ssc }
-        try await harness.ssc.start()
-        for batch in first..<last {
-            if unwritten == nil {
-                await harness.advance()
-                continue
-            }
-            // Not until it is settled: a batch whose checkpoint failed is settled by the next one.
-            harness.clock.advance(by: .seconds(1))
-            await harness.listener.first { event in
-                guard case .batchCompleted(let info) = event else { return false }
-                return info.batchTime == .seconds(Int64(batch + 1))
-            }
-        }
-        await harness.ssc.stop(graceful: true)
+        try await harness.goOn(for: first..<last, isSettled: unwritten == nil)
         await files.close()
         var run = Run(windows: store.windows, panes: store.panes)
         for batch in seen.batches { run.output[batch.time] = batch.elements.sorted() }

@@ -80,6 +80,7 @@ struct LargeStateRecoveryTests {
     /// Runs some batches, going on from what the medium has.
     private func run(
         on medium: SimulatedStorageMedium, from first: Int, to last: Int,
+        input: [[(Int, Int)]?] = LargeStateRecoveryTests.batches,
         initial: [(Int, Int)]? = nil, failing: (@Sendable (Int, BatchTime) -> Bool)? = nil
     ) async throws -> Run {
         let files = try await FileCheckpointStore.open("/state", on: medium)
@@ -101,7 +102,7 @@ struct LargeStateRecoveryTests {
         if let initial {
             spec = spec.initialState(harness.ssc.batchContext.parallelize(initial))
         }
-        let mapped: MapWithStateDStream<Int, Int, Int> = harness.input(Self.batches)
+        let mapped: MapWithStateDStream<Int, Int, Int> = harness.input(input)
             .mapWithState(spec)
         mapped.foreachRDD { _ = try await $0.count() }
         let states = Mutex<[(Int, Int)]>([])
@@ -110,23 +111,7 @@ struct LargeStateRecoveryTests {
             let found = try await rdd.collect()
             states.withLock { $0 = found }
         }
-        let directory = try FileSystem.createTemporaryDirectory(prefix: "large-state")
-        defer { try? FileSystem.removeTree(directory) }
-        _ = try await StreamingContext.getOrCreate(checkpointDirectory: directory) { harness.ssc }
-        try await harness.ssc.start()
-        for batch in first..<last {
-            guard failing != nil else {
-                await harness.advance()
-                continue
-            }
-            // Not until it is settled: a batch whose checkpoint failed is settled by the next one.
-            harness.clock.advance(by: .seconds(1))
-            await harness.listener.first { event in
-                guard case .batchCompleted(let info) = event else { return false }
-                return info.batchTime == .seconds(Int64(batch + 1))
-            }
-        }
-        await harness.ssc.stop(graceful: true)
+        try await harness.goOn(for: first..<last, isSettled: failing == nil)
         await files.close()
         #expect(harness.errors.isEmpty, "\(harness.errors)")
         let found = states.withLock { $0 }.sorted { $0 < $1 }
@@ -151,6 +136,26 @@ struct LargeStateRecoveryTests {
             #expect(rest.states == whole.states, "after \(cut)")
             // What was kept is gone on from.
             #expect(rest.seen.wholes == 0)
+        }
+    }
+
+    @Test("where most keys change, a whole that is due takes the place of the changes")
+    func replacedChanges() async throws {
+        let batches = (0..<12).map { batch in
+            (0..<Self.keyCount).filter { ($0 + batch) % 8 > 0 }.map { ($0, batch % 9) }
+        }
+        let whole = try await run(
+            on: SimulatedStorageMedium(), from: 0, to: 12, input: batches)
+        #expect(whole.states.count == Self.keyCount)
+        // A whole, in six parts, with every third batch, and never one beside changes.
+        #expect(whole.seen.wholes > 12 && whole.seen.most <= Self.keyCount)
+        for cut in [3, 4, 7] {
+            let medium = SimulatedStorageMedium()
+            let fails: @Sendable (Int, BatchTime) -> Bool = { number, _ in number % 4 == 2 }
+            _ = try await run(
+                on: medium, from: 0, to: cut, input: batches, failing: cut == 7 ? fails : nil)
+            let rest = try await run(on: medium, from: cut, to: 12, input: batches)
+            #expect(rest.states == whole.states, "after \(cut)")
         }
     }
 

@@ -78,23 +78,7 @@ struct UpdatedStateRecoveryTests {
                 let found = try await rdd.collect()
                 states.withLock { $0 = found }
             }
-        let directory = try FileSystem.createTemporaryDirectory(prefix: "updated-state")
-        defer { try? FileSystem.removeTree(directory) }
-        _ = try await StreamingContext.getOrCreate(checkpointDirectory: directory) { harness.ssc }
-        try await harness.ssc.start()
-        for batch in first..<last {
-            if failing == nil {
-                await harness.advance()
-                continue
-            }
-            // Not until it is settled: a batch whose checkpoint failed is settled by the next one.
-            harness.clock.advance(by: .seconds(1))
-            await harness.listener.first { event in
-                guard case .batchCompleted(let info) = event else { return false }
-                return info.batchTime == .seconds(Int64(batch + 1))
-            }
-        }
-        await harness.ssc.stop(graceful: true)
+        try await harness.goOn(for: first..<last, isSettled: failing == nil)
         await files.close()
         #expect(harness.errors.isEmpty, "\(harness.errors)")
         let found = states.withLock { $0 }.sorted { $0 < $1 }

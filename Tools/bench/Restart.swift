@@ -3,10 +3,15 @@ import StreamingContext
 
 /// recovery: how long a restart takes that finds a large state.
 ///
-/// One run of the program leaves the state, `fill=1`; the next one goes on from it.
+/// One run of the program leaves the state, `fill=1`; the next one goes on from it. With `batches=`
+/// the first one then changes `touched=` random keys in each of so many batches, of which the log
+/// keeps many; the second one is told the same, to check what it finds.
 enum Restart {
     static func run(_ arguments: Arguments) async throws {
         let keys = try arguments.number("keys", default: 1_000_000)
+        let batches = try arguments.number("batches", default: 0)
+        let touched = try arguments.number("touched", default: 10_000)
+        let counted = keys + batches * touched
         let queue = RDDQueue<String>()
         let seen = Progress((times: [Double](), rows: 0))
         let watch = Stopwatch()
@@ -31,18 +36,22 @@ enum Restart {
         let started = (SystemTime.wall() - watch.startWall) / .seconds(1)
         if arguments.has("fill") {
             try await LargeState.fill(keys, ssc, queue, seen)
+            for batch in LargeState.updates(batches, of: touched, keys) {
+                queue.append(ssc.batchContext.parallelize(batch))
+            }
+            await seen.reached { $0.rows >= counted }
             await ssc.stop(graceful: true)
             return printResult(["keys": keys])
         }
         await seen.reached { !$0.times.isEmpty }
         let first = (SystemTime.wall() - watch.startWall) / .seconds(1)
         let cpu = watch.cpuSeconds
-        // Each key has been counted once before: so the sum says how many were found.
+        // Each key is counted once more: so the sum says how much was found.
         queue.append(ssc.batchContext.parallelize((0..<keys).map(LargeState.key)))
         await seen.reached { $0.rows >= keys }
         let found = Int(seen.seen.times.last { $0 > 0 } ?? 0) - keys
         await ssc.stop()
-        guard found == keys else { throw BenchError("\(found) of \(keys) states came back") }
+        guard found == counted else { throw BenchError("\(found) of \(counted) came back") }
         printResult([
             "keys": keys, "started_s": started, "first_batch_s": first, "cpu_s": cpu,
             "rss_mb": Double(ResourceUsage.residentBytes() ?? 0) / 1_048_576,

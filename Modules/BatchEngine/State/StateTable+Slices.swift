@@ -57,11 +57,12 @@ extension StateTable {
     /// - Parameters:
     ///   - cursor: where to go on; moved on.
     ///   - count: keys to look at.
+    ///   - since: keys last updated at this version or before are left out.
     /// - Throws: ``EngineError`` when that version is not known any more; what `body` throws.
     /// - Complexity: O(`count`); the last slice O(*n*) in the changes after the version.
     @inlinable
     public func forEachInSlice(
-        _ cursor: inout StateSliceCursor, count: Int, at version: Int64,
+        _ cursor: inout StateSliceCursor, count: Int, at version: Int64, since: Int64 = .min,
         _ body: (Key, Value, Int64) throws -> Void
     ) throws {
         try requireVersion(version)
@@ -71,12 +72,28 @@ extension StateTable {
         touchCount &+= upper - lower
         for number in lower..<upper {
             let entry = entries[number]
-            if entry.pointee.updatedAt > version { continue }
+            let updatedAt = entry.pointee.updatedAt
+            if updatedAt > version || updatedAt <= since { continue }
             try body(entry.pointee.key, entry.pointee.value, entry.pointee.updatedAt)
         }
-        if lower == 0 { try forEachChanged(after: version, since: .min, body) }
+        if lower == 0 { try forEachChanged(after: version, since: since, body) }
         cursor.end = lower
         cursor.rewindCount = rewindCount
+    }
+
+    /// How many changes were noted in the batches after one version and up to another; a key counts
+    /// in each batch that changed it.
+    @inlinable
+    public func changeCount(after first: Int64, through last: Int64) -> Int {
+        logs.reduce(0) { $0 + ($1.version > first && $1.version <= last ? $1.undos.count : 0) }
+    }
+
+    /// Whether reading all keys finds what batches changed sooner than following each change, and
+    /// finds all of it: nothing was removed in them or since.
+    @inlinable
+    public func isDense(after first: Int64, through last: Int64) -> Bool {
+        changeCount(after: first, through: last) >= entryCount / 2
+            && !logs.contains { $0.version > first && $0.mayRepeat }
     }
 
     /// Calls closures with the next keys that batches have changed, and what they left.

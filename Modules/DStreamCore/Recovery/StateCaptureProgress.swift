@@ -5,7 +5,8 @@ public import BatchEngine
 /// ## When a whole is due
 /// Changes are kept batch by batch. Once they are twice as many as keys (and 10,000), all keys are
 /// written again, in slices over as many checkpoints as it takes; each writes two keys for every
-/// change that it writes, and 8,192 at least. When the last slice is durable, what was written
+/// change that it writes, and 8,192 at least; a whole for which one checkpoint is enough takes the
+/// place of the changes in it. When the last slice is durable, what was written
 /// before the first one is not needed any more. So of *n* keys at most 4.5 *n* states are in the log
 /// and needed: the last whole, 2 *n* changes until the next one is due, that one, and *n* / 2 changes
 /// meanwhile.

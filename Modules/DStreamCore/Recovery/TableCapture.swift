@@ -44,7 +44,10 @@ struct TableCapture<Key: StreamKey, StateValue: Sendable>: Sendable {
             return ([], kept.base ?? request.time)
         }
         let cells = try (0..<count).map { try cell(of: $0, request.engine) }
-        guard let due = try dueVersions(of: cells, kept, request) else {
+        let keyCount = cells.reduce(0) { $0 + $1.usage.keyCount }
+        guard let due = try dueVersions(of: cells, kept, request),
+            !isReplaced(due, byWholeOf: keyCount, kept)
+        else {
             let pieces = try wholes(of: cells, request)
             kept = StateCaptureProgress.Kept()
             kept.base = request.time
@@ -62,7 +65,7 @@ struct TableCapture<Key: StreamKey, StateValue: Sendable>: Sendable {
         }
         kept.changeCount += changeCount
         kept.round?.changeCount += changeCount
-        if kept.round == nil, kept.isWholeDue(of: cells.reduce(0) { $0 + $1.usage.keyCount }) {
+        if kept.round == nil, kept.isWholeDue(of: keyCount) {
             kept.round = StateCaptureProgress.Round(start: request.time, partitions: count)
         }
         pieces += try share(of: &kept, cells, max(Self.roundShare, 2 * changeCount), request)
@@ -77,8 +80,8 @@ struct TableCapture<Key: StreamKey, StateValue: Sendable>: Sendable {
     func dueVersions(
         of cells: [StateCell<Key, StateValue>], _ kept: StateCaptureProgress.Kept,
         _ request: StateCapture.Request
-    ) throws -> [(first: Int64, cursor: StateChangeCursor)?]? {
-        var due: [(first: Int64, cursor: StateChangeCursor)?]? = []
+    ) throws -> [DueChanges?]? {
+        var due: [DueChanges?]? = []
         let (since, last) = (kept.through?.milliseconds ?? .min, request.time.milliseconds)
         for cell in cells {
             try cell.withTable { table in
@@ -87,10 +90,26 @@ struct TableCapture<Key: StreamKey, StateValue: Sendable>: Sendable {
                 let isKnown = kept.isRestored || !hasLoaded
                 guard let versions, isKnown else { return due = nil }
                 due?.append(
-                    versions.first.map { ($0, StateChangeCursor(since: since, through: last)) })
+                    versions.first.map { first in
+                        DueChanges(
+                            first: first, since: since, last: last,
+                            most: table.changeCount(after: since, through: last),
+                            isDense: table.isDense(after: since, through: last))
+                    })
             }
         }
         return due
+    }
+
+    /// Whether a whole is due, and so small beside the changes that it is written in their place.
+    @usableFromInline
+    func isReplaced(
+        _ due: [DueChanges?], byWholeOf keyCount: Int, _ kept: StateCaptureProgress.Kept
+    ) -> Bool {
+        let most = min(keyCount, due.reduce(0) { $0 + ($1?.most ?? 0) })
+        var next = kept
+        next.changeCount += most
+        return next.isWholeDue(of: keyCount) && keyCount <= max(Self.roundShare, 2 * most)
     }
 
     /// Goes on with the whole that is being written, if there is one.
@@ -182,13 +201,28 @@ struct TableCapture<Key: StreamKey, StateValue: Sendable>: Sendable {
     /// What batches changed in a partition, as of the last of them.
     @inlinable
     func changes(
-        in due: (first: Int64, cursor: StateChangeCursor), of cells: [StateCell<Key, StateValue>],
-        _ partition: Int, _ request: StateCapture.Request
+        in due: DueChanges, of cells: [StateCell<Key, StateValue>], _ partition: Int,
+        _ request: StateCapture.Request
     ) throws -> OperatorState {
         var (set, removed) = (ByteWriter(), ByteWriter())
         var (setCount, removedCount) = (0, 0)
-        var cursor = due.cursor
-        while !cursor.isDone {
+        var slice = due.isDense ? StateSliceCursor() : .finished
+        while !slice.isDone {
+            try cells[partition].withTable { table in
+                guard let version = table.version(through: due.last) else {
+                    slice = .finished
+                    return
+                }
+                try table.forEachInSlice(
+                    &slice, count: Self.sliceCount, at: version, since: due.since
+                ) {
+                    states.encode(($0, ($1, $2)), &set)
+                    setCount += 1
+                }
+            }
+        }
+        var cursor = StateChangeCursor(since: due.since, through: due.last)
+        while !due.isDense, !cursor.isDone {
             try cells[partition].withTable { table in
                 try table.forEachChange(&cursor, count: Self.sliceCount) { key, value, updatedAt in
                     states.encode((key, (value, updatedAt)), &set)
@@ -229,6 +263,29 @@ struct TableCapture<Key: StreamKey, StateValue: Sendable>: Sendable {
         var elements: [Stamped] = []
         table.drain { key, state in if let state { elements.append((key, state)) } }
         lineage.restore(.source([[.values(Values(elements))]]), asOf: time, kept: kept)
+    }
+}
+
+/// Changes of a partition that are to be kept.
+@usableFromInline
+struct DueChanges: Sendable {
+    /// The first batch among them.
+    @usableFromInline let first: Int64
+    /// They are those after one batch and up to another.
+    @usableFromInline let since: Int64
+    @usableFromInline let last: Int64
+    /// How many keys they concern at most.
+    @usableFromInline let most: Int
+    /// Whether they are found by reading all keys.
+    @usableFromInline let isDense: Bool
+
+    @usableFromInline
+    init(first: Int64, since: Int64, last: Int64, most: Int, isDense: Bool) {
+        self.first = first
+        self.since = since
+        self.last = last
+        self.most = most
+        self.isDense = isDense
     }
 }
 

@@ -1,0 +1,28 @@
+import BatchEngine
+import DStreamTestKit
+import StreamingContext
+
+extension StreamHarness {
+    /// Goes on from what the harness's checkpoint store has, for so many batches, and drains.
+    ///
+    /// - Parameter isSettled: whether each batch settles; one whose checkpoint fails is settled by a
+    ///   later one, so that only its jobs are waited for.
+    func goOn(for batches: Range<Int>, isSettled: Bool) async throws {
+        let directory = try FileSystem.createTemporaryDirectory(prefix: "checkpointed")
+        defer { try? FileSystem.removeTree(directory) }
+        _ = try await StreamingContext.getOrCreate(checkpointDirectory: directory) { ssc }
+        try await ssc.start()
+        for batch in batches {
+            if isSettled {
+                await advance()
+                continue
+            }
+            clock.advance(by: .seconds(1))
+            await listener.first { event in
+                guard case .batchCompleted(let info) = event else { return false }
+                return info.batchTime == .seconds(Int64(batch + 1))
+            }
+        }
+        await ssc.stop(graceful: true)
+    }
+}
