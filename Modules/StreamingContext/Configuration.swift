@@ -68,14 +68,6 @@ extension StreamingContext {
             public init() {}
         }
 
-        /// What becomes of a batch whose successor is due as well.
-        public enum LateBatches: Sendable, Hashable {
-            /// It is generated, late: every batch time has its batch.
-            case generate
-            /// It is left out and reported; the newest batch due takes its blocks.
-            case skip
-        }
-
         /// The weights with which rates follow what batches can process, Spark's by default.
         public struct PID: Sendable, Hashable {
             /// The weight of the error, 0 or more: 1 follows the processing rate at once.

@@ -40,7 +40,7 @@ extension StreamingContext {
                 let found = try await FileCheckpointStore.read(checkpointDirectory, on: medium)
             {
                 findings += found.findings
-                try ssc.rehearse(found, &findings)
+                try await ssc.rehearse(found, &findings)
                 findings += try await checkLogs(in: checkpointDirectory, on: medium)
             } else {
                 findings.append("there is no checkpoint in \(checkpointDirectory)")
@@ -63,7 +63,9 @@ extension StreamingContext {
     }
 
     /// Does what a start does with what an earlier run left, and no more.
-    private func rehearse(_ found: RecoveredCheckpoint, _ findings: inout [String]) throws {
+    private func rehearse(
+        _ found: RecoveredCheckpoint, _ findings: inout [String]
+    ) async throws {
         graph.setCheckpointDirectory(true)
         graph.setFailureDefaults(configuration.failurePolicy, hasDeadLetters: true)
         recordProblems(hasDirectory: true)
@@ -75,7 +77,7 @@ extension StreamingContext {
         }
         findings += plan.new.map { "\($0) begins without state" }
         findings += plan.discarded.map { "the state of \($0) is given up" }
-        try restore(found)
+        try await restore(found)
     }
 
     private static func isThere(

@@ -85,7 +85,7 @@ struct Runtime: Sendable {
             errorSink: report)
         var generation = JobGenerator.Configuration(
             appName: context.appName, failurePolicy: configuration.failurePolicy,
-            lateBatches: configuration.lateBatches == .skip ? .skip : .generate,
+            lateBatches: configuration.lateBatches,
             maxQueuedBatches: configuration.maxQueuedBatches)
         generation.settings = configuration.settings
         generator = JobGenerator(
@@ -122,7 +122,7 @@ struct Runtime: Sendable {
                 isDrained = await drain(within: request.limit)
             }
             if !isDrained {
-                try? await generator.stop(graceful: false)
+                generator.stop()
                 work.cancelAll()
             }
             // A closure that does not return must not keep the context from ending.
@@ -163,7 +163,7 @@ struct Runtime: Sendable {
         await withTaskGroup(of: Bool.self) { group in
             group.addTask {
                 await tracker.stop(graceful: true)
-                do { try await generator.drain(.now) } catch { return false }
+                do { try await generator.drain() } catch { return false }
                 return true
             }
             group.addTask {

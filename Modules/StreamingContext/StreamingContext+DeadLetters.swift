@@ -81,9 +81,8 @@ extension StreamingContext {
         // Nothing is kept: operators with state need no directory.
         graph.setCheckpointDirectory(true)
         try graph.startReplaying()
-        let context = GenerationContext(
-            batch: batchContext, allocator: NoBlocks(), inputInfo: NoInputReporting(),
-            standardOutput: components.standardOutput)
+        let context = GenerationContext.reading(
+            batchContext, NoBlocks(), standardOutput: components.standardOutput)
         let listing = try await store.list()
         var report = ReplayReport(problems: listing.problems)
         // Letters of other operations need no sink.

@@ -272,7 +272,7 @@ extension StreamingContext {
         try await prepareEngine()
         if checkpoints != nil { graph.prepareCapture() }
         if let found = checkpoints?.found {
-            try restore(found)
+            try await restore(found)
             warnOfClock(now, behind: found.record.time)
         }
         try await graph.openSinks(on: batchContext.engine, goesOn: checkpoints?.found != nil)

@@ -42,8 +42,7 @@ extension StreamingContext {
             store = own
         } else {
             do {
-                store = try await FileCheckpointStore.open(
-                    checkpointDirectory, on: ssc.components.storageMedium)
+                store = try await ssc.openStore(checkpointDirectory)
             } catch {
                 throw StreamError(.checkpointUnwritable, "\(error)")
             }
@@ -52,7 +51,7 @@ extension StreamingContext {
         do {
             found = try await store.recover()
         } catch {
-            await (store as? FileCheckpointStore)?.close()
+            await store.close()
             throw StreamError(.checkpointUnreadable, "\(error)")
         }
         for problem in found?.problems ?? [] {
@@ -83,8 +82,7 @@ extension StreamingContext {
             if let own = components.checkpointStore {
                 store = own
             } else if let directory {
-                store = try await FileCheckpointStore.open(
-                    directory, on: components.storageMedium)
+                store = try await openStore(directory)
             } else {
                 return nil
             }
@@ -106,6 +104,15 @@ extension StreamingContext {
                     + "one")
         } catch {
             throw StreamError(.checkpointUnwritable, "\(error)")
+        }
+    }
+
+    private func openStore(_ directory: String) async throws -> FileCheckpointStore {
+        try await FileCheckpointStore.open(directory, on: components.storageMedium) {
+            [listeners] time, error in
+            listeners.post(
+                .checkpointFailed(
+                    time: time, message: "old checkpoints could not be removed: \(error)"))
         }
     }
 
@@ -134,7 +141,7 @@ extension StreamingContext {
     /// Puts back what an earlier run left.
     ///
     /// - Throws: ``StreamError`` `.checkpointMismatch` when it was another program's.
-    func restore(_ found: RecoveredCheckpoint) throws {
+    func restore(_ found: RecoveredCheckpoint) async throws {
         let record = found.record
         guard record.appName == appName else {
             throw StreamError(
@@ -149,7 +156,10 @@ extension StreamingContext {
                     + "ms, and this program has \(batchInterval.milliseconds) ms; keep the interval "
                     + "or start from an empty checkpoint directory")
         }
-        try graph.restoreState(found.state, of: record)
+        // Migrations are the user's, and may take as long as they like.
+        try await batchContext.engine.perform("recovery of state") { [graph] in
+            try graph.restoreState(found.state, of: record)
+        }
     }
 
     /// Opens the logs of inputs; nil: there is no directory for them.
@@ -170,7 +180,6 @@ extension StreamingContext {
     /// Lets others have the checkpoint directory.
     func closeCheckpoints() async {
         await receiverLogs.withLock { $0 }?.close()
-        let store = checkpoints.withLock { $0?.store }
-        await (store as? FileCheckpointStore)?.close()
+        await checkpoints.withLock { $0?.store }?.close()
     }
 }

@@ -34,7 +34,7 @@ final class TroubleLog: StreamingListener {
         case .outputOperationDeadLettered(let info, let count):
             return "batch \(info.batchTime): \(info.description) failed; \(count) elements are in "
                 + "a dead letter: \(info.failureReason ?? "")"
-        case .batchDeadLettered(let time, let message):
+        case .batchSetAside(let time, let message):
             return "batch \(time) was set aside: \(message)"
         case .batchesSkipped(let first, let count):
             return "\(count) batches from \(first) on were left out"

@@ -55,6 +55,28 @@ import Testing
             try await History.recover(store) == History.recovered(record, piecesOf: [3, 4]))
     }
 
+    @Test func whatCannotBeRemovedIsToldAndRemovedLater() async throws {
+        let medium = SimulatedStorageMedium()
+        let told = Locked<[String]>([])
+        let store = try await FileCheckpointStore.open(
+            History.directory, on: medium, retainedCount: 1
+        ) { time, error in told.withLock { $0.append("\(time.milliseconds) \(error)") } }
+        medium.fail { $0.kind == .remove && !$0.path.hasSuffix(".tmp") ? .denied : nil }
+        for number in 1...3 {
+            try await store.write(History.record(number), state: History.pieces(number))
+        }
+        let times = [2, 3].map { History.record($0).time.milliseconds }
+        let batches = told.withLock { $0.compactMap { $0.split(separator: " ").first } }
+        #expect(batches == times.map { "\($0)" })
+        #expect(told.withLock { $0 }.allSatisfy { $0.contains("checkpoint-000000000001") })
+        medium.fail(where: nil)
+        try await store.write(History.record(4), state: History.pieces(4))
+        let names = try medium.list(History.directory).filter { $0.hasPrefix("checkpoint-") }
+        #expect(names == ["checkpoint-000000000004"])
+        #expect(told.withLock { $0.count } == 2)
+        await store.close()
+    }
+
     // MARK: Files that a program at work removes
 
     @Test func aFileThatVanishedIsPassedOver() async throws {

@@ -99,7 +99,7 @@ import Testing
         }
         #expect(await harness.generator.pendingBatches == [.seconds(2), .seconds(3)])
         let setAside = harness.events.all.compactMap { event in
-            if case .batchDeadLettered(let time, _) = event { time } else { nil }
+            if case .batchSetAside(let time, _) = event { time } else { nil }
         }
         #expect(setAside == [.seconds(1)])
     }

@@ -13,8 +13,7 @@ extension JobGeneratorMachineTests {
         checkpointWritten: running
         checkpointFailed: running
         cleanedUp: running
-        drainNow: finishing now
-        drainDue: finishing atDueTimes
+        drain: finishing
         stop: ended | end
         """,
         .generating: """
@@ -29,8 +28,7 @@ extension JobGeneratorMachineTests {
         checkpointWritten: running
         checkpointFailed: running
         cleanedUp: running
-        drainNow: finishing now
-        drainDue: finishing atDueTimes
+        drain: finishing
         stop: ended | end
         """,
         .halted: """
@@ -45,56 +43,37 @@ extension JobGeneratorMachineTests {
         checkpointWritten: halted
         checkpointFailed: halted
         cleanedUp: halted
-        drainNow: settling
-        drainDue: settling
+        drain: settling
         stop: ended | end
         """,
         .finishing: """
-        ticked: finishing now
+        ticked: finishing
         generated: traps
         generationFailed: traps
-        completed: finishing now | checkpoint#2 1000 [] done, generate 2000
+        completed: finishing | checkpoint#2 1000 [] done, generate 2000
         failed: settling
         notRun: settling
-        probedTrue: finishing now
-        probedFalse: finishing now
-        checkpointWritten: finishing now
-        checkpointFailed: finishing now
-        cleanedUp: finishing now
-        drainNow: finishing now
-        drainDue: finishing now
+        probedTrue: finishing
+        probedFalse: finishing
+        checkpointWritten: finishing
+        checkpointFailed: finishing
+        cleanedUp: finishing
+        drain: finishing
         stop: ended | end
         """,
-        .probingNow: """
-        ticked: probing now
+        .probing: """
+        ticked: probing
         generated: traps
         generationFailed: traps
-        completed: probing now | checkpoint#2 1000 [] done
+        completed: probing | checkpoint#2 1000 [] done
         failed: settling
         notRun: settling
         probedTrue: finalBatch
         probedFalse: settling
-        checkpointWritten: probing now
-        checkpointFailed: probing now
-        cleanedUp: probing now
-        drainNow: probing now
-        drainDue: probing now
-        stop: ended | end
-        """,
-        .probingDue: """
-        ticked: probing atDueTimes
-        generated: traps
-        generationFailed: traps
-        completed: probing atDueTimes | checkpoint#2 1000 [] done
-        failed: settling
-        notRun: settling
-        probedTrue: finishing atDueTimes
-        probedFalse: settling
-        checkpointWritten: probing atDueTimes
-        checkpointFailed: probing atDueTimes
-        cleanedUp: probing atDueTimes
-        drainNow: probing now
-        drainDue: probing atDueTimes
+        checkpointWritten: probing
+        checkpointFailed: probing
+        cleanedUp: probing
+        drain: probing
         stop: ended | end
         """,
         .finalBatch: """
@@ -109,24 +88,7 @@ extension JobGeneratorMachineTests {
         checkpointWritten: finalBatch
         checkpointFailed: finalBatch
         cleanedUp: finalBatch
-        drainNow: finalBatch
-        drainDue: finalBatch
-        stop: ended | end
-        """,
-        .awaitingTick: """
-        ticked: finishing atDueTimes
-        generated: traps
-        generationFailed: traps
-        completed: finishing atDueTimes | checkpoint#2 1000 [] done, generate 2000
-        failed: settling
-        notRun: settling
-        probedTrue: finishing atDueTimes
-        probedFalse: finishing atDueTimes
-        checkpointWritten: finishing atDueTimes
-        checkpointFailed: finishing atDueTimes
-        cleanedUp: finishing atDueTimes
-        drainNow: finalBatch
-        drainDue: finishing atDueTimes
+        drain: finalBatch
         stop: ended | end
         """,
         .settling: """
@@ -141,8 +103,7 @@ extension JobGeneratorMachineTests {
         checkpointWritten: settling
         checkpointFailed: settling
         cleanedUp: settling
-        drainNow: settling
-        drainDue: settling
+        drain: settling
         stop: ended | end
         """,
         .ended: """
@@ -157,8 +118,7 @@ extension JobGeneratorMachineTests {
         checkpointWritten: ended
         checkpointFailed: ended
         cleanedUp: ended
-        drainNow: ended
-        drainDue: ended
+        drain: ended
         stop: ended
         """,
     ]

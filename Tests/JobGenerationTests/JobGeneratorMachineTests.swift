@@ -8,8 +8,7 @@ import Testing
 
     /// One way into each state, with batches of one second and checkpoints.
     enum State: String, CaseIterable {
-        case running, generating, halted, finishing, probingNow, probingDue, finalBatch
-        case awaitingTick, settling, ended
+        case running, generating, halted, finishing, probing, finalBatch, settling, ended
     }
 
     /// The events, concerning batch 1000 where they name one, at the time 2500.
@@ -25,13 +24,12 @@ import Testing
         ("checkpointWritten", .checkpointWritten(ticket: 1)),
         ("checkpointFailed", .checkpointFailed(ticket: 1)),
         ("cleanedUp", .cleanedUp),
-        ("drainNow", .drain(.now)),
-        ("drainDue", .drain(.atDueTimes)),
+        ("drain", .drain),
         ("stop", .stop),
     ]
 
     static func machine(
-        policy: FailurePolicy = .stop, late: JobGenerator.LateBatches = .generate,
+        policy: FailurePolicy = .stop, late: LateBatches = .generate,
         maxQueued: Int = 1, maxFailed: Int = 10, from first: Int64 = 1, rerun: [Int64] = [],
         hasCheckpoints: Bool = true
     ) -> Machine {
@@ -59,13 +57,13 @@ import Testing
             _ = machine.handle(.generationFailed(.seconds(1)), now: now)
         case .finishing:
             submitFirst()
-            _ = machine.handle(.drain(.now), now: .milliseconds(2500))
-        case .probingNow, .probingDue:
+            _ = machine.handle(.drain, now: .milliseconds(2500))
+        case .probing:
             submitFirst()
-            _ = machine.handle(.drain(state == .probingNow ? .now : .atDueTimes), now: now)
-        case .finalBatch, .awaitingTick, .settling:
+            _ = machine.handle(.drain, now: now)
+        case .finalBatch, .settling:
             submitFirst()
-            _ = machine.handle(.drain(state == .awaitingTick ? .atDueTimes : .now), now: now)
+            _ = machine.handle(.drain, now: now)
             let hasBlocks = state != .settling
             _ = machine.handle(.probed(hasUnallocatedBlocks: hasBlocks), now: now)
         case .ended: _ = machine.handle(.stop, now: now)
@@ -183,12 +181,12 @@ import Testing
         #expect(run(&machine, at: 3000, .checkpointFailed(ticket: 4)) == ["lost 2 since 1000"])
         #expect(machine.phase == .halted)
         #expect(run(&machine, at: 9000, .ticked, .checkpointFailed(ticket: 4)) == [])
-        #expect(run(&machine, at: 9000, .drain(.now)) == ["end"])
+        #expect(run(&machine, at: 9000, .drain) == ["end"])
     }
 
     @Test func drainingEndsWhenCheckpointsCannotBeWrittenForTooLong() {
         var machine = undurable()
-        #expect(run(&machine, at: 3000, .drain(.now)) == [])
+        #expect(run(&machine, at: 3000, .drain) == [])
         #expect(
             run(&machine, at: 3000, .checkpointFailed(ticket: 4)) == ["lost 2 since 1000", "end"])
     }
@@ -266,7 +264,7 @@ import Testing
 
     @Test func drainingEndsWhenNothingIsUnderWay() {
         var machine = JobGeneratorMachineTests.machine()
-        _ = run(&machine, at: 1000, .ticked, .generated(.seconds(1)), .drain(.now))
+        _ = run(&machine, at: 1000, .ticked, .generated(.seconds(1)), .drain)
         #expect(run(&machine, at: 1000, .probed(hasUnallocatedBlocks: false)) == [])
         #expect(
             run(&machine, at: 1000, .batchEnded(.seconds(1), .completed))
@@ -275,6 +273,31 @@ import Testing
             run(&machine, at: 1000, .checkpointWritten(ticket: 2)) == ["clean 1000 keeping -"])
         #expect(run(&machine, at: 1000, .cleanedUp) == ["end"])
         #expect(machine.phase == .ended)
+    }
+
+    @Test func whenEveryBatchFailsWhatIsOlderIsForgottenAllTheSame() {
+        for hasCheckpoints in [false, true] {
+            var machine = JobGeneratorMachineTests.machine(
+                policy: .continue, hasCheckpoints: hasCheckpoints)
+            _ = run(&machine, at: 1000, .ticked, .generated(.seconds(1)))
+            let clean = "clean 1000 keeping - failed [\"1000\"]"
+            #expect(
+                run(&machine, at: 1000, .batchEnded(.seconds(1), .failed(.continue)))
+                    == [hasCheckpoints ? "checkpoint#2 1000 [\"1000\"]" : clean])
+            if hasCheckpoints {
+                #expect(run(&machine, at: 1000, .checkpointWritten(ticket: 2)) == [clean])
+            }
+            _ = run(&machine, at: 1500, .cleanedUp)
+            #expect(run(&machine, at: 2000, .ticked) == ["generate 2000"])
+            // What cannot be made is forgotten in the same way.
+            let failed = run(&machine, at: 2000, .generationFailed(.seconds(2)))
+            let both = "[\"1000\", \"2000\"]"
+            #expect(
+                failed == [
+                    hasCheckpoints
+                        ? "checkpoint#3 2000 \(both)" : "clean 2000 keeping - failed \(both)"
+                ])
+        }
     }
 
     @Test func failedBatchesAreKeptUpToTheirBound() {
@@ -297,8 +320,7 @@ extension JobGeneratorMachine.Phase {
         switch self {
         case .running: "running"
         case .halted: "halted"
-        case .draining(.finishing(let mode, _)): "finishing \(mode)"
-        case .draining(.probing(let mode)): "probing \(mode)"
+        case .draining(.finishing): "finishing"
         case .draining(let stage): "\(stage)"
         case .ended: "ended"
         }

@@ -54,29 +54,6 @@ import Testing
             ])
     }
 
-    @Test func aGracefulStopTakesWhatIsLeftAtTheNextDueTimes() async throws {
-        let harness = GeneratorHarness(immediateOutcome: .completed)
-        harness.allocator.looksWithBlocks.withLock { $0 = 2 }
-        try await harness.run {
-            harness.clock.set(to: .milliseconds(1500))
-            await harness.trace.wait(for: "clear 1000")
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                group.addTask { try await harness.generator.stop(graceful: true) }
-                await harness.trace.wait(for: "probe")
-                harness.clock.set(to: .seconds(2))
-                await harness.trace.wait(for: "probe")
-                harness.clock.set(to: .seconds(3))
-                await harness.trace.wait(for: "probe")
-                try await group.waitForAll()
-            }
-        }
-        #expect(
-            harness.trace.all.filter { $0.hasPrefix("generate") || $0 == "probe" }
-                == [
-                    "generate 1000", "probe", "generate 2000", "probe", "generate 3000", "probe",
-                ])
-    }
-
     @Test func batchesThatAreDueAreGeneratedBeforeDrainingLooksForBlocks() async throws {
         let harness = GeneratorHarness(
             JobGenerator.Configuration(appName: "test", maxQueuedBatches: 1), hasStore: false)
@@ -108,8 +85,8 @@ import Testing
                 try await group.waitForAll()
             }
         }
-        try await harness.generator.drain(.atDueTimes)
-        try await harness.generator.stop(graceful: false)
+        try await harness.generator.drain()
+        harness.generator.stop()
     }
 
     @Test func anUngracefulStopEndsAtOnceAndWhoWaitsForADrainLearnsIt() async throws {
@@ -132,7 +109,7 @@ import Testing
                 }
             }
             await harness.trace.wait(for: "draining")
-            try await harness.generator.stop(graceful: false)
+            harness.generator.stop()
             try await group.waitForAll()
         }
         harness.clock.finish()

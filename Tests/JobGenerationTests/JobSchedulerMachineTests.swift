@@ -108,7 +108,6 @@ import Testing
             queuedBatches: 1, runningBatches: 1, completedBatches: 0, failedBatches: 0)
         #expect(machine.statistics == statistics)
         #expect(machine.pendingBatches == [.seconds(1), .seconds(2)])
-        #expect(machine.runningOperations.map(\.id) == [0])
         for (output, failure) in [(0, .boom), (1, nil)] as [(Int, JobFailure?)] {
             _ = machine.handle(
                 .jobEnded(batch: .seconds(1), outputOperation: output, failure: failure),

@@ -110,26 +110,6 @@ import Testing
         #expect(await harness.scheduler.statistics.runningBatches == 0)
     }
 
-    @Test func atADeadlineTheOperationsThatRunAreReported() async throws {
-        let harness = SchedulerHarness()
-        let gate = Gate()
-        try await harness.run {
-            try await harness.submit(1, [harness.output(0, of: 1, gate: gate)])
-            try await harness.submit(2, [harness.output(0, of: 2)])
-            await harness.trace.wait(for: "start 1000/0")
-            let running = await harness.scheduler.abandon(reason: "10 s are over")
-            #expect(running.map(\.id) == [0])
-            #expect(running.map(\.batchTime) == [.seconds(1)])
-            gate.open()
-            await harness.trace.wait(for: "1000 completed")
-        }
-        let error = try #require(harness.errors.all.first)
-        #expect(error.code == .drainIncomplete)
-        #expect(error.message.contains("foreachRDD at App/Main.swift:10"))
-        #expect(error.batchTime == .seconds(1))
-        #expect(!harness.trace.all.contains("start 2000/0"))
-    }
-
     @Test func whatIsSetAsideIsNoLongerPending() async throws {
         let harness = SchedulerHarness(policy: .continue)
         try await harness.run {

@@ -1,5 +1,6 @@
 import BatchEngine
 import DStreamTestKit
+import FaultTolerance
 import StreamingContext
 import Synchronization
 import Testing
@@ -151,6 +152,39 @@ struct SwappedPartsTests {
         // Not the context's: it takes work afterwards.
         #expect(try await harness.ssc.batchContext.parallelize([1, 2]).count() == 2)
         engine.shutdown()
+    }
+
+    @Test("an engine, on whose threads states are migrated", .timeLimit(.minutes(5)))
+    func migratingEngine() async throws {
+        let store = InMemoryCheckpointStore()
+        func run(
+            at start: Int64, _ program: (DStream<(String, Int)>) -> Void
+        ) async throws -> [String] {
+            let engine = CountingEngine()
+            var components = StreamHarness.quietComponents
+            components.checkpointStore = store
+            let harness = StreamHarness(
+                startTime: .seconds(start), engine: .custom(engine), components: components)
+            program(harness.input([[("a", 1)], [("a", 1)]]))
+            let directory = try FileSystem.createTemporaryDirectory(prefix: "swapped")
+            defer { try? FileSystem.removeTree(directory) }
+            let ssc = try await StreamingContext.getOrCreate(checkpointDirectory: directory) {
+                harness.ssc
+            }
+            try await harness.run(batches: 1)
+            #expect(ssc.isRecovered == (start > 0))
+            engine.shutdown()
+            return engine.bodies.withLock { $0 }
+        }
+        let first = try await run(at: 0) { words in
+            words.updateStateByKey { $0.reduce($1 ?? 0, +) }.foreachRDD { _ in }
+        }
+        #expect(!first.contains("recovery of state"))
+        let second = try await run(at: 1) { words in
+            words.updateStateByKey { Double($0.reduce(0, +)) + ($1 ?? 0) }
+                .migrateState { (old: Int) in Double(old) }.foreachRDD { _ in }
+        }
+        #expect(second.contains("recovery of state"))
     }
 
     @Test("an engine passes the check for engines", .timeLimit(.minutes(5)))

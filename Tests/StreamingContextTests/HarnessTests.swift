@@ -1,5 +1,7 @@
+import BatchEngine
 import DStreamTestKit
 import StreamingContext
+import Synchronization
 import Testing
 
 @Suite("A pipeline on the harness")
@@ -17,5 +19,24 @@ struct HarnessTests {
         }
         #expect(tables == [["a": 2, "b": 1], [:], ["b": 1]])
         #expect(harness.errors.isEmpty)
+    }
+
+    @Test(
+        "print shows so many elements and whether there are more, as Spark does",
+        .timeLimit(.minutes(5)),
+        arguments: [
+            (Int.min, "...\n"), (-1, "...\n"), (0, "...\n"), (1, "a\n...\n"), (2, "a\nb\n"),
+            (Int.max, "a\nb\n"),
+        ])
+    func print(_ count: Int, _ shown: String) async throws {
+        let written = Locked("")
+        let harness = StreamHarness { text in written.withLock { $0 += text } }
+        harness.input([["a", "b"], []], partitions: 1).print(count)
+        try await harness.run(batches: 2)
+        let rule = String(repeating: "-", count: 43)
+        let batches = [shown, count < 0 ? "...\n" : ""].enumerated().map { number, text in
+            "\(rule)\nTime: \(number + 1)000 ms\n\(rule)\n\(text)\n"
+        }
+        #expect(written.withLock { $0 } == batches.joined())
     }
 }

@@ -29,6 +29,16 @@ public struct BatchContext: Sendable {
         self.defaultParallelism = max(1, defaultParallelism ?? engine.defaultParallelism)
     }
 
+    /// What an engine is asked to run over the partitions of a plan, by the job that runs here.
+    @usableFromInline
+    package func request(
+        _ kernel: Kernel, over plan: Plan, partitions: Range<Int>? = nil
+    ) -> StageRequest {
+        StageRequest(
+            plan: plan, kernel: kernel, partitions: partitions,
+            batchMilliseconds: batchMilliseconds, maxTaskFailures: maxTaskFailures)
+    }
+
     /// An RDD of `elements`, cut into contiguous partitions of nearly equal size.
     ///
     /// Partition `i` of `p` holds elements `i*n/p ..< (i+1)*n/p`, as Spark cuts.

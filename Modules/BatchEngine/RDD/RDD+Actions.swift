@@ -51,9 +51,7 @@ extension RDD {
         _ kernel: Kernel, partitions: Range<Int>? = nil,
         receive: @escaping @Sendable (Int, [PartitionData]) throws -> Void
     ) async throws {
-        let request = StageRequest(
-            plan: plan, kernel: kernel, partitions: partitions,
-            batchMilliseconds: context.batchMilliseconds, maxTaskFailures: context.maxTaskFailures)
+        let request = context.request(kernel, over: plan, partitions: partitions)
         try await context.engine.run(request, receive: receive)
     }
 

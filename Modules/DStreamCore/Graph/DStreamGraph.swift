@@ -368,9 +368,8 @@ extension DStreamGraph {
                     site: site)
             }
             let context = generation.context
-            let quiet = GenerationContext(
-                batch: context.batch, allocator: context.allocator, inputInfo: NoInputReporting(),
-                standardOutput: context.standardOutput)
+            let quiet = GenerationContext.reading(
+                context.batch, context.allocator, standardOutput: context.standardOutput)
             let newest = generation.newest ?? zeroTime ?? .zero
             defer { for node in nodes { node.forget(after: newest) } }
             return try await body(quiet)
@@ -406,14 +405,16 @@ extension DStreamGraph {
 }
 
 extension StreamNode {
-    /// The nodes and all they are made from, each once.
+    /// The nodes and all they are made from, each once, in the same order in every run.
     static func ancestors(of nodes: [StreamNode]) -> [StreamNode] {
-        var seen: [ObjectIdentifier: StreamNode] = [:]
+        var seen: Set<ObjectIdentifier> = []
+        var found: [StreamNode] = []
         var open = nodes
         while let node = open.popLast() {
-            guard seen.updateValue(node, forKey: ObjectIdentifier(node)) == nil else { continue }
+            guard seen.insert(ObjectIdentifier(node)).inserted else { continue }
+            found.append(node)
             open += node.parents
         }
-        return Array(seen.values)
+        return found
     }
 }

@@ -13,10 +13,7 @@ private struct StreamCapture: Sendable {
         let (kernel, found) = node.elementKernel
         guard let codec = found else { throw node.deadLetterCodecMissing }
         let encoded = Locked<[Int: EncodedValues]>([:])
-        let request = StageRequest(
-            plan: plan, kernel: kernel, batchMilliseconds: batch.batchMilliseconds,
-            maxTaskFailures: batch.maxTaskFailures)
-        try await batch.engine.run(request) { partition, contents in
+        try await batch.engine.run(batch.request(kernel, over: plan)) { partition, contents in
             let values = try codec.encode(contents)
             encoded.withLock { $0[partition] = values }
         }

@@ -12,6 +12,9 @@ public struct GenerationContext: Sendable {
     public let standardOutput: @Sendable (String) -> Void
     /// Who keeps what input streams chose; nil: nobody, a batch that runs again chooses anew.
     public var choices: (any InputChoices)?
+    /// Whether streams are only read, outside a batch: what that takes is no batch's input, and
+    /// nothing is chosen or built upon.
+    package private(set) var isReading = false
 
     /// Makes a context.
     public init(
@@ -25,10 +28,26 @@ public struct GenerationContext: Sendable {
         self.standardOutput = standardOutput
         self.choices = choices
     }
+
+    /// A context in which streams are only read.
+    package static func reading(
+        _ batch: BatchContext, _ allocator: any BlockAllocator,
+        standardOutput: @escaping @Sendable (String) -> Void
+    ) -> GenerationContext {
+        var context = GenerationContext(
+            batch: batch, allocator: allocator, inputInfo: NoInputReporting(),
+            standardOutput: standardOutput)
+        context.isReading = true
+        return context
+    }
 }
 
 /// Takes what each input stream gave to a batch: step 3 of a batch.
 public protocol InputReporting: Sendable {
     /// Notes what a stream gave; a second report for the same stream and batch is ignored.
     func report(_ info: StreamInputInfo, at time: BatchTime)
+}
+
+private struct NoInputReporting: InputReporting {
+    func report(_ info: StreamInputInfo, at time: BatchTime) {}
 }

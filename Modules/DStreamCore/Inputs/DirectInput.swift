@@ -44,7 +44,7 @@ final class DirectInput: Sendable {
         }
         if let known { return known }
         // What is only read, or was forgotten, is not chosen.
-        if context.inputInfo is NoInputReporting { return [] }
+        if context.isReading { return [] }
         if let newest, newest > batch { return [] }
         let ranges: [OffsetRange]
         if let kept = await context.choices?.choice(of: stream, for: batch) {

@@ -66,7 +66,7 @@ extension FileInput {
             guard let value = result.withLock({ $0 }) else { throw CancellationError() }
             return value
         }
-        if context.inputInfo is NoInputReporting {
+        if context.isReading {
             return try await perform { self.remembered(at: batch) }
         }
         let earlier = await context.choices?.choice(of: stream, for: batch)

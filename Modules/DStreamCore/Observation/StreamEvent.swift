@@ -47,7 +47,7 @@ public enum StreamEvent: Sendable, Hashable {
     /// be forgotten after it has been.
     case batchSettled(BatchTime)
     /// A pending batch was given up because too many have failed since; nothing of it is kept.
-    case batchDeadLettered(time: BatchTime, message: String)
+    case batchSetAside(time: BatchTime, message: String)
     /// A stage was made inside a user's body and runs in the driver.
     case stageRanInDriver(time: BatchTime, operatorName: String)
     /// A user's closure did not return by its deadline, and its thread was given up.

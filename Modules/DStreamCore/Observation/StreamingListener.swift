@@ -53,7 +53,7 @@ extension StreamingListener {
         case .outputOperationCompleted(let info): onOutputOperationCompleted(info)
         case .receiverRestarting, .outputOperationRetrying, .outputOperationDeadLettered,
             .batchLate, .batchesSkipped, .batchGenerationFailed, .batchSettled,
-            .batchDeadLettered, .stageRanInDriver, .closureAbandoned, .rateUpdated, .linesTruncated,
+            .batchSetAside, .stageRanInDriver, .closureAbandoned, .rateUpdated, .linesTruncated,
             .invalidUTF8Replaced, .checkpointFailed, .drainIncomplete, .eventsDropped:
             break
         }

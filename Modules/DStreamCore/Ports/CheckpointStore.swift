@@ -120,6 +120,14 @@ public protocol CheckpointStore: Sendable {
     ///
     /// - Throws: when there is something and none of it can be used.
     func recover() async throws -> RecoveredCheckpoint?
+
+    /// Lets go of whatever it holds; called last, by the context that used it.
+    func close() async
+}
+
+extension CheckpointStore {
+    /// Has nothing to let go of.
+    public func close() async {}
 }
 
 extension OperatorState {

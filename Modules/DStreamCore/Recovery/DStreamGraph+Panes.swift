@@ -75,10 +75,8 @@ extension StreamNode {
         guard case .dataset(let dataset) = plan, dataset.computed.current == nil,
             !dataset.hasFailed
         else { return }
-        let request = StageRequest(
-            plan: plan, kernel: Kernel(id: .nextDynamic(), site: site) { _, _, _ in [] },
-            batchMilliseconds: context.batch.batchMilliseconds,
-            maxTaskFailures: context.batch.maxTaskFailures)
+        let request = context.batch.request(
+            Kernel(id: .nextDynamic(), site: site) { _, _, _ in [] }, over: plan)
         let attempt = JobAttempt(number: JobAttempt.current.number, isProvisional: true)
         try await JobAttempt.$current.withValue(attempt) {
             try await context.batch.engine.run(request) { _, _ in }

@@ -32,10 +32,7 @@ extension DStream {
                 }
                 return {
                     // Made for each try: it knows which one it is.
-                    let request = StageRequest(
-                        plan: rdd.plan, kernel: kernel,
-                        batchMilliseconds: context.batch.batchMilliseconds,
-                        maxTaskFailures: context.batch.maxTaskFailures)
+                    let request = context.batch.request(kernel, over: rdd.plan)
                     try await engine.perform("\(site), batch \(time)") {
                         try await output.write(time, partitions: plan.partitionCount) { receive in
                             try await engine.run(request, receive: receive)

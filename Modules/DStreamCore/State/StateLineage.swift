@@ -81,7 +81,7 @@ final class StateLineage: Sendable {
         initial: (_ restored: Plan?) -> Plan, follow: (BatchTime, Dataset) -> Plan
     ) async throws -> Base? {
         // Whoever only reads gets what is remembered: making a batch early would fix its state.
-        if context.inputInfo is NoInputReporting { return nil }
+        if context.isReading { return nil }
         let before = time - own.slideDuration
         let isLate = links.withLock { ($0.newest ?? time) > time }
         if isLate {

@@ -47,16 +47,14 @@ extension DStream {
             makeJob: { time, plan, context in
                 {
                     // Made for each try: it knows which one it is.
-                    let request = StageRequest(
-                        plan: plan, kernel: kernel.value,
-                        batchMilliseconds: context.batch.batchMilliseconds,
-                        maxTaskFailures: context.batch.maxTaskFailures)
+                    let request = context.batch.request(kernel.value, over: plan)
                     try await context.batch.engine.run(request) { _, _ in }
                 }
             })
     }
 
-    /// Prints the first `count` elements of each batch, as Spark does.
+    /// Prints the first `count` elements of each batch, and `...` when there are more, as Spark does:
+    /// of a negative `count` nothing but that.
     ///
     /// Each batch's text is written to standard output in one piece.
     @inlinable
@@ -96,6 +94,6 @@ func printedBatch(_ elements: [String], _ count: Int, _ time: BatchTime) -> Stri
     let rule = "-------------------------------------------"
     var text = "\(rule)\nTime: \(time)\n\(rule)\n"
     for element in elements.prefix(max(0, count)) { text += element + "\n" }
-    if elements.count > max(0, count) { text += "...\n" }
+    if elements.count > count { text += "...\n" }
     return text + "\n"
 }

@@ -108,13 +108,6 @@ final class GenerationTurn: Sendable {
     }
 }
 
-/// Reports nothing: what is read from outside a batch is no batch's input.
-package struct NoInputReporting: InputReporting {
-    package init() {}
-
-    package func report(_ info: StreamInputInfo, at time: BatchTime) {}
-}
-
 extension StreamNode {
     /// How many batches can be asked for at once: each takes memory, also when it is empty.
     static let sliceMaximum = 1 << 20

@@ -33,17 +33,23 @@ public final class FileCheckpointStore: CheckpointStore {
     private let medium: any StorageMedium
     private let lock: any StorageLock
     private let log: FileWriteAheadLog
+    private let onLeftover: OnLeftover
     private let state = Locked(State())
+
+    /// Hears why old files could not be removed, after the write of which batch; they stay until
+    /// a later write has removed them.
+    public typealias OnLeftover = @Sendable (_ batch: BatchTime, _ error: any Error) -> Void
 
     private init(
         _ directory: String, _ medium: any StorageMedium, _ lock: any StorageLock,
-        _ log: FileWriteAheadLog, retainedCount: Int
+        _ log: FileWriteAheadLog, retainedCount: Int, _ onLeftover: @escaping OnLeftover
     ) {
         self.directory = directory
         self.medium = medium
         self.lock = lock
         self.log = log
         self.retainedCount = max(1, retainedCount)
+        self.onLeftover = onLeftover
     }
 
     /// Opens a directory, created when missing.
@@ -52,11 +58,12 @@ public final class FileCheckpointStore: CheckpointStore {
     ///   - directory: the context's own.
     ///   - medium: where it is.
     ///   - retainedCount: how many checkpoints are kept, at least 1.
+    ///   - onLeftover: called when older ones could not be removed, from any thread.
     /// - Throws: ``CheckpointError`` `.locked` while another program has it open, `LogError` for a
     ///   damaged log, or `StorageError`.
     public static func open(
         _ directory: String, on medium: some StorageMedium = FileStorageMedium(),
-        retainedCount: Int = 10
+        retainedCount: Int = 10, onLeftover: @escaping OnLeftover = { _, _ in }
     ) async throws -> FileCheckpointStore {
         let lock = try await medium.perform { medium in
             try medium.createDirectories(directory)
@@ -73,7 +80,7 @@ public final class FileCheckpointStore: CheckpointStore {
             try await removeUnfinished(in: directory, on: medium)
             let log = try await FileWriteAheadLog.open(directory + "/state", on: medium)
             return FileCheckpointStore(
-                directory, medium, lock, log, retainedCount: retainedCount)
+                directory, medium, lock, log, retainedCount: retainedCount, onLeftover)
         } catch {
             lock.release()
             throw error
@@ -126,7 +133,7 @@ public final class FileCheckpointStore: CheckpointStore {
         }
         state.withLock { $0.kept.append((sequence, record.oldestState)) }
         // The record is kept whatever becomes of the old ones.
-        try? await forgetOld()
+        do { try await forgetOld() } catch { onLeftover(record.time, error) }
     }
 
     private func write(

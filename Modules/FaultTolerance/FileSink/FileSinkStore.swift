@@ -86,14 +86,11 @@ final class FileSinkStore: Sendable {
         do {
             let found = try readManifest(step)
             try sweep(keeping: found.committed)
-            return try state.withLock { state in
-                guard state.lock == nil else {
-                    throw SinkError(.misused, sink: layout.sink, "a sink is recovered once")
-                }
+            state.withLock { state in
                 state = found
                 state.lock = lock
-                return state.committed
             }
+            return found.committed
         } catch {
             lock.release()
             throw error

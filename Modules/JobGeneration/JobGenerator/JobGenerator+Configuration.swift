@@ -1,22 +1,6 @@
 public import DStreamCore
 
 extension JobGenerator {
-    /// What becomes of a batch whose successor is due as well.
-    public enum LateBatches: Sendable, Hashable {
-        /// It is generated, late: every batch time has its batch.
-        case generate
-        /// It is left out and reported; the newest batch due takes its blocks.
-        case skip
-    }
-
-    /// When the blocks that are left become a batch while draining.
-    public enum DrainMode: Sendable, Hashable {
-        /// At once, as the next batch, without waiting for its time.
-        case now
-        /// With the next batches that become due.
-        case atDueTimes
-    }
-
     /// How a generator works.
     public struct Configuration: Sendable, Hashable {
         /// The application's name, for checkpoints.

@@ -11,7 +11,7 @@ public import DStreamCore
 ///
 /// ## Ordering
 /// Batches are generated in the order of their times, one at a time, re-runs first. None is left out
-/// unless ``LateBatches/skip`` says so.
+/// unless ``DStreamCore/LateBatches/skip`` says so.
 ///
 /// ## Isolation
 /// ``run(on:from:rerun:newestCompleted:)`` owns everything that is going on; leaving it means all
@@ -32,7 +32,7 @@ public actor JobGenerator {
         case probed(hasUnallocatedBlocks: Bool)
         case checkpointAnswered(CheckpointWriter.Answer)
         case cleanedUp(BatchTime, error: (any Error)?)
-        case drain(JobGenerator.DrainMode, reply: Mailbox<Bool>)
+        case drain(reply: Mailbox<Bool>)
         case stop
     }
 
@@ -48,7 +48,7 @@ public actor JobGenerator {
 
     private var machine: JobGeneratorMachine?
     private var grid: BatchAlignment?
-    /// Completed batches that were not cleaned up yet.
+    /// Batches that have ended and were not cleaned up after yet.
     private var unsettled: [BatchTime] = []
     private var drainReplies: [Mailbox<Bool>] = []
     private var isStopped = false
@@ -126,7 +126,7 @@ public actor JobGenerator {
             group.cancelAll()
         }
         let wasDrained = machine?.phase == .ended && !isStopped
-        for case .drain(_, let reply) in mailbox.close() { drainReplies.append(reply) }
+        for case .drain(let reply) in mailbox.close() { drainReplies.append(reply) }
         for reply in drainReplies {
             reply.post(wasDrained)
             reply.finish()
@@ -141,24 +141,17 @@ public actor JobGenerator {
     /// under `.stop` no further batch is generated. When ``run(on:from:rerun:newestCompleted:)`` has
     /// ended before, this returns at once; when it was not called yet, this waits for it.
     ///
-    /// - Parameter mode: when the blocks that are left become a batch.
     /// - Throws: `CancellationError` when the waiting task is cancelled, or the generator ended before
     ///   it was drained; draining goes on in the first case.
-    public nonisolated func drain(_ mode: DrainMode = .now) async throws {
+    public nonisolated func drain() async throws {
         let reply = Mailbox<Bool>(capacity: 1)
-        guard mailbox.post(.drain(mode, reply: reply)) else { return }
+        guard mailbox.post(.drain(reply: reply)) else { return }
         guard await reply.next() == true else { throw CancellationError() }
     }
 
-    /// Ends ``run(on:from:rerun:newestCompleted:)``.
-    ///
-    /// - Parameter graceful: true: as ``drain(_:)`` at due times, and returns when all is done; false:
-    ///   at once, what is in flight is cancelled, and returns without waiting.
-    /// - Throws: as ``drain(_:)``.
-    public nonisolated func stop(graceful: Bool) async throws {
-        if graceful { return try await drain(.atDueTimes) }
-        mailbox.post(.stop)
-    }
+    /// Ends ``run(on:from:rerun:newestCompleted:)`` at once: what is in flight is cancelled; does not
+    /// wait for that.
+    public nonisolated func stop() { mailbox.post(.stop) }
 
     /// The batches begun, or known from the checkpoint, and not completed.
     public var pendingBatches: [BatchTime] { machine?.ledger.pending ?? [] }
@@ -186,18 +179,18 @@ extension JobGenerator {
             listeners.post(
                 .batchGenerationFailed(time: batch, message: FailureCause(error).text))
             errorSink(.generation(of: batch, error))
-            defer { listeners.post(.batchSettled(batch)) }
-            return handle(.generationFailed(batch))
+            return end(
+                batch, .generationFailed(batch),
+                isCleanedUp: configuration.failurePolicy == .continue)
         case .batchEnded(let batch, let outcome):
-            // A completed batch settles when it has been cleaned up, maybe together with others.
             if outcome == .completed {
-                unsettled.append(batch)
                 for (stream, info) in worker.inputInfo.info(at: batch) {
                     processedRecordCounts[stream, default: 0] += info.recordCount
                 }
             }
-            defer { if outcome != .completed { listeners.post(.batchSettled(batch)) } }
-            return handle(.batchEnded(batch, outcome))
+            return end(
+                batch, .batchEnded(batch, outcome),
+                isCleanedUp: outcome == .completed || outcome == .failed(.continue))
         case .probed(let hasBlocks): return handle(.probed(hasUnallocatedBlocks: hasBlocks))
         case .checkpointAnswered(let answer):
             guard let error = answer.error else {
@@ -218,13 +211,23 @@ extension JobGenerator {
             }
             unsettled.removeAll { $0 <= batch }
             return handle(.cleanedUp)
-        case .drain(let mode, let reply):
+        case .drain(let reply):
             drainReplies.append(reply)
-            return handle(.drain(mode))
+            return handle(.drain)
         case .stop:
             isStopped = true
             return handle(.stop)
         }
+    }
+
+    /// Takes the end of a batch: it settles now or, maybe together with others, when it has been
+    /// cleaned up after.
+    private func end(
+        _ batch: BatchTime, _ event: JobGeneratorMachine.Event, isCleanedUp: Bool
+    ) -> Bool {
+        if isCleanedUp { unsettled.append(batch) }
+        defer { if !isCleanedUp { listeners.post(.batchSettled(batch)) } }
+        return handle(event)
     }
 
     /// Decides and performs; false when the loop is to end.
@@ -282,7 +285,7 @@ extension JobGenerator {
 
     private func setAside(_ batch: BatchTime) {
         listeners.post(
-            .batchDeadLettered(
+            .batchSetAside(
                 time: batch,
                 message: "more than \(configuration.maxFailedBatches) batches have failed; this "
                     + "one will not be run again"))
@@ -297,7 +300,7 @@ extension JobGenerator {
             StreamError(
                 .checkpointUnwritable,
                 "no checkpoint could be written since batch \(first), and \(count) batches have "
-                    + "completed; no later batch starts. Make the checkpoint directory writable and "
+                    + "ended; no later batch starts. Make the checkpoint directory writable and "
                     + "start again: these batches will run again",
                 batchTime: first, underlying: cause))
     }

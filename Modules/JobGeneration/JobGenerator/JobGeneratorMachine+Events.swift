@@ -18,16 +18,12 @@ extension JobGeneratorMachine {
     package enum Stage: Sendable, Hashable {
         /// Batches that were due when draining began are generated. Can transition to: probing,
         /// settling.
-        case finishing(JobGenerator.DrainMode, through: BatchTime)
-        /// It is being asked whether blocks are left. Can transition to: finalBatch,
-        /// awaitingTick, settling.
-        case probing(JobGenerator.DrainMode)
+        case finishing(through: BatchTime)
+        /// It is being asked whether blocks are left. Can transition to: finalBatch, settling.
+        case probing
         /// One more batch takes all blocks that are left, without waiting for its time. Can
         /// transition to: settling.
         case finalBatch
-        /// The next batch takes the blocks that are left when it is due. Can transition to:
-        /// finishing, settling.
-        case awaitingTick
         /// Nothing more is generated; jobs, checkpoint and clean-up end. Can transition to: ended.
         case settling
     }
@@ -51,7 +47,7 @@ extension JobGeneratorMachine {
         /// A clean-up has ended.
         case cleanedUp
         /// Everything received is to be processed, then the generator ends.
-        case drain(JobGenerator.DrainMode)
+        case drain
         /// The generator ends at once.
         case stop
     }
@@ -66,7 +62,7 @@ extension JobGeneratorMachine {
         case reportSkipped(from: BatchTime, count: Int64)
         /// Write a checkpoint, in place of one that waits.
         case writeCheckpoint(Checkpoint)
-        /// Forget what is older than a completed batch needs, but no batch from `keeping` on, and
+        /// Forget what is older than a batch that has ended needs, but none from `keeping` on, and
         /// of those that have failed nothing that a restart needs; answered by `cleanedUp`.
         case cleanUp(BatchTime, keeping: BatchTime?, failed: Set<BatchTime>)
         /// Tell that a failed batch is given up, because too many have failed since.

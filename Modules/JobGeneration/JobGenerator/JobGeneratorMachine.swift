@@ -11,8 +11,7 @@ package import DStreamCore
 ///      │ drain                          │ drain
 ///      ▼                                ▼
 ///   finishing ─▶ probing ─┬─▶ finalBatch ─▶ settling ─▶ ended
-///      ▲                  ├───────────────────▲
-///      └── awaitingTick ◀─┘                        (stop: any ─▶ ended)
+///                         └───────────────────▲    (stop: any ─▶ ended)
 /// ```
 package struct JobGeneratorMachine: Sendable {
     private struct Generation {
@@ -35,8 +34,9 @@ package struct JobGeneratorMachine: Sendable {
     private var generation: Generation?
     private var lastRequestedTicket = 0
     private var lastAnsweredTicket = 0
-    /// Completed batches that may be cleaned up once the checkpoint with the ticket is durable.
-    private var completedNotDurable: [(ticket: Int, batch: BatchTime)] = []
+    /// Batches that have ended and may be cleaned up after once the checkpoint with the ticket is
+    /// durable.
+    private var endedNotDurable: [(ticket: Int, batch: BatchTime)] = []
     private var isCleaningUp = false
     private var nextCleanUp: BatchTime?
     private let hasCheckpoints: Bool
@@ -88,7 +88,7 @@ package struct JobGeneratorMachine: Sendable {
                 nextCleanUp = nil
                 actions = cleanUp(batch)
             }
-        case .drain(let mode): beginDraining(mode, now)
+        case .drain: beginDraining(now)
         case .stop:
             phase = .ended
             return [.end]
@@ -107,15 +107,11 @@ extension JobGeneratorMachine {
         switch phase {
         case .running:
             return isFree ? takeDue(through: now, now) : []
-        case .draining(.finishing(let mode, let through)):
+        case .draining(.finishing(let through)):
             if hasDue(through: through) { return isFree ? takeDue(through: through, now) : [] }
             if generation != nil { return [] }
-            phase = .draining(.probing(mode))
+            phase = .draining(.probing)
             return [.probe]
-        case .draining(.awaitingTick):
-            guard hasDue(through: now) else { return [] }
-            phase = .draining(.finishing(.atDueTimes, through: now))
-            return advance(now)
         case .draining(.finalBatch):
             guard isFree else { return [] }
             phase = .draining(.settling)
@@ -166,8 +162,8 @@ extension JobGeneratorMachine {
         }
         generation = nil
         if hasFailed {
-            let actions = fail(batch, configuration.failurePolicy)
-            return actions + requestCheckpoint()
+            let policy = configuration.failurePolicy
+            return fail(batch, policy) + (policy == .continue ? [] : requestCheckpoint())
         }
         var actions = requestCheckpoint()
         if let outcome = ended.earlyOutcome { actions += batchEnded(batch, outcome) }
@@ -183,10 +179,7 @@ extension JobGeneratorMachine {
         switch outcome {
         case .completed:
             ledger.complete(batch)
-            guard hasCheckpoints else { return cleanUp(batch) }
-            let actions = requestCheckpoint()
-            completedNotDurable.append((lastRequestedTicket, batch))
-            return actions + (isLastCheckpointLost ? haltWithoutCheckpoints() : [])
+            return forget(batch)
         case .failed(let policy):
             return fail(batch, policy)
         case .notRun:
@@ -197,9 +190,20 @@ extension JobGeneratorMachine {
     }
 
     private mutating func fail(_ batch: BatchTime, _ policy: FailurePolicy) -> [Action] {
+        let setAside = ledger.fail(batch).map { [Action.setAside($0)] } ?? []
+        // Later batches go on, so memory must not grow though none may ever complete.
+        if policy == .continue { return setAside + forget(batch) }
         // Dead letters are written by jobs: what fails here has none.
-        if policy != .continue { halt() }
-        return ledger.fail(batch).map { [.setAside($0)] } ?? []
+        halt()
+        return setAside
+    }
+
+    /// Forgets what no batch after this one needs, once a checkpoint says what became of it.
+    private mutating func forget(_ batch: BatchTime) -> [Action] {
+        guard hasCheckpoints else { return cleanUp(batch) }
+        let actions = requestCheckpoint()
+        endedNotDurable.append((lastRequestedTicket, batch))
+        return actions + (isLastCheckpointLost ? haltWithoutCheckpoints() : [])
     }
 
     private mutating func halt() {
@@ -228,24 +232,24 @@ extension JobGeneratorMachine {
     private mutating func checkpointWritten(_ ticket: Int) -> [Action] {
         lastAnsweredTicket = max(lastAnsweredTicket, ticket)
         isLastCheckpointLost = false
-        let durable = completedNotDurable.prefix { $0.ticket <= ticket }
-        completedNotDurable.removeFirst(durable.count)
+        let durable = endedNotDurable.prefix { $0.ticket <= ticket }
+        endedNotDurable.removeFirst(durable.count)
         guard let batch = durable.map(\.batch).max() else { return [] }
         return cleanUp(batch)
     }
 
-    /// Whether more has completed without a checkpoint than may be kept in memory for it.
+    /// Whether more has ended without a checkpoint than may be kept in memory for it.
     private var hasTooManyNotDurable: Bool {
-        completedNotDurable.count >= max(1, configuration.maxBatchesWithoutCheckpoint)
+        endedNotDurable.count >= max(1, configuration.maxBatchesWithoutCheckpoint)
     }
 
-    /// Ends generation when too much has completed since the last checkpoint that could be written.
+    /// Ends generation when too much has ended since the last checkpoint that could be written.
     private mutating func haltWithoutCheckpoints() -> [Action] {
-        guard hasTooManyNotDurable, let oldest = completedNotDurable.first,
+        guard hasTooManyNotDurable, let oldest = endedNotDurable.first,
             phase != .halted, phase != .draining(.settling)
         else { return [] }
         halt()
-        return [.reportCheckpointsLost(since: oldest.batch, count: completedNotDurable.count)]
+        return [.reportCheckpointsLost(since: oldest.batch, count: endedNotDurable.count)]
     }
 
     private mutating func cleanUp(_ batch: BatchTime) -> [Action] {
@@ -261,26 +265,17 @@ extension JobGeneratorMachine {
 
 // Draining.
 extension JobGeneratorMachine {
-    private mutating func beginDraining(_ mode: JobGenerator.DrainMode, _ now: BatchTime) {
+    private mutating func beginDraining(_ now: BatchTime) {
         switch phase {
-        case .running: phase = .draining(.finishing(mode, through: now))
+        case .running: phase = .draining(.finishing(through: now))
         case .halted: phase = .draining(.settling)
-        // Asked again, and in more of a hurry.
-        case .draining(.finishing(_, let through)) where mode == .now:
-            phase = .draining(.finishing(.now, through: through))
-        case .draining(.probing) where mode == .now: phase = .draining(.probing(.now))
-        case .draining(.awaitingTick) where mode == .now: phase = .draining(.finalBatch)
         case .draining, .ended: break
         }
     }
 
     private mutating func probed(_ hasUnallocatedBlocks: Bool) {
-        guard case .draining(.probing(let mode)) = phase else { return }
-        guard hasUnallocatedBlocks else {
-            phase = .draining(.settling)
-            return
-        }
-        phase = .draining(mode == .now ? .finalBatch : .awaitingTick)
+        guard phase == .draining(.probing) else { return }
+        phase = .draining(hasUnallocatedBlocks ? .finalBatch : .settling)
     }
 
     /// Whether nothing is under way any more.

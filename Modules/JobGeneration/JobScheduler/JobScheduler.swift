@@ -156,31 +156,6 @@ public actor JobScheduler: JobQueue {
         mailbox.post(.stop)
     }
 
-    /// Stops at a deadline: starts no further job and reports those still running as an error.
-    ///
-    /// Jobs that never return keep ``run()`` from ending until the engine abandons them.
-    ///
-    /// - Parameter reason: what the deadline was for, in words.
-    /// - Returns: the operations that run, oldest batch first.
-    @discardableResult
-    public func abandon(reason: String) -> [OutputOperationInfo] {
-        let running = machine.runningOperations
-        let statistics = machine.statistics
-        mailbox.post(.stop)
-        if statistics.queuedBatches + statistics.runningBatches == 0 { return [] }
-        let operations = running.map { info in
-            "output operation \(info.id) (\(info.description)) of batch \(info.batchTime)"
-        }
-        let waiting = "\(statistics.queuedBatches) batches were waiting"
-        errorSink(
-            StreamError(
-                .drainIncomplete,
-                ([reason, waiting] + operations.map { "still running: \($0)" })
-                    .joined(separator: "; "),
-                batchTime: running.first?.batchTime, outputOperation: running.first?.id))
-        return running
-    }
-
     /// Batches submitted and not done, ascending: waiting, running, failed or never run.
     public var pendingBatches: [BatchTime] { machine.pendingBatches }
 

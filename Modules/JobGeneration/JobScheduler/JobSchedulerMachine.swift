@@ -250,14 +250,6 @@ extension JobSchedulerMachine {
             queuedBatches: entries.count - running, runningBatches: running,
             completedBatches: completedCount, failedBatches: failedCount)
     }
-
-    /// The output operations that run at this moment, oldest batch first.
-    package var runningOperations: [OutputOperationInfo] {
-        entries.flatMap { entry in
-            entry.operations.values
-                .filter { $0.startTime != nil && $0.endTime == nil }.sorted { $0.id < $1.id }
-        }
-    }
 }
 
 extension Job {
