@@ -103,6 +103,8 @@ private final class ScriptedLink: WorkerLink {
             kill()
             throw error
         }
+        // As with a process, other tasks go on meanwhile.
+        await Task.yield()
         return try await link.exchange(message, limit: limit)
     }
 }
