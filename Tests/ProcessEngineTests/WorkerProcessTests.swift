@@ -128,6 +128,31 @@ import Testing
         #expect(message.contains(reason))
     }
 
+    @Test("S31: a worker that does not come back at once is a failed try")
+    func aWorkerThatDoesNotComeBackAtOnceIsAFailedTry() async throws {
+        let folder = try FileSystem.createTemporaryDirectory(prefix: "probe")
+        let run = try await Program.run(
+            "restart", "engine=processes", "workers=1", "batches=2", "folder=\(folder)")
+        #expect(run.lines("ERROR") == [])
+        #expect(run.outputs.count == 2)
+        // The first one, the one that gave up, and the one after it.
+        #expect(try FileSystem.list(folder).count == 3)
+        try FileSystem.removeTree(folder)
+    }
+
+    @Test("S33: a driver that is killed while a worker builds its graph leaves nothing behind")
+    func aDriverKilledEarlyLeavesNothingBehind() async throws {
+        let folder = try FileSystem.createTemporaryDirectory(prefix: "probe")
+        let program = try await Program(
+            ["slow-build", "engine=processes", "workers=1"], environment: ["TMPDIR": folder])
+        #expect(try await program.nextLine() == "BUILDING")
+        program.kill()
+        _ = try await program.remainingLines()
+        _ = try await program.ended()
+        #expect(try FileSystem.list(folder) == [])
+        try FileSystem.removeTree(folder)
+    }
+
     @Test("S33: a killed driver leaves nothing behind")
     func aKilledDriverLeavesNothingBehind() async throws {
         let program = try await Program(["everything", "engine=processes", "pids", "wait"])
