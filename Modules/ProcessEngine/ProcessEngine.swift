@@ -52,6 +52,7 @@ public final class ProcessEngine: ExecutionEngine {
     /// For tests: after how many microseconds the worker of an exchange is killed, by the exchange's
     /// number; nil: it is not.
     package let killing = Locked<(@Sendable (Int) -> UInt32?)?>(nil)
+    let services = Locked<[Int: any ServiceLink]>([:])
     private let exchanges = Atomic<Int>(0)
     private let reported = Locked<Set<OperatorSite>>([])
 
@@ -70,9 +71,9 @@ public final class ProcessEngine: ExecutionEngine {
 
     deinit { endWorkers() }
 
-    /// Out of the process, one task per worker.
+    /// Out of the process, one task per worker; the driver has the blocks that workers receive.
     public var capabilities: EngineCapabilities {
-        EngineCapabilities(leavesProcess: true, replicatesBlocks: false, slots: slots.count)
+        EngineCapabilities(leavesProcess: true, replicatesBlocks: true, slots: slots.count)
     }
 
     /// Partitions by default.
@@ -140,13 +141,17 @@ public final class ProcessEngine: ExecutionEngine {
     }
 
     private func endWorkers() {
-        for slot in slots { slot.close() }
         let earlier = prepared.withLock { prepared in
             defer { prepared = nil }
             return prepared
         }
+        for slot in slots { slot.close() }
+        for link in services.withLock({ $0 }).values { link.kill() }
         earlier?.source.close()
     }
+
+    /// Where workers come from; nil: the engine was not prepared, or has ended.
+    var workerSource: (any WorkerSource)? { prepared.withLock { $0?.source } }
 
     /// Whether workers have the kernel of a stage; the others run in the driver, and listeners hear
     /// of those that a body of the user's made.

@@ -20,7 +20,17 @@ final class WorkerLauncher: WorkerSource {
 
     func close() {}
 
-    func start(number: Int) async throws -> any WorkerLink {
+    func start(number: Int) async throws -> any WorkerLink { try await launch(number) }
+
+    func startService(_ service: Int, worker: Int) async throws -> any ServiceLink {
+        let link = try await launch(worker)
+        var writer = ByteWriter()
+        writer.writeVarint(UInt64(service))
+        try await link.send(Frames.Message(.service, writer.bytes))
+        return ProcessService(link)
+    }
+
+    private func launch(_ number: Int) async throws -> ProcessLink {
         let secret = Self.freshSecret()
         // A directory of its own, gone as soon as the worker has connected: nothing stays behind.
         let directory = try FileSystem.createTemporaryDirectory(prefix: "dstreams-worker")
@@ -43,7 +53,7 @@ final class WorkerLauncher: WorkerSource {
 
     private func handshake(
         with process: ChildProcess, _ listener: LocalListener, _ secret: String, _ number: Int
-    ) async throws -> any WorkerLink {
+    ) async throws -> ProcessLink {
         let deadline = SystemTime.monotonic() + configuration.startLimit
         do {
             let connection = try await accept(process, listener, deadline)
