@@ -55,13 +55,11 @@ final class LoopbackService: ServiceLink {
     func run() async {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { [self] in
-                do {
-                    try await service(QueueChannel(incoming: toService) { [self] in
-                        toDriver.put(try Self.carried($0))
-                    })
-                } catch {
-                    // A process ends with that, and the driver hears of the end alone.
+                let channel = QueueChannel(incoming: toService) { [toDriver] message in
+                    toDriver.put(try Self.carried(message))
                 }
+                // A process ends with an error, and the driver hears of the end alone.
+                try? await service(channel)
             }
             group.addTask { [killed] in _ = try? await killed.next() }
             await group.next()

@@ -15,6 +15,8 @@ final class MemoryServices: ServiceEngine {
         var isDead = false
     }
 
+    private typealias Lines = (toWorker: AsyncMonitor<Line>, toDriver: AsyncMonitor<Line>)
+
     private struct Channel: MessageChannel {
         let incoming: AsyncMonitor<Line>
         let outgoing: AsyncMonitor<Line>
@@ -34,8 +36,7 @@ final class MemoryServices: ServiceEngine {
     let storing = StoringEngine()
     /// What the driver told each worker, in the order in which they were started.
     let orders = AsyncMonitor<[[ReceiverOrder]]>([])
-    private let lines = AsyncMonitor<[(toWorker: AsyncMonitor<Line>, toDriver: AsyncMonitor<Line>)]>(
-        [])
+    private let lines = AsyncMonitor<[Lines]>([])
     private let services = AsyncMonitor<[Int: WorkerService]>([:])
 
     var blockStore: any BlockStore { storing.blockStore }

@@ -18,8 +18,7 @@ public struct ReceiverRegistration: Sendable {
     /// The shape or type name of the elements, for messages.
     public let elementName: String
     private(set) var makeSupervisor: @Sendable (ReceiverEnvironment) throws -> any Supervisor
-    private let makeService:
-        @Sendable (ReceiverConfiguration, any StreamClock) -> WorkerService
+    private let makeService: @Sendable (ReceiverConfiguration, any StreamClock) -> WorkerService
 
     /// Registers a receiver.
     public init<Source: Receiver>(_ receiver: Source, streamID: StreamID) {
