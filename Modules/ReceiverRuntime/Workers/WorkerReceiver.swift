@@ -2,15 +2,15 @@ internal import BatchEngine
 internal import DStreamCore
 internal import Synchronization
 
+/// One run of a receiver in a worker, whatever its elements are.
+private struct WorkerRun: Sendable {
+    let control: ReceiverControl
+    let updateRate: @Sendable (Double) -> Void
+    let perform: @Sendable () async -> Void
+}
+
 /// A receiver in its worker process: runs as often as the driver says, and sends what it receives.
 struct WorkerReceiver<Source: Receiver>: Sendable {
-    /// One run of the receiver.
-    private struct Run: Sendable {
-        let control: ReceiverControl
-        let generator: BlockGenerator<StoringListener<Source.Element>>
-        let output: ReceiverOutput<Source.Element>
-    }
-
     let receiver: Source
     let streamID: StreamID
     let configuration: ReceiverConfiguration
@@ -19,30 +19,14 @@ struct WorkerReceiver<Source: Receiver>: Sendable {
     /// Serves the driver until it ends the conversation.
     func serve(_ channel: any MessageChannel) async throws {
         let reports = ReceiverReports()
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await reports.send(to: channel) }
-            defer {
-                reports.end()
-                group.cancelAll()
-            }
-            var current: Run?
-            while true {
-                switch try ReceiverOrder(try await channel.receive()) {
-                case .start(let rate):
-                    let run = try makeRun(reports)
-                    if let rate { run.generator.updateRate(rate) }
-                    current = run
-                    group.addTask { await perform(run, reports) }
-                case .rate(let rate): current?.generator.updateRate(rate)
-                case .stop: current?.control.ask(.stopByDriver)
-                case .stored: reports.answer(nil)
-                case .refused(let reason): reports.answer(ReceiverError(.notStored, reason))
-                }
-            }
+        try await reports.serve(channel) { rate in
+            let run = try makeRun(reports)
+            if let rate { run.updateRate(rate) }
+            return run
         }
     }
 
-    private func makeRun(_ reports: ReceiverReports) throws -> Run {
+    private func makeRun(_ reports: ReceiverReports) throws -> WorkerRun {
         let bus = ListenerBus()
         bus.add(reports)
         let status = ReceiverStatus(
@@ -55,22 +39,21 @@ struct WorkerReceiver<Source: Receiver>: Sendable {
             numbering: numbering, configuration: configuration, clock: clock,
             listener: StoringListener<Source.Element>(sink: sink, status: status))
         let control = ReceiverControl()
-        return Run(
-            control: control, generator: generator,
-            output: ReceiverOutput(
-                configuration: configuration, generator: generator, sink: sink, control: control,
-                status: status))
-    }
-
-    private func perform(_ run: Run, _ reports: ReceiverReports) async {
-        await run.generator.start()
-        let ending = await withTaskGroup(of: Void.self) { group in
-            group.addTask { await run.generator.run() }
-            let ending = await run.control.run(receiver, run.output)
-            await run.generator.stop()
-            return ending
-        }
-        reports.add(.ended(ending))
+        let output = ReceiverOutput(
+            configuration: configuration, generator: generator, sink: sink, control: control,
+            status: status)
+        return WorkerRun(
+            control: control, updateRate: { generator.updateRate($0) },
+            perform: { [receiver] in
+                await generator.start()
+                let ending = await withTaskGroup(of: Void.self) { group in
+                    group.addTask { await generator.run() }
+                    let ending = await control.run(receiver, output)
+                    await generator.stop()
+                    return ending
+                }
+                reports.add(.ended(ending))
+            })
     }
 }
 
@@ -98,8 +81,46 @@ private final class ReceiverReports: ReceivedBlockHandler, ReceivedBlockReportin
         outbox.update { $0.append(bytes) }
     }
 
+    /// Does what the driver says until it ends the conversation.
+    ///
+    /// - Parameter makeRun: makes a run of the receiver, at most at a rate.
+    func serve(
+        _ channel: any MessageChannel,
+        _ makeRun: @escaping @Sendable (Double?) throws -> WorkerRun
+    ) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await self.send(to: channel) }
+            defer {
+                end()
+                group.cancelAll()
+            }
+            var current: WorkerRun?
+            while let run = try await nextRun(channel, during: current, makeRun) {
+                current = run
+                group.addTask { await run.perform() }
+            }
+        }
+    }
+
+    /// Does what the driver says until it starts a run; nil: the task was cancelled.
+    private func nextRun(
+        _ channel: any MessageChannel, during current: WorkerRun?,
+        _ makeRun: @Sendable (Double?) throws -> WorkerRun
+    ) async throws -> WorkerRun? {
+        while !Task.isCancelled {
+            switch try ReceiverOrder(try await channel.receive()) {
+            case .start(let rate): return try makeRun(rate)
+            case .rate(let rate): current?.updateRate(rate)
+            case .stop: current?.control.ask(.stopByDriver)
+            case .stored: answer(nil)
+            case .refused(let reason): answer(ReceiverError(.notStored, reason))
+            }
+        }
+        return nil
+    }
+
     /// Sends what is added, until the task is cancelled.
-    func send(to channel: any MessageChannel) async throws {
+    private func send(to channel: any MessageChannel) async throws {
         while true {
             let messages: [[UInt8]] = try await outbox.wait { outbox in
                 if outbox.isEmpty { return nil }
@@ -136,7 +157,7 @@ private final class ReceiverReports: ReceivedBlockHandler, ReceivedBlockReportin
     }
 
     /// Notes the driver's answer to the block that was sent; nil: it is stored.
-    func answer(_ error: ReceiverError?) {
+    private func answer(_ error: ReceiverError?) {
         let (answered, next) = state.withLock { state -> (Answer?, [UInt8]?) in
             if state.blocks.isEmpty { return (nil, nil) }
             return (state.blocks.removeFirst().answer, state.blocks.first?.bytes)
@@ -146,7 +167,7 @@ private final class ReceiverReports: ReceivedBlockHandler, ReceivedBlockReportin
     }
 
     /// The driver has gone: nothing is answered any more.
-    func end() {
+    private func end() {
         let blocks = state.withLock { state in
             state.hasEnded = true
             defer { state.blocks = [] }

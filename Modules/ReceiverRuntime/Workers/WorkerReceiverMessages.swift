@@ -40,6 +40,8 @@ package enum ReceiverOrder: Sendable, Equatable {
     /// Reads a message.
     ///
     /// - Throws: `CodecError` for one that is no order.
+    // Inlined into an async function, it crashes the compiler in optimised builds (Swift 6.3.1).
+    @inline(never)
     package init(_ bytes: [UInt8]) throws {
         self = try bytes.withUnsafeBytes { bytes in
             var reader = ByteReader(bytes)
@@ -123,6 +125,8 @@ package enum ReceiverReport: Sendable {
     /// Reads a message.
     ///
     /// - Throws: `CodecError` for one that is no report.
+    // Inlined into an async function, it crashes the compiler in optimised builds (Swift 6.3.1).
+    @inline(never)
     package init(_ bytes: [UInt8]) throws {
         self = try bytes.withUnsafeBytes { bytes in
             var reader = ByteReader(bytes)
