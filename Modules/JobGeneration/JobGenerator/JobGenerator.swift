@@ -52,6 +52,8 @@ public actor JobGenerator {
     private var unsettled: [BatchTime] = []
     private var drainReplies: [Mailbox<Bool>] = []
     private var isStopped = false
+    /// How many records of each input stream were in batches that have completed, in this process.
+    public private(set) var processedRecordCounts: [StreamID: Int] = [:]
     private var lastCheckpointError: (any Error)?
     /// The frozen graph's, so that it is described once.
     private var fingerprint = ""
@@ -188,7 +190,12 @@ extension JobGenerator {
             return handle(.generationFailed(batch))
         case .batchEnded(let batch, let outcome):
             // A completed batch settles when it has been cleaned up, maybe together with others.
-            if outcome == .completed { unsettled.append(batch) }
+            if outcome == .completed {
+                unsettled.append(batch)
+                for (stream, info) in worker.inputInfo.info(at: batch) {
+                    processedRecordCounts[stream, default: 0] += info.recordCount
+                }
+            }
             defer { if outcome != .completed { listeners.post(.batchSettled(batch)) } }
             return handle(.batchEnded(batch, outcome))
         case .probed(let hasBlocks): return handle(.probed(hasUnallocatedBlocks: hasBlocks))

@@ -5,7 +5,8 @@ package import DStreamCore
 /// A value without clock, lock or suspension: it takes an event and returns what is to be done.
 ///
 /// ```
-///             failure under .stop
+///             failure under .stop, or
+///             too many batches not durable
 ///   running ───────────────────────▶ halted
 ///      │ drain                          │ drain
 ///      ▼                                ▼
@@ -102,7 +103,7 @@ extension JobGeneratorMachine {
     private mutating func advance(_ now: BatchTime) -> [Action] {
         let isFree =
             generation == nil && ledger.unfinished.count < max(1, configuration.maxQueuedBatches)
-            && !hasTooFewCheckpoints
+            && !hasTooManyNotDurable
         switch phase {
         case .running:
             return isFree ? takeDue(through: now, now) : []
@@ -234,13 +235,13 @@ extension JobGeneratorMachine {
     }
 
     /// Whether more has completed without a checkpoint than may be kept in memory for it.
-    private var hasTooFewCheckpoints: Bool {
+    private var hasTooManyNotDurable: Bool {
         completedNotDurable.count >= max(1, configuration.maxBatchesWithoutCheckpoint)
     }
 
     /// Ends generation when too much has completed since the last checkpoint that could be written.
     private mutating func haltWithoutCheckpoints() -> [Action] {
-        guard hasTooFewCheckpoints, let oldest = completedNotDurable.first,
+        guard hasTooManyNotDurable, let oldest = completedNotDurable.first,
             phase != .halted, phase != .draining(.settling)
         else { return [] }
         halt()
