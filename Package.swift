@@ -118,7 +118,10 @@ let package = Package(
             ]),
         program(
             "fuzz", at: "Tools/fuzz",
-            ["BatchEngine", "DStreamCore", "FaultTolerance", "ReceiverRuntime", "DStreamTestKit"]),
+            [
+                "BatchEngine", "DStreamCore", "FaultTolerance", "ReceiverRuntime", "ProcessEngine",
+                "DStreamTestKit",
+            ]),
         program(
             "inspect", at: "Tools/inspect",
             ["FaultTolerance", "ReceiverRuntime", "DStreamCore", "BatchEngine"]),
@@ -168,7 +171,7 @@ let package = Package(
         tests(
             "ProcessEngineTests",
             [
-                "ProcessEngine", "StreamingContext", "DStreamCore", "BatchEngine",
+                "ProcessEngine", "StreamingContext", "FaultTolerance", "DStreamCore", "BatchEngine",
                 "DStreamTestKit", "workerprobe",
             ]),
         tests("DStreamTestKitTests", ["BatchEngine", "DStreamCore", "DStreamTestKit"]),

@@ -17,6 +17,10 @@ package enum Frames {
         case outcome = 4
         /// Why a task failed.
         case failure = 5
+        /// A service to run in place of tasks.
+        case service = 6
+        /// What a service and the driver say to each other.
+        case message = 7
     }
 
     /// A whole message.

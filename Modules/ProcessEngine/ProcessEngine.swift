@@ -58,6 +58,7 @@ public final class ProcessEngine: ExecutionEngine {
     /// For tests: after how many microseconds the worker of an exchange is killed, by the exchange's
     /// number; nil: it is not.
     package let killing = Locked<(@Sendable (Int) -> UInt32?)?>(nil)
+    let services = Locked<[Int: any ServiceLink]>([:])
     private let exchanges = Atomic<Int>(0)
 
     /// Makes an engine; workers start with the graph.
@@ -74,10 +75,10 @@ public final class ProcessEngine: ExecutionEngine {
 
     deinit { endWorkers() }
 
-    /// Out of the process, one task per worker.
+    /// Out of the process, one task per worker; the driver has the blocks that workers receive.
     public var capabilities: EngineCapabilities {
         EngineCapabilities(
-            leavesProcess: true, replicatesBlocks: false, slots: configuration.workers)
+            leavesProcess: true, replicatesBlocks: true, slots: configuration.workers)
     }
 
     /// Partitions by default.
@@ -174,7 +175,11 @@ public final class ProcessEngine: ExecutionEngine {
             return state.prepared
         }
         for slot in earlier?.slots ?? [] { slot.close() }
+        for link in services.withLock({ $0 }).values { link.kill() }
     }
+
+    /// Where workers come from; nil: the engine was not prepared, or has ended.
+    var workerSource: (any WorkerSource)? { state.withLock { $0.prepared?.source } }
 
     /// Whether workers have the kernel of a stage; the others run in the driver, and listeners hear
     /// of those that a body of the user's made.

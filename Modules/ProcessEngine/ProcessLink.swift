@@ -32,6 +32,9 @@ final class ProcessLink: WorkerLink {
         connection.close()
     }
 
+    /// Kills the process and leaves the connection to it.
+    func crash() { process.kill() }
+
     func exchange(
         _ message: Frames.Message, limit: Duration?
     ) async throws -> Frames.Message {
@@ -49,6 +52,35 @@ final class ProcessLink: WorkerLink {
             kill()
             throw WorkerLost(
                 description: "worker \(number) was killed: \(error)")
+        } catch is SystemError {
+            throw try await lost()
+        }
+    }
+
+    /// Sends a message that is not answered, or in its own time.
+    ///
+    /// - Throws: ``WorkerLost`` when the worker has ended, `CancellationError`.
+    func send(_ message: Frames.Message) async throws {
+        let frames = try FramedMessage(message)
+        do { try await connection.writeAll(frames, deadline: nil) } catch is SystemError {
+            throw try await lost()
+        }
+    }
+
+    /// Waits for the next message, which is to be of a kind.
+    ///
+    /// - Throws: ``WorkerLost`` when the worker has ended, or broke the protocol and was killed;
+    ///   `CancellationError`.
+    func receive(_ kind: Frames.Kind) async throws -> [UInt8] {
+        do {
+            let message = try await receive(deadline: nil)
+            guard message.kind == kind else {
+                throw WorkerProtocolError("a \(message.kind) came where a \(kind) was due")
+            }
+            return message.payload
+        } catch let error as WorkerProtocolError {
+            kill()
+            throw WorkerLost(description: "worker \(number) was killed: \(error)")
         } catch is SystemError {
             throw try await lost()
         }

@@ -17,7 +17,17 @@ final class WorkerLauncher: WorkerSource {
             executable: try ChildProcess.identity(of: executable), fingerprint: fingerprint)
     }
 
-    func start(number: Int) async throws -> any WorkerLink {
+    func start(number: Int) async throws -> any WorkerLink { try await launch(number) }
+
+    func startService(_ service: Int, worker: Int) async throws -> any ServiceLink {
+        let link = try await launch(worker)
+        var writer = ByteWriter()
+        writer.writeVarint(UInt64(service))
+        try await link.send(Frames.Message(.service, writer.bytes))
+        return ProcessService(link)
+    }
+
+    private func launch(_ number: Int) async throws -> ProcessLink {
         let deadline = SystemTime.monotonic() + configuration.startLimit
         let secret = Self.freshSecret()
         do {

@@ -32,6 +32,11 @@ package protocol WorkerSource: Sendable {
     /// - Throws: ``WorkerLost`` when it cannot be had this time; ``EngineError``
     ///   `.workersUnusable` when it is another program.
     func start(number: Int) async throws -> any WorkerLink
+
+    /// Starts a worker that runs a service of the program.
+    ///
+    /// - Throws: as ``start(number:)``.
+    func startService(_ service: Int, worker: Int) async throws -> any ServiceLink
 }
 
 /// Workers in this process: what goes through the boundary is encoded as for others.
@@ -42,8 +47,29 @@ package final class LoopbackSource: WorkerSource {
 
     package init(_ program: EngineProgram) { self.program = program }
 
-    package func start(number: Int) async throws -> any WorkerLink {
-        LoopbackLink(program, number)
+    package func start(number: Int) async throws -> any WorkerLink { LoopbackLink(program, number) }
+
+    package func startService(_ service: Int, worker: Int) async throws -> any ServiceLink {
+        LoopbackService(try program.service(service), number: worker)
+    }
+
+    /// A message as it comes out of the frames it was put into.
+    static func carried(_ message: Frames.Message) throws -> Frames.Message {
+        var reader = FrameReader()
+        guard let carried = try reader.messages(in: try FramedMessage(message).bytes).first else {
+            throw EngineError(.invalidPlan, "a message did not come out of its frames")
+        }
+        return carried
+    }
+}
+
+extension EngineProgram {
+    /// A service by its number.
+    func service(_ number: Int) throws -> WorkerService {
+        guard let service = services[number] else {
+            throw EngineError(.invalidPlan, "the program has no service \(number)")
+        }
+        return service
     }
 }
 
@@ -64,20 +90,11 @@ private final class LoopbackLink: WorkerLink {
     func exchange(
         _ message: Frames.Message, limit: Duration?
     ) async throws -> Frames.Message {
-        let received = try Self.carried(message)
-        let answer = try Self.carried(await tasks.answer(received))
+        let received = try LoopbackSource.carried(message)
+        let answer = try LoopbackSource.carried(await tasks.answer(received))
         if isKilled.isCancelled {
             throw WorkerLost(description: "worker \(number) was killed in the middle of the task")
         }
         return answer
-    }
-
-    /// A message as it comes out of the frames it was put into.
-    private static func carried(_ message: Frames.Message) throws -> Frames.Message {
-        var reader = FrameReader()
-        guard let carried = try reader.messages(in: try FramedMessage(message).bytes).first else {
-            throw EngineError(.invalidPlan, "a message did not come out of its frames")
-        }
-        return carried
     }
 }

@@ -3,7 +3,7 @@ internal import BatchEngine
 /// Who a worker is: equal to the driver's view, or it is not taken.
 struct WorkerIdentity: Sendable, Equatable {
     /// The version of the protocol that this program speaks.
-    static let protocolVersion: UInt64 = 1
+    static let protocolVersion: UInt64 = 2
 
     var version = Self.protocolVersion
     /// Says which file the program is.
@@ -31,6 +31,21 @@ struct WorkerIdentity: Sendable, Equatable {
                 + "every process: no clock, randomness, environment or files of the machine in it"
         }
         return nil
+    }
+}
+
+extension Frames.Message {
+    /// Reads what the message holds as whoever gets it would, for tests.
+    ///
+    /// - Throws: what reading throws.
+    package func check() throws {
+        switch kind {
+        case .hello: _ = try Hello(payload: payload)
+        case .task: _ = try TaskMessage.read(payload)
+        case .outcome: _ = try OutcomeMessage.read(payload)
+        case .failure: _ = try FailureMessage(payload: payload)
+        case .welcome, .service, .message: break
+        }
     }
 }
 

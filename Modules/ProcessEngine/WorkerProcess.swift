@@ -36,9 +36,10 @@ package struct WorkerProcess: Sendable {
     package func serve(_ build: () throws -> EngineProgram) async throws -> Never {
         let connection = try connect()
         let (messages, feed) = AsyncStream.makeStream(of: Frames.Message.self)
+        let incoming = MessageQueue()
         // A thread of its own: whatever user code does, the driver's end is noticed at once.
         try SystemThread.start(name: "worker-driver") {
-            Self.listen(to: connection, feed)
+            Self.listen(to: connection, feed, incoming)
             removeSocket()
             ChildProcess.leave(0)
         }
@@ -49,16 +50,49 @@ package struct WorkerProcess: Sendable {
         try connection.writeAll(
             try FramedMessage(
                 Frames.Message(.hello, Hello(secret: secret, identity: identity).payload)))
-        let tasks = WorkerTasks(program)
-        let engine = LocalEngine(slots: 1)
-        try await engine.perform("worker") {
-            for await message in messages {
-                let answer = await tasks.answer(message)
-                ProcessOutput.flush()
-                try connection.writeAll(try Self.frames(of: answer))
+        // The first message tells what the worker is for.
+        var first = messages.makeAsyncIterator()
+        if let message = await first.next() {
+            if message.kind == .service {
+                try await Self.serve(message, of: program, connection, incoming)
+            } else {
+                try await Self.runTasks(message, messages, of: program, connection)
             }
         }
         ChildProcess.leave(0)
+    }
+
+    private static func runTasks(
+        _ first: Frames.Message, _ messages: AsyncStream<Frames.Message>,
+        of program: EngineProgram, _ connection: BlockingConnection
+    ) async throws {
+        let tasks = WorkerTasks(program)
+        let engine = LocalEngine(slots: 1)
+        @Sendable func answer(_ message: Frames.Message) async throws {
+            let answer = await tasks.answer(message)
+            ProcessOutput.flush()
+            try connection.writeAll(try Self.frames(of: answer))
+        }
+        try await engine.perform("worker") {
+            try await answer(first)
+            for await message in messages { try await answer(message) }
+        }
+    }
+
+    /// Runs the service that a message names.
+    private static func serve(
+        _ message: Frames.Message, of program: EngineProgram, _ connection: BlockingConnection,
+        _ incoming: MessageQueue
+    ) async throws {
+        let number = try message.payload.withUnsafeBytes { bytes in
+            var reader = ByteReader(bytes)
+            return Int(clamping: try reader.readVarint())
+        }
+        let channel = QueueChannel(incoming: incoming) { payload in
+            ProcessOutput.flush()
+            try connection.writeAll(try FramedMessage(Frames.Message(.message, payload)))
+        }
+        try await program.service(number)(channel)
     }
 
     private func connect() throws(SystemError) -> BlockingConnection {
@@ -84,15 +118,19 @@ package struct WorkerProcess: Sendable {
     }
 
     private static func listen(
-        to connection: BlockingConnection, _ feed: AsyncStream<Frames.Message>.Continuation
+        to connection: BlockingConnection, _ feed: AsyncStream<Frames.Message>.Continuation,
+        _ incoming: MessageQueue
     ) {
         var reader = FrameReader()
         do {
             while true {
                 // The driver has ended, or wants no more of this worker.
                 if try reader.fill(connection.receive) == 0 { return }
-                if let message = try reader.next(), message.kind != .welcome {
-                    feed.yield(message)
+                guard let message = try reader.next() else { continue }
+                switch message.kind {
+                case .welcome: break
+                case .message: incoming.put(message.payload)
+                default: feed.yield(message)
                 }
             }
         } catch {

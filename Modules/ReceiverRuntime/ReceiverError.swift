@@ -6,7 +6,7 @@ public struct ReceiverError: Error, CustomStringConvertible {
     public struct Code: Sendable, Hashable, CustomStringConvertible {
         private enum Kind: String {
             case notActive, stopped, restartRequested, connectionEnded, badFrame, badConfiguration
-            case cleanupTooEarly, codecMissing
+            case cleanupTooEarly, codecMissing, notStored
         }
         private let kind: Kind
 
@@ -28,6 +28,8 @@ public struct ReceiverError: Error, CustomStringConvertible {
         public static let cleanupTooEarly = Code(kind: .cleanupTooEarly)
         /// Elements must become bytes and have no codec: declare the type `StreamCodable`.
         public static let codecMissing = Code(kind: .codecMissing)
+        /// The driver did not store a block that a receiver in a worker sent; the message says why.
+        public static let notStored = Code(kind: .notStored)
         /// The code's name.
         public var description: String { kind.rawValue }
     }

@@ -85,7 +85,7 @@ extension StreamingContext.Registration {
             return StreamError(
                 .badDeclaration,
                 "the stream is declared .replicated, and this engine has one process to keep blocks "
-                    + "in; use .writeAheadLog", site: site)
+                    + "in; use engine: .processes(workers:), or .writeAheadLog", site: site)
         case .writeAheadLog:
             if receiver.codec == nil {
                 return StreamError(

@@ -24,12 +24,14 @@ extension StreamingContext {
             let time = batch.map { BatchTime(milliseconds: $0) } ?? clock.now
             listeners.post(.stageRanInDriver(time: time, operatorName: "\(site)"))
         }
+        program.services = receiverServices
         do { try await engine.prepare(program) } catch let error as EngineError {
             throw StreamError(.engineUnusable, error.message, site: error.site)
         }
     }
 
-    /// Freezes the graph for running its kernels alone: nothing is received, no batch is made.
+    /// Freezes the graph for running its kernels alone: no batch is made, and what is received
+    /// goes to the driver.
     func freezeForWorker() throws -> EngineProgram {
         // Checked by the driver.
         graph.setCheckpointDirectory(true)
@@ -37,6 +39,7 @@ extension StreamingContext {
         try graph.start(zeroTime: .zero)
         var program = graph.program
         program.accumulators = application.withLock { $0?.sums.all } ?? []
+        program.services = receiverServices
         return program
     }
 }

@@ -12,10 +12,15 @@ extension StreamingContext {
     ///   - maxLineBytes: the longest line in bytes, at least 1.
     ///   - longLines: what happens to longer ones; they are counted either way.
     ///   - storageLevel: where received blocks are kept.
+    ///   - protection: what becomes of received lines in a crash; nil: what
+    ///     ``Configuration/receiverWriteAheadLog`` says.
+    ///   - placement: in which process the receiver runs; nil: in the driver, unless the protection
+    ///     is ``InputProtection/replicated``.
     public func socketTextStream(
         _ host: String, port: Int, storageLevel: StorageLevel = .memoryOnly,
         maxLineBytes: Int = 1 << 20, longLines: LineSplitter.LongLinePolicy = .truncate,
-        protection: InputProtection? = nil, file: String = #fileID, line: UInt = #line
+        protection: InputProtection? = nil, placement: ReceiverPlacement? = nil,
+        file: String = #fileID, line: UInt = #line
     ) -> DStream<String> {
         let site = OperatorSite("socketTextStream", file: file, line: line)
         checkPort(port, site)
@@ -28,7 +33,7 @@ extension StreamingContext {
         return register(
             SocketReceiver(
                 host: host, port: port, maxLineBytes: maxLineBytes, longLines: longLines,
-                storageLevel: storageLevel), protection, site)
+                storageLevel: storageLevel), protection, placement, site)
     }
 
     /// The elements that a decoder finds in the bytes of a server.
@@ -36,7 +41,8 @@ extension StreamingContext {
     /// - Parameter makeDecoder: makes a decoder for each connection.
     public func socketStream<Decoder: ByteStreamDecoder>(
         _ host: String, port: Int, storageLevel: StorageLevel = .memoryOnly,
-        protection: InputProtection? = nil, file: String = #fileID, line: UInt = #line,
+        protection: InputProtection? = nil, placement: ReceiverPlacement? = nil,
+        file: String = #fileID, line: UInt = #line,
         converter makeDecoder: @escaping @Sendable () -> Decoder
     ) -> DStream<Decoder.Element> {
         let site = OperatorSite("socketStream", file: file, line: line)
@@ -44,7 +50,7 @@ extension StreamingContext {
         return register(
             SocketStreamReceiver(
                 host: host, port: port, storageLevel: storageLevel, makeDecoder: makeDecoder),
-            protection, site)
+            protection, placement, site)
     }
 
     /// Blocks of encoded elements from a server: each a 4-byte big-endian length and so many bytes.
@@ -53,13 +59,13 @@ extension StreamingContext {
     public func rawSocketStream<Element: StreamCodable>(
         _ host: String, port: Int, of type: Element.Type = Element.self,
         storageLevel: StorageLevel = .memoryOnly, protection: InputProtection? = nil,
-        file: String = #fileID, line: UInt = #line
+        placement: ReceiverPlacement? = nil, file: String = #fileID, line: UInt = #line
     ) -> DStream<Element> {
         let site = OperatorSite("rawSocketStream", file: file, line: line)
         checkPort(port, site)
         return register(
             RawSocketReceiver<Element>(host: host, port: port, storageLevel: storageLevel),
-            protection, site)
+            protection, placement, site)
     }
 
     /// The elements of an asynchronous sequence, made anew whenever the receiver is started.
@@ -68,23 +74,29 @@ extension StreamingContext {
     public func stream<Source: AsyncSequence & Sendable>(
         _ name: String = "AsyncSequenceReceiver",
         atEnd end: AsyncSequenceReceiver<Source>.End = .finish,
-        protection: InputProtection? = nil, file: String = #fileID, line: UInt = #line,
+        protection: InputProtection? = nil, placement: ReceiverPlacement? = nil,
+        file: String = #fileID, line: UInt = #line,
         of makeSequence: @escaping @Sendable () async throws -> Source
     ) -> DStream<Source.Element> where Source.Element: Sendable {
         register(
-            AsyncSequenceReceiver(name: name, atEnd: end, makeSequence), protection,
+            AsyncSequenceReceiver(name: name, atEnd: end, makeSequence), protection, placement,
             OperatorSite("stream", file: file, line: line))
     }
 
     /// What a receiver of the user's stores.
     ///
-    /// - Parameter protection: what becomes of received elements in a crash; nil: what
-    ///   ``Configuration/receiverWriteAheadLog`` says.
+    /// - Parameters:
+    ///   - protection: what becomes of received elements in a crash; nil: what
+    ///     ``Configuration/receiverWriteAheadLog`` says.
+    ///   - placement: in which process the receiver runs; nil: in the driver, unless the protection
+    ///     is ``InputProtection/replicated``.
     public func receiverStream<Source: Receiver>(
-        _ receiver: Source, protection: InputProtection? = nil, file: String = #fileID,
-        line: UInt = #line
+        _ receiver: Source, protection: InputProtection? = nil,
+        placement: ReceiverPlacement? = nil, file: String = #fileID, line: UInt = #line
     ) -> DStream<Source.Element> {
-        register(receiver, protection, OperatorSite("receiverStream", file: file, line: line))
+        register(
+            receiver, protection, placement,
+            OperatorSite("receiverStream", file: file, line: line))
     }
 
     /// A stream whose RDDs are computed in the driver, as by Spark's `InputDStream.compute`.
@@ -99,7 +111,8 @@ extension StreamingContext {
     }
 
     private func register<Source: Receiver>(
-        _ receiver: Source, _ protection: InputProtection?, _ site: OperatorSite
+        _ receiver: Source, _ protection: InputProtection?, _ placement: ReceiverPlacement?,
+        _ site: OperatorSite
     ) -> DStream<Source.Element> {
         let (id, stream) = graph.receiverStream(Source.Element.self, site)
         if graph.phase == .declaring {
@@ -110,7 +123,7 @@ extension StreamingContext {
                     Registration(
                         receiver: registration,
                         protection: protection ?? (isLogging ? .writeAheadLog : .ignore),
-                        site: site))
+                        placement: placement, site: site))
             }
         }
         return stream

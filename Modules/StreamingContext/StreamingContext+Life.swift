@@ -249,6 +249,9 @@ extension StreamingContext {
             let problem = registration.protectionProblem(
                 hasDirectory: hasDirectory, batchContext.engine.capabilities)
             if let problem { graph.record(problem) }
+            if let problem = registration.placementProblem(on: batchContext.engine) {
+                graph.record(problem)
+            }
         }
         return registrations
     }
@@ -278,7 +281,8 @@ extension StreamingContext {
         try await graph.openSinks(on: batchContext.engine, goesOn: checkpoints?.found != nil)
         let logs = try await openLogs(registrations)
         let runtime = try Runtime(
-            self, registrations.map(\.receiver), zeroTime: zeroTime, checkpoints, logs, deadLetters)
+            self, registrations.map { $0.receiver(on: batchContext.engine) }, zeroTime: zeroTime,
+            checkpoints, logs, deadLetters)
         try await runtime.tracker.recover()
         if checkpoints?.found == nil {
             // The checkpoint of what is left here was taken away.

@@ -107,6 +107,8 @@ public final class StreamingContext: Sendable {
     struct Registration: Sendable {
         let receiver: ReceiverRegistration
         let protection: InputProtection
+        /// What the stream says; nil: nothing.
+        var placement: ReceiverPlacement?
         let site: OperatorSite
     }
 

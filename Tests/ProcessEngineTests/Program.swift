@@ -14,7 +14,7 @@ struct ProgramRun: Sendable {
 
     /// The lines that outputs made.
     var outputs: [String] {
-        let own = ["ERROR", "STARTED", "DRIVER", "FAILED", "WORKERS"]
+        let own = ["ERROR", "STARTED", "DRIVER", "FAILED", "WORKERS", "RESTART", "LETTER"]
         return lines.filter { line in !own.contains { line.hasPrefix($0 + " ") } }
     }
 }

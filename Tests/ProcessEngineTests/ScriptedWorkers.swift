@@ -81,6 +81,10 @@ private struct ScriptedSource: WorkerSource {
         try script.start()
         return ScriptedLink(try await source.start(number: number), script)
     }
+
+    func startService(_ service: Int, worker: Int) async throws -> any ServiceLink {
+        try await source.startService(service, worker: worker)
+    }
 }
 
 private final class ScriptedLink: WorkerLink {
@@ -162,6 +166,10 @@ final class GatedSource: WorkerSource {
         asked.set()
         await gate.wait()
         return link
+    }
+
+    func startService(_ service: Int, worker: Int) async throws -> any ServiceLink {
+        throw WorkerLost(description: "there are no services here")
     }
 }
 

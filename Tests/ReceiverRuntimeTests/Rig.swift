@@ -81,6 +81,8 @@ struct Rig {
     var configuration = ReceiverConfiguration(batchInterval: .seconds(1))
     var usesEngineStore = false
     var log: MemoryLog?
+    /// Where the receivers run; nil: here.
+    var services: MemoryServices?
 
     init(_ change: (inout ReceiverConfiguration) -> Void = { _ in }) {
         change(&configuration)
@@ -92,6 +94,7 @@ struct Rig {
         bus.add(events)
         let handler = handler
         let makeHandler: ReceiverRegistration.MakeHandler = { _, _, _ in handler }
+        let receivers = services?.place(receivers, configuration, clock) ?? receivers
         return try ReceiverTracker(
             receivers: receivers, configuration: configuration, engine: engine, clock: clock,
             bus: bus, log: log, makeHandler: usesEngineStore ? nil : makeHandler)

@@ -26,7 +26,10 @@ struct PromiseCoverageTests {
                 "FailurePromises",
             ].map { name in
                 try text(["Tests", "SemanticsTests", name + ".swift"])
-            }.joined() + text(["Tests", "ProcessEngineTests", "WorkerProcessTests.swift"])
+            }.joined()
+            + ["WorkerProcessTests", "ReplicatedInputTests"].map { name in
+                try text(["Tests", "ProcessEngineTests", name + ".swift"])
+            }.joined()
         let named = Set(tests.matches(of: #/"(S\d+): /#).map { String($0.1) })
         #expect(Set(promises).subtracting(named).isEmpty, "untested promises")
         #expect(named.subtracting(promises).isEmpty, "tests of what is not promised")

@@ -89,7 +89,7 @@ struct DeadLetterInputTests {
         await harness.advanceAndSettle()
         #expect(await harness.ssc.stop().pendingBatches == [.seconds(101)])
         let error = try #require(harness.errors.first)
-        #expect(error.underlying is SinkDown)
+        #expect(error.underlying.map { "\($0)" } == "\(SinkDown())")
         #expect(error.message.contains("cannot be read"))
         #expect(try await LetterRun.entries(medium).isEmpty)
     }

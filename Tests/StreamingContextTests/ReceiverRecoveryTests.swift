@@ -207,7 +207,7 @@ struct ReceiverRecoveryTests {
 
     @Test("a stream that asks for what cannot be had is refused by name")
     func refused() async throws {
-        let harness = StreamHarness()
+        let harness = StreamHarness(engine: .local(slots: 2))
         _ = harness.record(
             harness.ssc.receiverStream(FeedReceiver<Int>(), protection: .writeAheadLog))
         _ = harness.record(harness.ssc.receiverStream(FeedReceiver<Int>(), protection: .replicated))

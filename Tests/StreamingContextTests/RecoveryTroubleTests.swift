@@ -235,9 +235,16 @@ struct RecoveryTroubleTests {
         Stubborn.refusals.withLock { $0 = true }
         try await feed.store(block: ["a"])
         first.clock.advance(by: .seconds(1))
+        // What a task changes goes to the driver with its outcome: with workers the batch fails.
+        let leavesProcess = first.ssc.batchContext.engine.capabilities.leavesProcess
         await first.listener.first { event in
-            guard case .checkpointFailed(_, let message) = event else { return false }
-            return message.contains("a Stubborn refuses")
+            switch event {
+            case .checkpointFailed(_, let message) where !leavesProcess:
+                message.contains("a Stubborn refuses")
+            case .outputOperationCompleted(let info) where leavesProcess:
+                info.failureReason?.contains("a Stubborn refuses") == true
+            default: false
+            }
         }
         await first.ssc.stop()
         Stubborn.refusals.withLock { $0 = false }

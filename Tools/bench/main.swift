@@ -11,7 +11,7 @@ let workloads: [(name: String, run: @Sendable (Arguments) async throws -> Void)]
     ("window-max", WindowMax.run), ("state", LargeState.run), ("update", UpdatedState.run),
     ("recovery", Restart.run), ("keys", KeyKinds.run), ("partitions", Partitions.run),
     ("receivers", Receivers.run), ("soak", Soak.run), ("overload", Overload.run),
-    ("hour", Hour.run), ("empty", EmptyBatches.run),
+    ("hour", Hour.run), ("empty", EmptyBatches.run), ("small", SmallBatches.run),
 ]
 
 guard let name = CommandLine.arguments.dropFirst().first,

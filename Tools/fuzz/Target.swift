@@ -20,6 +20,8 @@ enum Target: String, CaseIterable {
     case log, logFrames
     /// Frames from a socket, and lines.
     case frames, lines
+    /// Frames between driver and worker, and what a receiver and the driver say in them.
+    case workerFrames, workerMessages
     /// A file of elements.
     case objectFile
     /// A dead letter, and an entry of a file sink's manifest.
@@ -37,6 +39,8 @@ enum Target: String, CaseIterable {
         case .logFrames: LogTarget.feed(LogTarget.mended(bytes))
         case .frames: StreamTarget.feedFrames(bytes)
         case .lines: StreamTarget.feedLines(bytes)
+        case .workerFrames: WorkerTarget.feedFrames(bytes)
+        case .workerMessages: WorkerTarget.feedMessage(bytes)
         case .objectFile: ObjectFileTarget.feed(bytes)
         case .deadLetter: DeadLetterTarget.feed(bytes)
         case .manifest: DeadLetterTarget.feedManifest(bytes)
@@ -55,6 +59,8 @@ enum Target: String, CaseIterable {
         case .log, .logFrames: return [try LogTarget.seed()]
         case .frames: return [[0, 0, 0, 3, 2, 97, 98, 0, 0, 0, 0], [0, 0, 0, 1, 0]]
         case .lines: return [Array("a\nbé\r\n\rlast".utf8), [4, 255, 10, 13, 10]]
+        case .workerFrames: return try WorkerTarget.frameSeeds()
+        case .workerMessages: return try WorkerTarget.messageSeeds()
         case .objectFile: return [try ObjectFileTarget.seed()]
         case .deadLetter: return [try DeadLetterTarget.seed()]
         case .manifest: return [DeadLetterTarget.manifest.bytes]

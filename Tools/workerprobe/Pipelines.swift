@@ -1,5 +1,6 @@
 import BatchEngine
 import DStreamCore
+import DStreamTestKit
 import StreamingContext
 import Synchronization
 
@@ -19,6 +20,8 @@ enum Pipelines {
         case "garbage": throwing(ssc)
         case "restart": try restart(ssc)
         case "slow-build": slowBuild(ssc)
+        case "letters": letters(ssc)
+        case "received": try received(ssc)
         default: throw ProbeError("there is no pipeline \"\(name)\"")
         }
     }
@@ -72,6 +75,46 @@ enum Pipelines {
             return table[number == 30 ? 99 : number % 10]
         }
         Probe.record("lengths", lengths.map { ($0, 1) }.reduceByKey(+))
+    }
+
+    /// The same trap, under the policy that keeps dead letters.
+    private static func letters(_ ssc: StreamingContext) {
+        let lengths = numbers(ssc).map { number in
+            let table = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
+            return table[number == 30 ? 99 : number % 10]
+        }
+        lengths.foreachRDD { rdd, time in
+            let sum = try await rdd.collect().reduce(0, +)
+            Probe.outputs.withLock { $0.append("lengths \(time.milliseconds) \(sum)") }
+        }.onFailure(then: .deadLetter)
+    }
+
+    /// Numbers of a source that asks for acknowledgements: all of them, and each once.
+    private static func received(_ ssc: StreamingContext) throws {
+        let last = try Probe.settings.number("last", default: 1)
+        let receiver = AcknowledgingReceiver(
+            port: try Probe.settings.number("port", default: 1),
+            trapping: try Probe.settings.number("trap", default: 0))
+        let numbers = ssc.receiverStream(receiver, protection: .replicated)
+        numbers.foreachRDD { rdd, time in
+            let elements = try await rdd.collect()
+            if elements.isEmpty { return }
+            let text = elements.map { "\($0)" }.joined(separator: " ")
+            Probe.outputs.withLock { $0.append("all \(text)") }
+        }
+        let once: MapWithStateDStream<Int, Int, Int?> = numbers.map { ($0, 1) }.mapWithState(
+            StateSpec.function { (number: Int, one: Int?, state: State<Int>) in
+                if state.exists { return nil }
+                try state.update(1)
+                return number
+            })
+        once.mapped.foreachRDD { rdd, time in
+            let elements = try await rdd.collect().compactMap { $0 }
+            if elements.isEmpty { return }
+            let text = elements.map { "\($0)" }.joined(separator: " ")
+            Probe.outputs.withLock { $0.append("once \(text)") }
+            if elements.contains(last) { Probe.lastNumber.open() }
+        }
     }
 
     /// A closure that never returns at one record of the third batch.

@@ -8,26 +8,44 @@ import Synchronization
 /// A program that runs one pipeline batch by batch, on threads or in worker processes, and prints
 /// what came out: `workerprobe PIPELINE key=value ...`.
 struct Probe: StreamingApplication {
-    static let clock = ManualClock(now: .zero)
+    static let clock = ManualClock(now: start)
+    /// Opened when an output has seen the last number of a source.
+    static let lastNumber = TestGate()
     static let listener = RecordingListener()
     static let outputs = Locked<[String]>([])
     static let engine = Locked<ProcessEngine?>(nil)
     static let settings = Settings(CommandLine.arguments.dropFirst())
+
+    /// Where the run goes on; zero in the first one.
+    static var start: BatchTime {
+        BatchTime(milliseconds: Int64((try? settings.number("start", default: 0)) ?? 0))
+    }
+
+    static var checkpointDirectory: String? {
+        settings.has("directory") ? settings.text("directory") : nil
+    }
 
     static func makeContext() throws -> StreamingContext {
         var configuration = StreamingContext.Configuration()
         configuration.maxTaskFailures = try settings.number("failures", default: 4)
         configuration.failurePolicy = .continue
         var components = StreamingContext.Components()
-        components.clock = clock
+        components.clock = settings.has("port") ? SystemStreamClock() : clock
         components.logger = SilentDiagnosticLogger()
         components.standardOutput = { text in outputs.withLock { $0.append(text) } }
+        configuration.receiver.restartDelay = .zero
+        if settings.has("killing-receiver") {
+            let seed = try settings.number("killing-receiver", default: 1)
+            components.makeReceivedBlockHandler = { id, level, codec in
+                KillingHandler(seed: seed, streamID: id, level: level, codec: codec)
+            }
+        }
+        let interval = Duration.milliseconds(settings.has("port") ? 20 : 1000)
         let ssc = StreamingContext(
-            appName: "probe", batchInterval: .seconds(1), engine: try settings.engine,
+            appName: "probe", batchInterval: interval, engine: try settings.engine,
             configuration: configuration, components: components)
         ssc.addStreamingListener(listener)
-        // Nothing here goes on from a checkpoint.
-        ssc.graph.setCheckpointDirectory(true)
+        if checkpointDirectory == nil { ssc.graph.setCheckpointDirectory(true) }
         return ssc
     }
 
@@ -40,18 +58,38 @@ struct Probe: StreamingApplication {
         let ssc = try await context()
         try await ssc.start()
         if settings.has("pids") { printWorkers() }
-        for batch in 1...(try settings.number("batches", default: 8)) {
-            clock.advance(by: .seconds(1))
-            await listener.batchSettled(BatchTime(milliseconds: Int64(batch) * 1000))
+        if settings.has("port") {
+            try await lastNumber.wait()
+            await ssc.stop(graceful: true)
+        } else {
+            for batch in 1...(try settings.number("batches", default: 8)) {
+                clock.advance(by: .seconds(1))
+                await listener.batchSettled(start + .seconds(batch))
+            }
         }
+        if settings.has("letters") { try await printLetters(ssc) }
         if settings.has("wait") { try await Task.sleep(for: .seconds(3600)) }
         let started = engine.withLock { $0 }?.workers.startCount ?? 0
-        await ssc.stop()
+        if !settings.has("crash") { await ssc.stop() }
         for line in outputs.withLock({ $0 }) { print(line) }
         for error in ssc.reportedErrors { print("ERROR \(error)") }
         if settings.has("kill") { print("STARTED \(started)") }
         for event in listener.events {
-            if case .stageRanInDriver(_, let name) = event { print("DRIVER \(name)") }
+            switch event {
+            case .stageRanInDriver(_, let name): print("DRIVER \(name)")
+            case .receiverRestarting(let info, _): print("RESTART \(info.lastErrorMessage ?? "")")
+            default: break
+            }
+        }
+        if settings.has("crash") {
+            ProcessOutput.flush()
+            ChildProcess.leave(0)
+        }
+    }
+
+    static func printLetters(_ ssc: StreamingContext) async throws {
+        for letter in try await ssc.deadLetters().entries {
+            print("LETTER \(letter.id.batchTime.milliseconds) \(letter.elementCount)")
         }
     }
 

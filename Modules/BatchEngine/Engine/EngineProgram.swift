@@ -22,6 +22,8 @@ public struct EngineProgram: Sendable {
             _ underlying: (any Error)?
         ) -> (any Error)? = { _, _, _, _ in nil }
     package var accumulators: [any SharedSum] = []
+    /// What runs in processes of its own, by number.
+    package var services: [Int: WorkerService] = [:]
     private var tables: [StateID: Tables] = [:]
     private var next = 0
 

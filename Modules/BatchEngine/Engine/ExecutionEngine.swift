@@ -66,7 +66,7 @@ extension ExecutionEngine {
 public struct EngineCapabilities: Sendable, Hashable {
     /// Whether tasks leave the process, so that boundaries need codecs.
     public var leavesProcess: Bool
-    /// Whether blocks can be kept in more than one process.
+    /// Whether a received block can be kept in another process than the one that received it.
     public var replicatesBlocks: Bool
     /// How many tasks run at once.
     public var slots: Int

@@ -12,6 +12,7 @@ public struct ErasedCodec: Sendable {
     public init<Element: Sendable>(_ codec: Codec<Element>) {
         shape = codec.shape
         encode = { pieces in
+            if pieces.count == 1, case .encoded(let encoded) = pieces[0] { return encoded }
             if Element.self == String.self, let encoded = LineBlock.encoded(pieces) {
                 return encoded
             }

@@ -17,7 +17,8 @@ public struct ReceiverRegistration: Sendable {
     public let codec: ErasedCodec?
     /// The shape or type name of the elements, for messages.
     public let elementName: String
-    let makeSupervisor: @Sendable (ReceiverEnvironment) throws -> any Supervisor
+    private(set) var makeSupervisor: @Sendable (ReceiverEnvironment) throws -> any Supervisor
+    private let makeService: @Sendable (ReceiverConfiguration, any StreamClock) -> WorkerService
 
     /// Registers a receiver.
     public init<Source: Receiver>(_ receiver: Source, streamID: StreamID) {
@@ -29,6 +30,32 @@ public struct ReceiverRegistration: Sendable {
         makeSupervisor = { environment in
             try ReceiverSupervisor(receiver, streamID: streamID, environment: environment)
         }
+        makeService = { configuration, clock in
+            let worker = WorkerReceiver(
+                receiver: receiver, streamID: streamID, configuration: configuration, clock: clock)
+            return { try await worker.serve($0) }
+        }
+    }
+
+    /// The number under which an engine knows the receiver as a service.
+    package var serviceNumber: Int { Int(streamID.rawValue) }
+
+    /// The receiver as it runs in a worker.
+    package func service(
+        _ configuration: ReceiverConfiguration, _ clock: any StreamClock
+    ) -> WorkerService {
+        makeService(configuration, clock)
+    }
+
+    /// The same receiver in a worker process of its own, seen from the driver.
+    package func inWorker(of engine: any ServiceEngine) -> ReceiverRegistration {
+        var registration = self
+        let (name, streamID) = (name, streamID)
+        registration.makeSupervisor = { environment in
+            WorkerReceiverSupervisor(
+                name, streamID: streamID, engine: engine, environment: environment)
+        }
+        return registration
     }
 
     /// Checks that blocks can be kept at the receiver's level.

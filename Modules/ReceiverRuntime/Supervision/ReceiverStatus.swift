@@ -16,13 +16,19 @@ final class ReceiverStatus: Sendable {
 
     let streamID: StreamID
     let name: String
+    /// Where the receiver runs: `driver` or `worker`.
+    private let executorID: String
     private let clock: any StreamClock
     private let bus: ListenerBus
     private let state = Locked(State())
 
-    init(streamID: StreamID, name: String, clock: any StreamClock, bus: ListenerBus) {
+    init(
+        streamID: StreamID, name: String, executorID: String = "driver", clock: any StreamClock,
+        bus: ListenerBus
+    ) {
         self.streamID = streamID
         self.name = name
+        self.executorID = executorID
         self.clock = clock
         self.bus = bus
     }
@@ -67,7 +73,7 @@ final class ReceiverStatus: Sendable {
     private func info(_ state: State) -> ReceiverInfo {
         ReceiverInfo(
             streamID: streamID, name: "\(name)-\(streamID)", isActive: state.isActive,
-            location: "localhost", executorID: "driver",
+            location: "localhost", executorID: executorID,
             lastErrorMessage: state.lastErrorMessage, lastError: state.lastError,
             lastErrorTime: state.lastErrorTime)
     }

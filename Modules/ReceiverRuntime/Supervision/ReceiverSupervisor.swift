@@ -50,27 +50,12 @@ protocol Supervisor: Actor {
 /// ## Cancellation
 /// Cancelling the task of `run()` ends the receiver and drops what is not stored.
 public actor ReceiverSupervisor<Source: Receiver>: Supervisor {
-    /// What ended a run of the receiver.
-    private enum Ending {
-        case cancelled
-        case stoppedByDriver
-        case restart(message: String, error: (any Error)?, delay: Duration)
-        case stoppedItself(message: String)
-    }
-
-    /// What the supervisor has been told.
-    private struct Orders: Sendable {
-        var isStopping = false
-        var drains = true
-        var hasEnded = false
-    }
-
     private let receiver: Source
     private let environment: ReceiverEnvironment
     private nonisolated let status: ReceiverStatus
     private nonisolated let generator: BlockGenerator<StoringListener<Source.Element>>
     private let sink: BlockSink
-    private let orders = AsyncMonitor(Orders())
+    private let orders = AsyncMonitor(SupervisorOrders())
     private var control: ReceiverControl?
     private var hasBegun = false
 
@@ -125,10 +110,7 @@ public actor ReceiverSupervisor<Source: Receiver>: Supervisor {
     ///
     /// - Parameter drains: whether what was received is stored and reported; else it is dropped.
     public func stop(drains: Bool) async {
-        orders.update { orders in
-            orders.drains = drains && (orders.drains || !orders.isStopping)
-            orders.isStopping = true
-        }
+        orders.update { $0.stop(drains: drains) }
         control?.ask(.stopByDriver)
         guard hasBegun else { return }
         try? await orders.wait(for: \.hasEnded)
@@ -147,92 +129,23 @@ public actor ReceiverSupervisor<Source: Receiver>: Supervisor {
     // MARK: The receiver
 
     private func keepReceiving() async {
-        while !orders.read({ $0.isStopping }), !Task.isCancelled {
-            let delay: Duration
-            switch await receiveOnce() {
-            case .cancelled, .stoppedByDriver:
-                status.stopped("Stopped by driver", nil)
-                return
-            case .restart(let message, let error, let wait):
-                let text =
-                    "Restarting receiver with delay \(wait.milliseconds)ms: \(message)"
-                let info = status.stopped(text, error)
-                status.post(.receiverRestarting(info, after: wait))
-                delay = wait
-            case .stoppedItself(let message):
-                let info = status.stopped(message, nil)
-                delay = environment.configuration.restartDelay
-                status.post(.receiverRestarting(info, after: delay))
-            }
-            guard await pause(for: delay) else { return }
+        let restarts = ReceiverRestarts(
+            status: status, clock: environment.clock,
+            delay: environment.configuration.restartDelay, orders: orders)
+        while restarts.isWanted {
+            guard await restarts.follow(await receiveOnce()) else { return }
         }
     }
 
-    private func receiveOnce() async -> Ending {
+    private func receiveOnce() async -> ReceiverEnding {
         let control = ReceiverControl()
         self.control = control
+        defer { self.control = nil }
         if orders.read({ $0.isStopping }) { control.ask(.stopByDriver) }
         let output = ReceiverOutput<Source.Element>(
             configuration: environment.configuration, generator: generator, sink: sink,
             control: control, status: status)
         status.started()
-        let outcome = await outcome(of: receiver, output, control)
-        self.control = nil
-        if case .stopByDriver? = control.current { return .stoppedByDriver }
-        if Task.isCancelled { return .cancelled }
-        let delay = environment.configuration.restartDelay
-        switch control.current {
-        case .restart(let message, let error, let wait):
-            return .restart(message: message, error: error, delay: wait ?? delay)
-        case .stop(let message): return .stoppedItself(message: message)
-        case .stopByDriver: return .stoppedByDriver
-        case nil: break
-        }
-        switch outcome {
-        case .success: return .stoppedItself(message: "The receiver ended by itself")
-        case .failure(let error):
-            return .restart(message: "\(error)", error: error, delay: delay)
-        }
-    }
-
-    /// Runs the receiver until it ends, cancelling it once something is asked.
-    private func outcome(
-        of receiver: Source, _ output: ReceiverOutput<Source.Element>, _ control: ReceiverControl
-    ) async -> Result<Void, any Error> {
-        await withTaskGroup(of: Result<Void, any Error>?.self) { group in
-            group.addTask {
-                do {
-                    try await receiver.run(output)
-                    return .success(())
-                } catch {
-                    return .failure(error)
-                }
-            }
-            group.addTask {
-                try? await control.wait()
-                return nil
-            }
-            var outcome = Result<Void, any Error>.failure(CancellationError())
-            for await ended in group {
-                group.cancelAll()
-                if let ended { outcome = ended }
-            }
-            return outcome
-        }
-    }
-
-    /// Sleeps; false: there will be no restart.
-    private func pause(for delay: Duration) async -> Bool {
-        let (clock, orders) = (environment.clock, orders)
-        do {
-            try await firstOf {
-                try await clock.sleep(for: delay)
-            } or: {
-                try await orders.wait(for: \.isStopping)
-            }
-        } catch {
-            return false
-        }
-        return true
+        return await control.run(receiver, output)
     }
 }
