@@ -397,10 +397,9 @@ extension StreamNode {
                 if let plan = settings.plans.removeValue(forKey: oldest) { dropped.append(plan) }
                 settings.oldestPlan = settings.plans.isEmpty ? nil : oldest + slideDuration
             }
-            for batches in [\Settings.failed, \.withoutRDD, \.passed]
-            where !settings[keyPath: batches].isEmpty {
-                settings[keyPath: batches] = settings[keyPath: batches].filter { $0 > threshold }
-            }
+            settings.failed.removeAll(through: threshold)
+            settings.withoutRDD.removeAll(through: threshold)
+            settings.passed.removeAll(through: threshold)
             return dropped
         }
         withExtendedLifetime(dropped) {}
@@ -429,5 +428,12 @@ extension StreamNode {
                     + "slide \(slideDuration.milliseconds) ms", site: site)
         }
         return nil
+    }
+}
+
+extension Set<BatchTime> {
+    /// Forgets the batches up to a time.
+    fileprivate mutating func removeAll(through threshold: BatchTime) {
+        if !isEmpty { self = filter { $0 > threshold } }
     }
 }

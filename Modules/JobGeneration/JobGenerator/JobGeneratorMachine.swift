@@ -39,6 +39,7 @@ package struct JobGeneratorMachine: Sendable {
     private var isCleaningUp = false
     private var nextCleanUp: BatchTime?
     private let hasCheckpoints: Bool
+    private var checkpoints: CheckpointSpacing
 
     /// Makes a machine that runs.
     ///
@@ -55,6 +56,7 @@ package struct JobGeneratorMachine: Sendable {
         self.configuration = configuration
         self.interval = interval
         self.hasCheckpoints = hasCheckpoints
+        checkpoints = CheckpointSpacing(configuration.checkpointSpacing, interval: interval)
         ledger = BatchLedger(
             pending: rerun, newest: firstBatch - interval, newestCompleted: newestCompleted,
             failedMaximum: configuration.maxFailedBatches)
@@ -69,6 +71,7 @@ package struct JobGeneratorMachine: Sendable {
     /// - Returns: what is to be done, in this order.
     package mutating func handle(_ event: Event, now: BatchTime) -> [Action] {
         if phase == .ended { return [] }
+        checkpoints.now = now
         var actions: [Action] = []
         switch event {
         case .ticked: break
@@ -92,6 +95,7 @@ package struct JobGeneratorMachine: Sendable {
             phase = .ended
             return [.end]
         }
+        if checkpoints.isPostponed { actions += requestCheckpoint() }
         return actions + advance(now)
     }
 }
@@ -184,7 +188,8 @@ extension JobGeneratorMachine {
             ledger.complete(batch)
             guard hasCheckpoints else { return cleanUp(batch) }
             let actions = requestCheckpoint()
-            completedNotDurable.append((lastRequestedTicket, batch))
+            let ticket = lastRequestedTicket + (checkpoints.isPostponed ? 1 : 0)
+            completedNotDurable.append((ticket, batch))
             return actions + (isLastCheckpointLost ? haltWithoutCheckpoints() : [])
         case .failed(let policy):
             return fail(batch, policy)
@@ -212,8 +217,11 @@ extension JobGeneratorMachine {
 
 // Checkpoints and what follows them.
 extension JobGeneratorMachine {
+    /// Writes a checkpoint, or puts it off while others came shortly before and more will come.
     private mutating func requestCheckpoint() -> [Action] {
         guard hasCheckpoints else { return [] }
+        let mayWait = phase == .running && !hasTooFewCheckpoints
+        guard checkpoints.takes(mayWait: mayWait) else { return [] }
         lastRequestedTicket += 1
         return [
             .writeCheckpoint(
@@ -285,6 +293,6 @@ extension JobGeneratorMachine {
     /// Whether nothing is under way any more.
     private var isSettled: Bool {
         generation == nil && ledger.unfinished.isEmpty && !isCleaningUp
-            && lastAnsweredTicket == lastRequestedTicket
+            && lastAnsweredTicket == lastRequestedTicket && !checkpoints.isPostponed
     }
 }
