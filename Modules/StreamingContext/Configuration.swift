@@ -120,6 +120,7 @@ extension StreamingContext {
         func receiver(batchInterval: Duration) -> ReceiverConfiguration {
             var result = receiver
             result.blockInterval = blockInterval ?? min(.milliseconds(200), batchInterval)
+            if result.blockInterval >= batchInterval { result.cutGrace = .milliseconds(100) }
             if backpressure.isEnabled, let initial = backpressure.initialRate, initial > 0 {
                 // Receivers begin with it: the first elements come before any rate is sent.
                 result.rate = RateLimiter.Configuration(

@@ -386,11 +386,12 @@ extension StreamNode {
     }
 
     /// Forgets RDDs that no batch after `time` needs.
-    func clearMetadata(_ time: BatchTime) {
-        // The end of a plan can be the end of datasets: not under the lock.
-        let dropped: [Plan] = settings.withLock { settings in
-            var dropped: [Plan] = []
-            guard let remember = settings.remember else { return dropped }
+    ///
+    /// - Parameter dropped: gets their plans: the end of one can be the end of datasets, which is
+    ///   not for under the lock.
+    func clearMetadata(_ time: BatchTime, _ dropped: inout [Plan]) {
+        settings.withLock { settings in
+            guard let remember = settings.remember else { return }
             let threshold = time - remember
             // Along the grid, not through the table: a long window remembers thousands of plans.
             while let oldest = settings.oldestPlan, oldest <= threshold {
@@ -400,9 +401,7 @@ extension StreamNode {
             settings.failed.removeAll(through: threshold)
             settings.withoutRDD.removeAll(through: threshold)
             settings.passed.removeAll(through: threshold)
-            return dropped
         }
-        withExtendedLifetime(dropped) {}
     }
 
     /// What is wrong with the stream's checkpoint settings.
