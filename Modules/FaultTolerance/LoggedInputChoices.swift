@@ -39,11 +39,6 @@ public final class LoggedInputChoices: InputChoices {
         choices.withLock { $0[key] = choice }
     }
 
-    /// Forgets batches before a threshold, in the log as far as whole segments allow.
-    public func release(before threshold: BatchTime) async throws {
-        try await release(before: threshold, keeping: [])
-    }
-
     /// Forgets batches before a threshold that are not pending, in the log as far as whole segments
     /// allow: all after the oldest that stays, stay there.
     public func release(

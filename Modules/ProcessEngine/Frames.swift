@@ -57,13 +57,17 @@ package struct FramedMessage: BytesInTwos {
 
     /// Cuts a message into frames.
     ///
-    /// - Throws: ``WorkerProtocolError`` for a message that is too long.
-    package init(_ message: Frames.Message) throws(WorkerProtocolError) {
+    /// - Parameter maximum: the most bytes of its payload.
+    /// - Throws: ``EngineError`` `.badArgument` for a message that is too long, as it is each time.
+    package init(
+        _ message: Frames.Message, maximum: Int = Frames.messageMaximum
+    ) throws(EngineError) {
         let count = message.payload.count
-        guard count <= Frames.messageMaximum else {
-            throw WorkerProtocolError(
-                "a message of \(count) bytes is too long, it may have \(Frames.messageMaximum): "
-                    + "use more partitions")
+        guard count <= maximum else {
+            throw EngineError(
+                .badArgument,
+                "the \(message.kind) between driver and worker has \(count) bytes, it may have "
+                    + "\(maximum): use more partitions")
         }
         self.message = message
         frameCount = max(1, (count + Frames.payloadMaximum - 1) / Frames.payloadMaximum)

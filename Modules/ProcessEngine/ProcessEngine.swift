@@ -28,10 +28,6 @@ public final class ProcessEngine: ExecutionEngine {
         public var isStrict = false
         /// Partitions by default; nil: as many as workers.
         public var defaultParallelism: Int?
-        /// The program of the workers; nil: this one.
-        package var executable: String?
-        /// What the workers are started with; nil: what this program was.
-        package var arguments: [String]?
         /// Whether the workers are no processes but parts of this one, for tests.
         package var isLoopback = false
 
@@ -39,28 +35,36 @@ public final class ProcessEngine: ExecutionEngine {
         public init(workers: Int) { self.workers = max(1, workers) }
     }
 
+    /// A program and its workers.
     private struct Prepared: Sendable {
         let program: EngineProgram
         let source: any WorkerSource
+        let slots: [WorkerSlot]
+    }
+
+    private struct State {
+        var prepared: Prepared?
+        /// Bodies' operators that listeners have heard of.
+        var reported: Set<OperatorSite> = []
+        var isShutDown = false
     }
 
     /// How the engine is set up.
     public let configuration: Configuration
     let driver: LocalEngine
-    let slots: [WorkerSlot]
-    private let prepared = Locked<Prepared?>(nil)
+    private let state = Locked(State())
+    /// For tests: where workers come from instead; nil: from where they usually do.
+    package let sources = Locked<(@Sendable (EngineProgram) -> any WorkerSource)?>(nil)
     /// For tests: after how many microseconds the worker of an exchange is killed, by the exchange's
     /// number; nil: it is not.
     package let killing = Locked<(@Sendable (Int) -> UInt32?)?>(nil)
     private let exchanges = Atomic<Int>(0)
-    private let reported = Locked<Set<OperatorSite>>([])
 
     /// Makes an engine; workers start with the graph.
     public init(
         _ configuration: Configuration, blockStore: any BlockStore = MemoryBlockStore()
     ) {
         self.configuration = configuration
-        slots = (0..<configuration.workers).map { WorkerSlot(number: $0) }
         driver = LocalEngine(
             LocalEngine.Configuration(
                 slots: configuration.workers,
@@ -72,7 +76,8 @@ public final class ProcessEngine: ExecutionEngine {
 
     /// Out of the process, one task per worker.
     public var capabilities: EngineCapabilities {
-        EngineCapabilities(leavesProcess: true, replicatesBlocks: false, slots: slots.count)
+        EngineCapabilities(
+            leavesProcess: true, replicatesBlocks: false, slots: configuration.workers)
     }
 
     /// Partitions by default.
@@ -82,10 +87,11 @@ public final class ProcessEngine: ExecutionEngine {
     /// Where operators keep state: in the driver, with replicas in workers.
     public var stateStore: any StateStore { driver.stateStore }
 
-    /// Starts the workers.
+    /// Starts the workers; those of an earlier program end.
     ///
     /// - Throws: ``EngineError`` `.workersUnusable` for a graph that no `StreamingApplication` built,
-    ///   and when a worker cannot be started or is another program.
+    ///   and when a worker cannot be started or is another program; `.stopped` after
+    ///   ``shutdown()``.
     public func prepare(_ program: EngineProgram) async throws {
         guard program.application != nil || configuration.isLoopback else {
             throw EngineError(
@@ -94,17 +100,39 @@ public final class ProcessEngine: ExecutionEngine {
                     + "StreamingApplication: declare the streams in its build(_:), or use "
                     + "engine: .local()")
         }
-        let source: any WorkerSource =
-            configuration.isLoopback
-            ? LoopbackSource(program)
-            : try WorkerLauncher(configuration, fingerprint: program.fingerprint)
-        prepared.withLock { $0 = Prepared(program: program, source: source) }
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            for slot in slots {
-                group.addTask { try await slot.withWorker(from: source) { _ in } }
+        do {
+            let prepared = Prepared(
+                program: program, source: try source(of: program),
+                slots: (0..<configuration.workers).map { WorkerSlot(number: $0) })
+            try replaceWorkers(by: prepared)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for slot in prepared.slots {
+                    group.addTask { try await slot.withWorker(from: prepared.source) { _ in } }
+                }
+                try await group.waitForAll()
             }
-            try await group.waitForAll()
+        } catch let error where !(error is EngineError || error is CancellationError) {
+            throw EngineError(.workersUnusable, "\(error)", underlying: error)
         }
+    }
+
+    private func source(of program: EngineProgram) throws -> any WorkerSource {
+        if let make = sources.withLock({ $0 }) { return make(program) }
+        if configuration.isLoopback { return LoopbackSource(program) }
+        return try WorkerLauncher(configuration, fingerprint: program.fingerprint)
+    }
+
+    private func replaceWorkers(by prepared: Prepared) throws {
+        let (earlier, isShutDown) = state.withLock { state in
+            if state.isShutDown { return (nil as Prepared?, true) }
+            defer {
+                state.prepared = prepared
+                state.reported = []
+            }
+            return (state.prepared, false)
+        }
+        if isShutDown { throw EngineError(.stopped, "the engine was shut down") }
+        for slot in earlier?.slots ?? [] { slot.close() }
     }
 
     /// Runs a stage and those before it; see ``ExecutionEngine/run(_:receive:)``.
@@ -113,7 +141,7 @@ public final class ProcessEngine: ExecutionEngine {
         receive: @escaping @Sendable (Int, [PartitionData]) throws -> Void
     ) async throws {
         let offload = StageOffload(
-            takes: { [self] in try takes($0) },
+            takes: { [self] in try takes($0, request.batchMilliseconds) },
             perform: { [self] in try await perform($0, $1, $2) })
         try await driver.run(request, offload: offload, receive: receive)
     }
@@ -140,20 +168,20 @@ public final class ProcessEngine: ExecutionEngine {
     }
 
     private func endWorkers() {
-        for slot in slots { slot.close() }
-        let earlier = prepared.withLock { prepared in
-            defer { prepared = nil }
-            return prepared
+        let earlier = state.withLock { state in
+            defer { state.prepared = nil }
+            state.isShutDown = true
+            return state.prepared
         }
-        earlier?.source.close()
+        for slot in earlier?.slots ?? [] { slot.close() }
     }
 
     /// Whether workers have the kernel of a stage; the others run in the driver, and listeners hear
     /// of those that a body of the user's made.
-    private func takes(_ stage: StageTasks) throws -> Bool {
-        if prepared.withLock({ $0?.program.kernels[stage.kernel.id] }) != nil { return true }
+    private func takes(_ stage: StageTasks, _ batch: Int64?) throws -> Bool {
+        if state.withLock({ $0.prepared?.program.kernels[stage.kernel.id] }) != nil { return true }
         if DriverBody.site != nil, !stage.kernel.isReading {
-            try noteDriverStage(stage.kernel.site, nil)
+            try noteDriverStage(stage.kernel.site, batch)
         }
         return false
     }
@@ -166,23 +194,30 @@ public final class ProcessEngine: ExecutionEngine {
                     + "the engine's strict mode refuses; use foreachPartition or mapPartitions on "
                     + "the stream, or a variant that is handed the batch time", site: site)
         }
-        guard reported.withLock({ $0.insert(site).inserted }) else { return }
-        prepared.withLock { $0?.program.onDriverStage }?(batch, site)
+        let report = state.withLock { state in
+            state.reported.insert(site).inserted ? state.prepared?.program.onDriverStage : nil
+        }
+        report?(batch, site)
     }
 
     /// Does the work of one attempt in a worker.
     private func perform(
         _ run: PlanRun, _ stage: StageTasks, _ context: TaskContext
     ) async throws -> [PartitionData] {
-        guard let (program, source) = prepared.withLock({ $0.map { ($0.program, $0.source) } })
-        else { throw EngineError(.stopped, "the engine was shut down") }
-        let inputs = try run.inputs(of: stage, context.partition)
+        guard let prepared = state.withLock({ $0.prepared }) else {
+            throw EngineError(.stopped, "the engine was shut down")
+        }
+        let inputs = StateInputs.withoutAwaited(stage.inputs[context.partition])
         for pipe in PartitionData.pipes(in: inputs) where !pipe.isPlain {
             if let body = pipe.site { try noteDriverStage(body, context.batchMilliseconds) }
         }
-        let task = try RemoteTask(stage, context, inputs, program, stateStore)
-        let slot = slots[task.placement % slots.count]
-        return try await slot.withWorker(from: source) { [self] worker in
+        let placement = RemoteTask.placement(of: inputs, context, prepared.program)
+        let slot = prepared.slots[placement % prepared.slots.count]
+        return try await slot.withWorker(from: prepared.source, unless: run.flag) {
+            [self] worker in
+            // Not before: what waits for a worker keeps no blocks in memory.
+            let task = try RemoteTask(
+                stage, context, try run.resolved(inputs), prepared.program, stateStore)
             killIfTold(worker)
             return try await task.run(in: slot, worker, limit: configuration.taskLimit)
         }
@@ -199,6 +234,7 @@ public final class ProcessEngine: ExecutionEngine {
 
     /// The numbers of the worker processes, and how many were started.
     package var workers: (ids: [Int32], startCount: Int) {
-        (slots.compactMap(\.processID), slots.reduce(0) { $0 + $1.startCount })
+        let slots = state.withLock { $0.prepared }?.slots ?? []
+        return (slots.compactMap(\.processID), slots.reduce(0) { $0 + $1.startCount })
     }
 }

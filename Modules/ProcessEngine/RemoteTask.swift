@@ -19,9 +19,10 @@ struct RemoteTask: Sendable {
     private let inputs: [PartitionData]
     private let program: EngineProgram
     private let tables: [Table]
-    /// Tasks with the same number run in the same worker: where their tables are.
-    let placement: Int
 
+    /// Prepares an attempt.
+    ///
+    /// - Parameter inputs: what the task looks at, without blocks.
     init(
         _ stage: StageTasks, _ context: TaskContext, _ inputs: [PartitionData],
         _ program: EngineProgram, _ store: any StateStore
@@ -36,7 +37,14 @@ struct RemoteTask: Sendable {
                 Table(step: step, origin: origin, earlier: earlier, cell: $0)
             }
         }
-        placement = tables.first?.step.partition ?? context.partition
+    }
+
+    /// Tasks with the same number run in the same worker: where their tables are.
+    static func placement(
+        of inputs: [PartitionData], _ context: TaskContext, _ program: EngineProgram
+    ) -> Int {
+        let first = StateInputs.steps(in: inputs).first { program.keepsTables(of: $0.step.id) }
+        return first?.step.partition ?? context.partition
     }
 
     /// Has a worker do the work; the driver's tables and sums change when it has succeeded.
@@ -48,7 +56,12 @@ struct RemoteTask: Sendable {
         for table in tables { slot.note(table.place, nil) }
         let answer = try await worker.exchange(Frames.Message(.task, payload), limit: limit)
         switch answer.kind {
-        case .failure: throw try FailureMessage(payload: answer.payload).error(in: program)
+        case .failure:
+            let failure = try FailureMessage(payload: answer.payload)
+            if failure.isOfClosure {
+                for table in tables { slot.note(table.place, table.needed) }
+            }
+            throw failure.error(in: program)
         case .outcome: return try apply(try OutcomeMessage.read(answer.payload), slot)
         default:
             worker.kill()

@@ -6,8 +6,10 @@ struct RemoteFailure: Error, CustomStringConvertible {
 }
 
 /// The worker that did a task is no more.
-struct WorkerLost: Error, CustomStringConvertible {
-    let description: String
+package struct WorkerLost: Error, CustomStringConvertible {
+    package let description: String
+
+    package init(description: String) { self.description = description }
 }
 
 /// Why a task failed, as a worker sends it.
@@ -97,6 +99,10 @@ struct FailureMessage: Sendable {
         self.causeSite = causeSite
         self.underlying = underlying
     }
+
+    /// Whether a closure of the user's threw: what the worker has is as it was, or is brought back
+    /// to that by the next try, as in the driver.
+    var isOfClosure: Bool { code == nil && site != nil }
 
     /// The error as if it had been thrown here.
     func error(in program: EngineProgram) -> any Error {

@@ -8,20 +8,44 @@ final class WorkerLauncher: WorkerSource {
     static let secretVariable = "DSTREAMS_WORKER_SECRET"
 
     private let configuration: ProcessEngine.Configuration
-    private let executable: String
+    private let executable = ChildProcess.ownExecutable
     private let expected: WorkerIdentity
 
     init(_ configuration: ProcessEngine.Configuration, fingerprint: String) throws {
         self.configuration = configuration
-        executable = configuration.executable ?? ChildProcess.ownExecutable
         expected = WorkerIdentity(
             executable: try ChildProcess.identity(of: executable), fingerprint: fingerprint)
     }
 
-    func close() {}
-
     func start(number: Int) async throws -> any WorkerLink {
+        let deadline = SystemTime.monotonic() + configuration.startLimit
         let secret = Self.freshSecret()
+        do {
+            let (process, connection) = try await connect(secret, deadline)
+            do {
+                let link = ProcessLink(process, connection, number: number)
+                try await handshake(with: link, connection, secret, deadline)
+                return link
+            } catch {
+                await end(process)
+                throw error
+            }
+        } catch let error as EngineError {
+            throw EngineError(error.code, "worker \(number) cannot be used: \(error.message)")
+        } catch let error as WorkerLost {
+            throw WorkerLost(description: "\(error) before it said who it is")
+        } catch let error where !(error is CancellationError) {
+            let reason =
+                (error as? SystemError)?.isTimeout == true
+                ? "it did not come within \(configuration.startLimit)" : "\(error)"
+            throw WorkerLost(description: "worker \(number) did not start: \(reason)")
+        }
+    }
+
+    /// Starts a process and waits until it has connected.
+    private func connect(
+        _ secret: String, _ deadline: Duration
+    ) async throws -> (ChildProcess, LocalConnection) {
         // A directory of its own, gone as soon as the worker has connected: nothing stays behind.
         let directory = try FileSystem.createTemporaryDirectory(prefix: "dstreams-worker")
         defer { try? FileSystem.removeTree(directory) }
@@ -30,46 +54,39 @@ final class WorkerLauncher: WorkerSource {
         let process = try ChildProcess.start(
             executable,
             arguments: [CommandLine.arguments.first ?? "worker"]
-                + (configuration.arguments ?? Array(CommandLine.arguments.dropFirst())),
+                + CommandLine.arguments.dropFirst(),
             environment: [
                 Self.socketVariable: listener.path, Self.secretVariable: secret,
             ])
-        do { return try await handshake(with: process, listener, secret, number) } catch {
-            process.kill()
-            _ = try? await BlockingThreads.shared.run { process.wait() }
+        do { return (process, try await accept(process, listener, deadline)) } catch {
+            await end(process)
             throw error
         }
     }
 
+    private func end(_ process: ChildProcess) async {
+        process.kill()
+        _ = try? await BlockingThreads.shared.run { process.wait() }
+    }
+
+    /// Takes a worker, if it is the right one.
     private func handshake(
-        with process: ChildProcess, _ listener: LocalListener, _ secret: String, _ number: Int
-    ) async throws -> any WorkerLink {
-        let deadline = SystemTime.monotonic() + configuration.startLimit
-        do {
-            let connection = try await accept(process, listener, deadline)
-            let link = ProcessLink(process, connection, number: number)
-            let message = try await link.receive(deadline: deadline)
-            guard message.kind == .hello else {
-                throw WorkerProtocolError("its first message is a \(message.kind)")
-            }
-            let hello = try Hello(payload: message.payload)
-            guard Self.isEqual(hello.secret, secret) else {
-                throw WorkerProtocolError("it does not know the secret")
-            }
-            if let difference = expected.difference(in: hello.identity) {
-                throw WorkerProtocolError(difference)
-            }
-            let welcome = try FramedMessage(Frames.Message(.welcome, []))
-            try await connection.writeAll(welcome, deadline: deadline)
-            return link
-        } catch is CancellationError {
-            throw CancellationError()
-        } catch {
-            let reason =
-                (error as? SystemError)?.isTimeout == true
-                ? "it did not come within \(configuration.startLimit)" : "\(error)"
-            throw EngineError(.workersUnusable, "worker \(number) cannot be used: \(reason)")
+        with link: ProcessLink, _ connection: LocalConnection, _ secret: String,
+        _ deadline: Duration
+    ) async throws {
+        let message = try await link.receive(deadline: deadline)
+        guard message.kind == .hello else {
+            throw WorkerProtocolError("its first message is a \(message.kind)")
         }
+        let hello = try Hello(payload: message.payload)
+        guard Self.isEqual(hello.secret, secret) else {
+            throw WorkerProtocolError("it does not know the secret")
+        }
+        if let difference = expected.difference(in: hello.identity) {
+            throw EngineError(.workersUnusable, difference)
+        }
+        let welcome = try FramedMessage(Frames.Message(.welcome, []))
+        try await connection.writeAll(welcome, deadline: deadline)
     }
 
     /// Waits for the worker, or for its end.

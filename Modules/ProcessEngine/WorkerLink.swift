@@ -1,7 +1,7 @@
-internal import BatchEngine
+package import BatchEngine
 
 /// A worker as the driver sees it: it is sent one message at a time, and answers each.
-protocol WorkerLink: AnyObject, Sendable {
+package protocol WorkerLink: AnyObject, Sendable {
     /// Sends a message and waits for the answer.
     ///
     /// ## Cancellation
@@ -22,31 +22,29 @@ protocol WorkerLink: AnyObject, Sendable {
 }
 
 extension WorkerLink {
-    var processID: Int32? { nil }
+    package var processID: Int32? { nil }
 }
 
 /// Where workers come from.
-protocol WorkerSource: Sendable {
+package protocol WorkerSource: Sendable {
     /// Starts a worker and takes it, if it is the right one.
     ///
-    /// - Throws: ``EngineError`` when it cannot be had, or is another program.
+    /// - Throws: ``WorkerLost`` when it cannot be had this time; ``EngineError``
+    ///   `.workersUnusable` when it is another program.
     func start(number: Int) async throws -> any WorkerLink
-
-    /// Lets go of what was needed to start workers.
-    func close()
 }
 
 /// Workers in this process: what goes through the boundary is encoded as for others.
 ///
 /// For tests: a worker that is killed loses its tables, as a process does.
-final class LoopbackSource: WorkerSource {
+package final class LoopbackSource: WorkerSource {
     private let program: EngineProgram
 
-    init(_ program: EngineProgram) { self.program = program }
+    package init(_ program: EngineProgram) { self.program = program }
 
-    func start(number: Int) async throws -> any WorkerLink { LoopbackLink(program, number) }
-
-    func close() {}
+    package func start(number: Int) async throws -> any WorkerLink {
+        LoopbackLink(program, number)
+    }
 }
 
 private final class LoopbackLink: WorkerLink {

@@ -115,8 +115,10 @@ struct TaskMessage: Sendable {
 
     /// The message, with the task's inputs at its end.
     func payload(_ inputs: [PartitionData], _ context: TaskContext) throws -> [UInt8] {
+        let pieces = try PartitionCoding.pieces(inputs, context)
+        let tables = loads.reduce(0) { $0 + 64 + $1.values.bytes.count } + 64 * changes.count
         var writer = ByteWriter(
-            reservingCapacity: 256 + inputs.reduce(0) { $0 + $1.byteCount })
+            reservingCapacity: 64 + tables + PartitionCoding.byteMaximum(of: pieces))
         writer.writeVarint(UInt64(kernel))
         batchMilliseconds.encode(to: &writer)
         for number in [partition, attempt, outputs] { writer.writeZigzag(Int64(number)) }
@@ -132,7 +134,7 @@ struct TaskMessage: Sendable {
             writer.writeZigzag(change.version)
             change.base.encode(to: &writer)
         }
-        try PartitionCoding.write(inputs, context, to: &writer)
+        PartitionCoding.write(pieces, to: &writer)
         return try writer.takeBytes()
     }
 
@@ -170,8 +172,11 @@ struct OutcomeMessage: Sendable {
     var amounts: [(number: Int, amount: EncodedValues)]
 
     func payload(_ context: TaskContext) throws -> [UInt8] {
+        let pieces = try PartitionCoding.pieces(outputs, context)
+        let sums = amounts.reduce(0) { $0 + 32 + $1.amount.bytes.count }
+        let tables = changes.reduce(0) { $0 + 64 + $1.values.bytes.count + $1.removed.bytes.count }
         var writer = ByteWriter(
-            reservingCapacity: 256 + outputs.reduce(0) { $0 + $1.byteCount })
+            reservingCapacity: 64 + sums + tables + PartitionCoding.byteMaximum(of: pieces))
         writer.writeVarint(UInt64(changes.count))
         for change in changes {
             change.isWhole.encode(to: &writer)
@@ -183,7 +188,7 @@ struct OutcomeMessage: Sendable {
             writer.writeVarint(UInt64(number))
             amount.write(to: &writer)
         }
-        try PartitionCoding.write(outputs, context, to: &writer)
+        PartitionCoding.write(pieces, to: &writer)
         return try writer.takeBytes()
     }
 

@@ -31,26 +31,24 @@ package struct WorkerProcess: Sendable {
 
     /// Runs tasks until the driver has gone; the process ends with that.
     ///
+    /// - Parameter build: builds the graph, once there is a connection to the driver.
     /// - Throws: what keeps the worker from being one.
-    package func serve(_ program: EngineProgram) async throws -> Never {
-        let connection = try BlockingConnection(path: socket)
+    package func serve(_ build: () throws -> EngineProgram) async throws -> Never {
+        let connection = try connect()
+        let (messages, feed) = AsyncStream.makeStream(of: Frames.Message.self)
+        // A thread of its own: whatever user code does, the driver's end is noticed at once.
+        try SystemThread.start(name: "worker-driver") {
+            Self.listen(to: connection, feed)
+            removeSocket()
+            ChildProcess.leave(0)
+        }
+        let program = try build()
         let identity = WorkerIdentity(
             executable: try ChildProcess.identity(of: ChildProcess.ownExecutable),
             fingerprint: program.fingerprint)
         try connection.writeAll(
             try FramedMessage(
                 Frames.Message(.hello, Hello(secret: secret, identity: identity).payload)))
-        let (messages, feed) = AsyncStream.makeStream(of: Frames.Message.self)
-        // A thread of its own: whatever user code does, the driver's end is noticed at once.
-        try SystemThread.start(name: "worker-driver") {
-            Self.listen(to: connection, feed)
-            // The driver's to remove, unless it ended just now.
-            _ = try? FileSystem.remove(socket)
-            if let directory = FileSystem.parent(of: socket) {
-                _ = try? FileSystem.remove(directory)
-            }
-            ChildProcess.leave(0)
-        }
         let tasks = WorkerTasks(program)
         let engine = LocalEngine(slots: 1)
         try await engine.perform("worker") {
@@ -63,12 +61,25 @@ package struct WorkerProcess: Sendable {
         ChildProcess.leave(0)
     }
 
+    private func connect() throws(SystemError) -> BlockingConnection {
+        do { return try BlockingConnection(path: socket) } catch {
+            removeSocket()
+            throw error
+        }
+    }
+
+    /// Removes what is the driver's to remove, unless it ended just now.
+    private func removeSocket() {
+        _ = try? FileSystem.remove(socket)
+        if let directory = FileSystem.parent(of: socket) {
+            _ = try? FileSystem.remove(directory)
+        }
+    }
+
     /// An answer as frames; one that is too long is answered by the error that it is.
     private static func frames(of answer: Frames.Message) throws -> FramedMessage {
         do { return try FramedMessage(answer) } catch {
-            let error = EngineError(.badArgument, "a task's outcome: \(error)")
-            return try FramedMessage(
-                Frames.Message(.failure, FailureMessage(error).payload))
+            return try FramedMessage(Frames.Message(.failure, FailureMessage(error).payload))
         }
     }
 

@@ -107,9 +107,8 @@ struct Runtime: Sendable {
         onOverdue: @escaping @Sendable (StreamingContext.StopReport) -> Void
     ) async -> StreamingContext.StopReport {
         let abandoned = SharedValue<[String]>([])
-        let drained = DrainedRecords(streams: streamIDs)
-        defer { listeners.remove(drained) }
         var isDrained = false
+        var alreadyProcessed: Int?
         await withTaskGroup(of: Void.self) { work in
             work.addTask { await receive() }
             work.addTask { await scheduler.run() }
@@ -119,7 +118,10 @@ struct Runtime: Sendable {
                     newestCompleted: earlier?.newestCompleted)
             }
             let request = await stopRequest.value
-            if request.isGraceful { isDrained = await drain(within: request.limit, drained) }
+            if request.isGraceful {
+                alreadyProcessed = await processedRecordCount
+                isDrained = await drain(within: request.limit)
+            }
             if !isDrained {
                 try? await generator.stop(graceful: false)
                 work.cancelAll()
@@ -131,7 +133,9 @@ struct Runtime: Sendable {
             await work.waitForAll()
         }
         var report = await stopReport(isDrained: isDrained, abandoned: abandoned.value)
-        report.drainedRecordCount = drained.count
+        if let alreadyProcessed {
+            report.drainedRecordCount = await processedRecordCount - alreadyProcessed
+        }
         // The engine may outlive this context, whose blocks nobody can use any more.
         for block in await tracker.heldBlocks { engine.blockStore.remove(block.id) }
         return report
@@ -147,12 +151,17 @@ struct Runtime: Sendable {
         }
     }
 
+    /// How many records of receivers were in batches that have completed.
+    private var processedRecordCount: Int {
+        get async {
+            let counts = await generator.processedRecordCounts
+            return streamIDs.reduce(0) { $0 + (counts[$1] ?? 0) }
+        }
+    }
+
     /// Stops receiving and processes everything received; false when the limit has passed.
-    ///
-    /// - Parameter drained: hears of what is processed meanwhile.
-    private func drain(within limit: Duration, _ drained: DrainedRecords) async -> Bool {
-        listeners.add(drained)
-        return await withTaskGroup(of: Bool.self) { group in
+    private func drain(within limit: Duration) async -> Bool {
+        await withTaskGroup(of: Bool.self) { group in
             group.addTask {
                 await tracker.stop(graceful: true)
                 do { try await generator.drain(.now) } catch { return false }
@@ -221,26 +230,5 @@ struct Runtime: Sendable {
         return StreamError(
             .drainIncomplete, "\(appName) was to drain within \(request.limit): \(report)",
             batchTime: report.pendingBatches.first)
-    }
-}
-
-/// Counts what is processed once a graceful stop was asked for.
-private final class DrainedRecords: StreamingListener {
-    private let streams: [StreamID]
-    private let sum = SharedValue(0)
-
-    init(streams: [StreamID]) { self.streams = streams }
-
-    /// The records of receivers' streams in batches that have completed.
-    var count: Int { sum.value }
-
-    func onEvent(_ event: StreamEvent) {
-        guard case .batchCompleted(let info) = event,
-            info.outputOperationInfos.values.allSatisfy({ $0.failureReason == nil })
-        else { return }
-        let records = streams.reduce(0) {
-            $0 + (info.streamIDToInputInfo[$1]?.recordCount ?? 0)
-        }
-        sum.change { $0 += records }
     }
 }

@@ -50,7 +50,9 @@ extension StreamingApplication {
     /// - Throws: what ``makeContext()``, ``build(_:)`` and
     ///   ``StreamingContext/getOrCreate(checkpointDirectory:create:)`` throw.
     public static func context() async throws -> StreamingContext {
-        if let worker = WorkerProcess() { try await worker.serve(try built().freezeForWorker()) }
+        if let worker = WorkerProcess() {
+            try await worker.serve { try built().freezeForWorker() }
+        }
         guard let checkpointDirectory else { return try built() }
         return try await StreamingContext.getOrCreate(checkpointDirectory: checkpointDirectory) {
             try built()

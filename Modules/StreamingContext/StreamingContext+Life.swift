@@ -285,7 +285,8 @@ extension StreamingContext {
             await runtime.tracker.takeBackAllocations()
             try await logs?.choices?.release(before: BatchTime(milliseconds: .max))
         }
-        for block in try await runtime.tracker.restoreBlocks() {
+        let pending = checkpoints?.found?.record.pendingBatches ?? []
+        for block in try await runtime.tracker.restoreBlocks(pending: pending) {
             components.logger.log(
                 level: .warning,
                 "\(appName): \(block.recordCount) records of stream \(block.streamID) ended with "

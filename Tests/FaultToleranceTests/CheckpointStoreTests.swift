@@ -83,13 +83,23 @@ import Testing
 
     // MARK: Damage
 
-    @Test(arguments: [StorageError.Code.failed, .tooLarge])
+    @Test(arguments: [StorageError.Code.unreadable, .tooLarge])
     func aNewestFileThatCannotBeReadIsPassedOver(_ code: StorageError.Code) async throws {
         let medium = try await History.medium(writing: 1...3)
         medium.fail { $0.kind == .read && $0.path == History.path(3) ? code : nil }
         let found = try await FileCheckpointStore.read(History.directory, on: medium)
         #expect(found?.record == History.record(2))
         #expect(found?.problems.count == 1)
+    }
+
+    /// The next try may read it, and the one before does not have its batches' input any more.
+    @Test func aPassingFailureIsNotTakenForDamage() async throws {
+        let medium = try await History.medium(writing: 1...3)
+        medium.fail { $0.kind == .read && $0.path == History.path(3) ? .failed : nil }
+        let error = await #expect(throws: StorageError.self) {
+            try await FileCheckpointStore.read(History.directory, on: medium)
+        }
+        #expect(error?.code == .failed)
     }
 
     /// The newest file damaged in every way: the one before counts, and the void write stays away.

@@ -1,3 +1,4 @@
+import BatchEngine
 import DStreamTestKit
 import ProcessEngine
 import Testing
@@ -49,6 +50,16 @@ import Testing
         bytes[offset] = value
         var reader = FrameReader()
         #expect(throws: WorkerProtocolError.self) { try reader.messages(in: bytes) }
+    }
+
+    @Test("a message that is too long is refused, for good")
+    func tooLong() {
+        let error = #expect(throws: EngineError.self) {
+            try FramedMessage(message(.outcome, 11), maximum: 10)
+        }
+        #expect(error?.code == .badArgument)
+        #expect(error?.message.contains("use more partitions") == true)
+        #expect(throws: Never.self) { try FramedMessage(message(.outcome, 10), maximum: 10) }
     }
 
     @Test("frames of two messages do not mix")

@@ -25,15 +25,15 @@ struct Program: Sendable {
     private let folder: String
     private let output: Output
 
-    /// Starts the probe.
-    init(_ arguments: [String]) async throws {
+    /// Starts the probe, with variables added to its environment.
+    init(_ arguments: [String], environment: [String: String] = [:]) async throws {
         let folder = try FileSystem.createTemporaryDirectory(prefix: "probe")
         let pipe = "\(folder)/output"
         guard mkfifo(pipe, 0o600) == 0 else { throw CocoaError(.fileWriteUnknown) }
         let command = "exec \"$0\" \"$@\" > '\(pipe)' 2> /dev/null"
         process = try ChildProcess.start(
             "/bin/sh", arguments: ["sh", "-c", command, try Self.path("workerprobe")] + arguments,
-            environment: ["SWIFT_BACKTRACE": "enable=no"])
+            environment: environment.merging(["SWIFT_BACKTRACE": "enable=no"]) { $1 })
         self.folder = folder
         // Opening waits for the other side.
         output = try await BlockingThreads.shared.run { try Output(pipe) }

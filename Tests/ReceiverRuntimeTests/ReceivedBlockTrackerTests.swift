@@ -158,6 +158,53 @@ import Testing
         #expect(await tracker.blocks(allocatedTo: .seconds(1)).isEmpty)
     }
 
+    @Test func blocksOfPendingBatchesTakeMemoryWhenTheirTurnComes() async throws {
+        let (events, contents, engine) = (MemoryLog(), MemoryLog(), StoringEngine())
+        let clock = ManualClock(now: .seconds(5))
+        func tracker() throws -> ReceiverTracker {
+            try ReceiverTracker(
+                receivers: [ReceiverRegistration(ScriptedReceiver<Int>(), streamID: StreamID(0))],
+                configuration: ReceiverConfiguration(batchInterval: .seconds(1)), engine: engine,
+                clock: clock, bus: ListenerBus(), log: events,
+                makeHandler: { id, level, codec in
+                    LoggedBlockHandler(
+                        streamID: id, engine: engine, level: level,
+                        codec: codec ?? ErasedCodec(Codec<Int>.of()), log: contents,
+                        clock: clock)
+                })
+        }
+        let handler = LoggedBlockHandler(
+            streamID: StreamID(0), engine: engine, level: .memoryOnly,
+            codec: ErasedCodec(Codec<Int>.of()), log: contents, clock: clock)
+        let first = try tracker()
+        var ids: [BlockID] = []
+        for number in 1...3 as ClosedRange<Int64> {
+            let stored = try await handler.store(
+                ReceivedBlock(
+                    id: block(number).id, contents: [.values(Values([Int(number)]))],
+                    recordCount: 1, byteCount: 100))
+            ids.append(stored.id)
+            try await first.addBlock(stored)
+            try await first.allocateBlocks(to: .seconds(number))
+        }
+        for id in ids { engine.blockStore.remove(id) }
+
+        let second = try tracker()
+        try await second.recover()
+        #expect(try await second.restoreBlocks(pending: [.seconds(1), .seconds(3)]).isEmpty)
+        #expect(try ids.map { try engine.blockStore.get($0) != nil } == [false, true, false])
+        #expect(second.budget.usedBytes == 100)
+        try await second.allocateBlocks(to: .seconds(1))
+        #expect(try ids.map { try engine.blockStore.get($0) != nil } == [true, true, false])
+        #expect(second.budget.usedBytes == 200)
+        // Before the turn of the third batch, others are released and set aside.
+        try await second.releaseBatches(before: .seconds(3), keeping: [.seconds(1)])
+        #expect(try ids.map { try engine.blockStore.get($0) != nil } == [false, false, false])
+        try await second.allocateBlocks(to: .seconds(3))
+        #expect(try ids.map { try engine.blockStore.get($0) != nil } == [false, false, true])
+        #expect(second.budget.usedBytes == 100)
+    }
+
     @Test func blocksAddedWhileAnAllocationIsLoggedBelongToTheNext() async throws {
         let log = MemoryLog()
         let tracker = try tracker(log)

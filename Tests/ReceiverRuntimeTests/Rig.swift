@@ -59,10 +59,13 @@ final class MemoryLog: WriteAheadLog {
             return true
         }
         if !isWritten { throw Full() }
-        return LogRecordHandle(place: "")
+        return LogRecordHandle(place: "\(count - 1)")
     }
 
-    func read(_ handle: LogRecordHandle) async throws -> [UInt8] { throw Full() }
+    func read(_ handle: LogRecordHandle) async throws -> [UInt8] {
+        guard let number = Int(handle.place) else { throw Full() }
+        return state.read { $0.records[number].bytes }
+    }
     func readAll() async throws -> [[UInt8]] { state.read { $0.records.map(\.bytes) } }
     /// Whole segments only: this log has one.
     func clean(before threshold: BatchTime) async throws {}

@@ -46,6 +46,15 @@ struct SinkRecoveryTests {
         }
 
         var batches: [Int64] { counts.withLock { $0.keys.sorted() } }
+
+        /// Whether totals cannot be computed, until a checkpoint has failed.
+        let isRefusing = Locked(false)
+
+        func check() throws {
+            if isRefusing.withLock({ $0 }) { throw Refusal() }
+        }
+
+        private struct Refusal: Error {}
     }
 
     /// Runs a program on a medium, going on from what is there, through a batch or until its end.
@@ -79,21 +88,32 @@ struct SinkRecoveryTests {
             computed.note()
             return word
         }.write(to: FileSink("/words", on: medium))
-        words.map { ($0, 1) }.updateStateByKey { values, total -> Int? in
+        words.map { word in
+            try computed.check()
+            return (word, 1)
+        }.updateStateByKey { values, total -> Int? in
             (total ?? 0) + values.reduce(0, +)
         }.write(to: FileSink("/totals", on: medium))
         _ = try await StreamingContext.getOrCreate(checkpointDirectory: directory) { harness.ssc }
         try await harness.ssc.start()
+        let isRefusing = computed.isRefusing.withLock { $0 }
+        if isRefusing {
+            await harness.listener.first { event in
+                if case .checkpointFailed = event { true } else { false }
+            }
+            computed.isRefusing.withLock { $0 = false }
+        }
         while harness.clock.now < .seconds(last), harness.errors.isEmpty {
             harness.clock.advance(by: .seconds(1))
             let batch = harness.clock.now
             await harness.listener.first { event in
                 switch event {
                 case .batchSettled(let settled): settled == batch || !harness.errors.isEmpty
-                case .checkpointFailed: true
+                case .checkpointFailed: !isRefusing
                 default: false
                 }
             }
+            if isRefusing { continue }
             let hasFailed = harness.listener.events.contains { event in
                 if case .checkpointFailed = event { true } else { false }
             }
@@ -145,6 +165,21 @@ struct SinkRecoveryTests {
         let third = second.restarted()
         _ = try await run(third, from: end, through: 8, store: store)
         #expect(try await read(third) == whole)
+    }
+
+    @Test("state that a checkpoint could not compute is in the next one")
+    func stateThatCouldNotBeComputed() async throws {
+        let whole = try await whole()
+        let store = ForgetfulStore(refusingCompletionFrom: .seconds(4))
+        let first = SimulatedStorageMedium()
+        let end = try await run(first, from: .zero, through: 6, store: store)
+        store.recoverFromNow()
+        let second = first.restarted()
+        // The sinks hold batch 4: it completes, and only the checkpoint after it computes its state.
+        let computed = Computed()
+        computed.isRefusing.withLock { $0 = true }
+        _ = try await run(second, from: end, through: 8, store: store, computed: computed)
+        #expect(try await read(second) == whole)
     }
 
     @Test("a crash after any operation neither loses nor doubles a batch", arguments: [1, 3])

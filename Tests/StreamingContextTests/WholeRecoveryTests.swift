@@ -8,8 +8,8 @@ import Testing
 
 /// Programs all of whose storage is one medium.
 ///
-/// Checkpoints, logs of received blocks, what input streams chose and sinks are there. It crashes after each of its operations, and what comes out is compared with
-/// what was acknowledged.
+/// Checkpoints, logs of received blocks, what input streams chose and sinks are there. It crashes
+/// after each of its operations, and what comes out is compared with what was acknowledged.
 @Suite("Whole recoveries", .timeLimit(.minutes(5)))
 struct WholeRecoveryTests {
     /// The batch through which a program that has crashed goes on.

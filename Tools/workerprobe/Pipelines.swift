@@ -17,6 +17,8 @@ enum Pipelines {
         case "codecs": codecs(ssc)
         case "other-graph": otherGraph(ssc)
         case "garbage": throwing(ssc)
+        case "restart": try restart(ssc)
+        case "slow-build": slowBuild(ssc)
         default: throw ProbeError("there is no pipeline \"\(name)\"")
         }
     }
@@ -147,6 +149,29 @@ enum Pipelines {
         } else {
             numbers.filter { $0 > 0 }.print()
         }
+    }
+
+    /// A worker that ends at its first task, and one after it that ends before it is one.
+    private static func restart(_ ssc: StreamingContext) throws {
+        if Probe.isWorker {
+            let folder = Probe.settings.text("folder")
+            let started = try FileSystem.list(folder).count
+            try FileSystem.createDirectory("\(folder)/\(started)")
+            if started == 1 { ChildProcess.leave(7) }
+        }
+        let pairs = numbers(ssc).map { number in
+            if number == 10, TaskContext.current?.attempt == 0 { ChildProcess.leave(7) }
+            return (number % 3, 1)
+        }
+        Probe.record("restart", pairs.reduceByKey(+))
+    }
+
+    /// A graph that takes a worker for ever.
+    private static func slowBuild(_ ssc: StreamingContext) {
+        throwing(ssc)
+        guard Probe.isWorker else { return }
+        ProcessOutput.writeStandardOutput("BUILDING\n")
+        while true { SystemThread.pause(microseconds: 100_000) }
     }
 
     private static func numbers(_ ssc: StreamingContext) -> DStream<Int> {

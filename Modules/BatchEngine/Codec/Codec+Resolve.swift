@@ -2,12 +2,17 @@ extension Codec {
     /// Finds the codec of `T` at run time, from the type alone.
     ///
     /// It looks for a conformance to ``StreamCodable``, then into tuples, optionals, arrays and
-    /// dictionaries, nested as deeply as they are. Meant for once per operator and graph: it takes
-    /// microseconds.
+    /// dictionaries, nested as deeply as they are: microseconds once, then what was found is known.
     ///
     /// - Returns: The codec, or nil if some part has none; see ``firstTypeWithoutCodec()``.
     public static func resolve() -> Codec? {
-        if let common = CommonCodecs.codec(of: T.self) { return common }
+        if let known = KnownCodecs.codec(of: T.self) { return known }
+        let found = assembled()
+        if let found { KnownCodecs.note(found) }
+        return found
+    }
+
+    private static func assembled() -> Codec? {
         if let codable = T.self as? any StreamCodable.Type { return codec(of: codable) }
         if let partwise = T.self as? any PartwiseCodable.Type {
             return partwise.codecFromParts() as? Codec

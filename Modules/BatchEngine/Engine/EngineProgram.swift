@@ -45,6 +45,9 @@ public struct EngineProgram: Sendable {
         tables[id] = Tables(number: tables.count, site: site, make: make)
     }
 
+    /// Whether an operator keeps its state in tables.
+    package func keepsTables(of id: StateID) -> Bool { tables[id] != nil }
+
     /// The table of a partition of an operator; nil when the operator has no tables.
     package func cell(
         of id: StateID, partition: Int, in store: any StateStore

@@ -2,7 +2,7 @@ internal import Synchronization
 
 /// An engine's way to have the tasks of some stages done elsewhere.
 package struct StageOffload: Sendable {
-    /// Whether a stage's tasks are done elsewhere.
+    /// Whether a stage's tasks are done elsewhere; asked once for each stage.
     package let takes: @Sendable (StageTasks) throws -> Bool
     /// Does the work of one attempt.
     package let perform: PlanRun.Perform
@@ -22,20 +22,12 @@ extension LocalEngine {
         _ request: StageRequest, _ offload: StageOffload?,
         _ receive: @escaping @Sendable (Int, [PartitionData]) throws -> Void
     ) async throws {
-        let run = PlanRun(
-            request, store: blockStore, states: stateStore,
-            perform: { run, stage, context in
-                if let offload, try offload.takes(stage) {
-                    return try await offload.perform(run, stage, context)
-                }
-                return try await run.performHere(stage, context)
-            },
-            schedule: { run, stage, receive in
-                if try offload?.takes(stage) == true {
-                    return try await self.runApart(run, stage, receive)
-                }
-                try await self.runStage(run, stage, receive)
-            })
+        let run = PlanRun(request, store: blockStore, states: stateStore) { run, stage, receive in
+            if let offload, try offload.takes(stage) {
+                return try await self.runApart(run, stage, offload.perform, receive)
+            }
+            try await self.runStage(run, stage, receive)
+        }
         let token = try activity.enter(EngineActivity.Entry(label: nil)) { _ in run.flag.cancel() }
         defer { activity.leave(token) }
         try await withTaskCancellationHandler {
@@ -90,11 +82,14 @@ extension LocalEngine {
     ///
     /// After a failure those under way may end; the first failure is the stage's.
     private func runApart(
-        _ run: PlanRun, _ stage: StageTasks, _ receive: @escaping PlanRun.Receive
+        _ run: PlanRun, _ stage: StageTasks, _ perform: @escaping PlanRun.Perform,
+        _ receive: @escaping PlanRun.Receive
     ) async throws {
         let failure = Locked<(any Error)?>(nil)
         let work: @concurrent @Sendable (Int) async -> Void = { partition in
-            do { try receive(partition, try await self.runTask(run, stage, partition)) } catch {
+            do {
+                try receive(partition, try await self.runTask(run, stage, partition, perform))
+            } catch {
                 failure.withLock { $0 = $0 ?? error }
                 run.flag.cancel()
             }
@@ -108,12 +103,13 @@ extension LocalEngine {
     }
 
     private func runTask(
-        _ run: PlanRun, _ stage: StageTasks, _ partition: Int
+        _ run: PlanRun, _ stage: StageTasks, _ partition: Int,
+        _ perform: PlanRun.Perform = { try await $0.performHere($1, $2) }
     ) async throws -> [PartitionData] {
         let token = try activity.enter(
             EngineActivity.Entry(site: stage.kernel.site, partition: partition))
         defer { activity.leave(token) }
-        return try await run.runTask(stage, partition)
+        return try await run.runTask(stage, partition, perform)
     }
 
     /// Whether a stage has so little to do that threads would cost more than they bring.

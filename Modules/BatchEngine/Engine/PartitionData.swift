@@ -134,4 +134,24 @@ public struct EncodedValues: Sendable, Hashable {
         self.bytes = bytes
         self.count = count
     }
+
+    /// Calls `body` once for each element, with a reader that stands before it.
+    ///
+    /// - Throws: what `body` throws; `CodecError` `.invalidValue` when the elements are not all that
+    ///   the bytes hold, or more than such bytes can hold.
+    @inlinable @inline(__always)
+    public func forEach(_ body: (inout ByteReader) throws -> Void) throws {
+        // Elements may take no bytes, so they are counted; a count nobody has written ends early.
+        guard count >= 0, count - bytes.count <= 1 << 32 else {
+            throw CodecError.invalid("count of elements")
+        }
+        try bytes.withUnsafeBytes { buffer in
+            var reader = ByteReader(buffer)
+            for _ in 0..<count { try body(&reader) }
+            guard reader.isAtEnd else { throw CodecError.invalid("sequence of \(count) elements") }
+        }
+    }
+
+    /// How many elements to make room for before any is known to be there.
+    @inlinable public var plausibleCount: Int { min(count, max(64, bytes.count)) }
 }

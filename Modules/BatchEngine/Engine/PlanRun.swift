@@ -18,7 +18,7 @@ package struct StageTasks: Sendable {
 package final class PlanRun: Sendable {
     /// Takes a partition's outputs; of a shuffle or a dataset in any order and at the same time.
     package typealias Receive = @Sendable (Int, [PartitionData]) throws -> Void
-    /// Runs all tasks of a stage by ``runTask(_:_:)`` and hands on their outputs.
+    /// Runs all tasks of a stage by ``runTask(_:_:_:)`` and hands on their outputs.
     package typealias Schedule =
         @Sendable (PlanRun, StageTasks, _ receive: @escaping Receive) async throws -> Void
 
@@ -41,21 +41,16 @@ package final class PlanRun: Sendable {
     /// Where operators keep state.
     package let states: any StateStore
     private let schedule: Schedule
-    private let perform: Perform
     private let kept = Locked(Kept())
 
     /// Prepares a request.
-    ///
-    /// - Parameter perform: does the work of an attempt, by default in this process.
     package init(
         _ request: StageRequest, store: any BlockStore, states: any StateStore,
-        perform: @escaping Perform = { try await $0.performHere($1, $2) },
         schedule: @escaping Schedule
     ) {
         self.request = request
         self.store = store
         self.states = states
-        self.perform = perform
         self.schedule = schedule
     }
 
@@ -64,13 +59,10 @@ package final class PlanRun: Sendable {
         let inputs = try await inputs(of: request.plan)
         let range = (request.partitions ?? 0..<inputs.count).clamped(to: 0..<inputs.count)
         let stage = StageTasks(kernel: request.kernel, inputs: inputs, range: range, outputs: 1)
-        let received = Locked(0)
+        // One call at a time, as the port promises.
+        let turn = Locked(())
         try await schedule(self, stage) { index, contents in
-            // One call at a time, as the port promises.
-            try received.withLock { received in
-                received += 1
-                try receive(index, contents)
-            }
+            try turn.withLock { _ in try receive(index, contents) }
         }
     }
 
@@ -261,9 +253,13 @@ extension PlanRun {
 
     /// Runs one task, as often as it may fail.
     ///
+    /// - Parameter perform: does the work of an attempt, by default in this process.
     /// - Throws: ``EngineError`` naming operator and partition; `CancellationError` when the
     ///   request was cancelled.
-    package func runTask(_ stage: StageTasks, _ partition: Int) async throws -> [PartitionData] {
+    package func runTask(
+        _ stage: StageTasks, _ partition: Int,
+        _ perform: Perform = { try await $0.performHere($1, $2) }
+    ) async throws -> [PartitionData] {
         var attempt = 0
         var recoveries = 0
         while true {
@@ -292,8 +288,8 @@ extension PlanRun {
     }
 
     /// A task's inputs, with what blocks hold in their place.
-    package func inputs(of stage: StageTasks, _ partition: Int) throws -> [PartitionData] {
-        var inputs = stage.inputs[partition]
+    package func resolved(_ inputs: [PartitionData]) throws -> [PartitionData] {
+        var inputs = inputs
         for index in inputs.indices where inputs[index].holdsBlock {
             inputs[index] = try resolve(inputs[index])
         }
@@ -304,7 +300,7 @@ extension PlanRun {
     package func performHere(
         _ stage: StageTasks, _ context: TaskContext
     ) async throws -> [PartitionData] {
-        let inputs = try inputs(of: stage, context.partition)
+        let inputs = try resolved(stage.inputs[context.partition])
         return try await stage.kernel.run(context, inputs, outputs: stage.outputs)
     }
 

@@ -117,7 +117,8 @@ extension StateTable: PrefetchingTable {
         let tag = UInt32(truncatingIfNeeded: hash)
         let segment = index.segment(of: tag)
         let content = segment.slots[SegmentedIndex.home(tag) & segment.mask]
-        if UInt32(truncatingIfNeeded: content &>> 32) == tag {
+        // A free slot looks like entry -1 of a key whose tag is 0.
+        if content != 0, UInt32(truncatingIfNeeded: content &>> 32) == tag {
             dstream_prefetch(entries[Int(content & 0xFFFF_FFFF) &- 1])
         }
     }

@@ -20,7 +20,7 @@ public struct HashPartitioner<Key: StreamKey>: Partitioner {
     /// The number of partitions, at least 1.
     public let partitionCount: Int
 
-    /// Creates a partitioner; operators refuse a `partitionCount` below 1.
+    /// Creates a partitioner; operators refuse a `partitionCount` below 1, RDDs take it for 1.
     @inlinable
     public init(partitionCount: Int) {
         self.partitionCount = partitionCount
@@ -45,6 +45,6 @@ public struct HashPartitioner<Key: StreamKey>: Partitioner {
     /// the lowest 32: keys of one partition still spread over the whole of a table.
     @inlinable
     public static func partition(forHash hash: UInt64, count: Int) -> Int {
-        Int(truncatingIfNeeded: hash.multipliedFullWidth(by: UInt64(count)).high)
+        Int(truncatingIfNeeded: hash.multipliedFullWidth(by: UInt64(max(0, count))).high)
     }
 }

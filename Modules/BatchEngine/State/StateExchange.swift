@@ -118,11 +118,8 @@ extension StateCell: ReplicatedState {
             try table.begin(step.time, on: base, keepingFrom: step.oldest)
             do {
                 if changes.isWhole { try Self.begin(table, with: earlier, changes, step, codec) }
-                try changes.removed.bytes.withUnsafeBytes { bytes in
-                    var reader = ByteReader(bytes)
-                    for _ in 0..<changes.removed.count {
-                        table.remove(at: table.find(try Key.decode(from: &reader)))
-                    }
+                try changes.removed.forEach {
+                    table.remove(at: table.find(try Key.decode(from: &$0)))
                 }
                 try Self.read(changes.values, codec) { key, value, updatedAt in
                     // What came with an initial state is there already.
@@ -166,13 +163,10 @@ extension StateCell: ReplicatedState {
     private static func read(
         _ values: EncodedValues, _ codec: Codec<Value>, _ body: (Key, Value, Int64) -> Void
     ) throws {
-        try values.bytes.withUnsafeBytes { bytes in
-            var reader = ByteReader(bytes)
-            for _ in 0..<values.count {
-                let key = try Key.decode(from: &reader)
-                let value = try codec.decode(&reader)
-                body(key, value, try reader.readZigzag())
-            }
+        try values.forEach { reader in
+            let key = try Key.decode(from: &reader)
+            let value = try codec.decode(&reader)
+            body(key, value, try reader.readZigzag())
         }
     }
 }

@@ -99,19 +99,37 @@ package struct StateInputs {
     /// The steps of state among the inputs of a task, with what each is built on; nil: the step only
     /// reads.
     package static func steps(in inputs: [PartitionData]) -> [Found] {
-        if case .values(let values)? = branch(0, inputs)?.first,
-            let step = (values as? Values<StateStep>)?.elements.first
-        {
+        if let step = ownStep(inputs) {
             let before = branch(2, inputs) ?? []
             let origin = try? branch(0, before)?.first?.firstElement(as: StateOrigin.self)
             return [(step, origin ?? nil, branch(1, before) ?? [])]
         }
         return inputs.flatMap { piece -> [Found] in
             switch piece {
-            case .branch(_, let inner), .dynamic(_, let inner): return steps(in: inner)
+            case .branch(_, let inner): return steps(in: inner)
+            case .dynamic(let pipe, let inner):
+                // What a body has made runs where it was made, and so finds its tables there.
+                return (pipe as? any ErasedPipe)?.isPlain == true ? steps(in: inner) : []
             case .values, .lines, .encoded, .block: return []
             }
         }
+    }
+
+    /// The inputs of a task without what a step that only reads had to wait for.
+    package static func withoutAwaited(_ inputs: [PartitionData]) -> [PartitionData] {
+        if ownStep(inputs) != nil {
+            guard branch(2, inputs) == nil, let step = branch(0, inputs) else { return inputs }
+            return [.branch(0, step)]
+        }
+        return inputs.map { piece in
+            guard case .branch(let index, let inner) = piece else { return piece }
+            return .branch(index, withoutAwaited(inner))
+        }
+    }
+
+    private static func ownStep(_ inputs: [PartitionData]) -> StateStep? {
+        guard case .values(let values)? = branch(0, inputs)?.first else { return nil }
+        return (values as? Values<StateStep>)?.elements.first
     }
 }
 

@@ -28,14 +28,9 @@ public struct ErasedCodec: Sendable {
             return EncodedValues(bytes: writer.bytes, count: count)
         }
         decode = { encoded in
-            let elements = try encoded.bytes.withUnsafeBytes { buffer in
-                var reader = ByteReader(buffer)
-                var elements: [Element] = []
-                elements.reserveCapacity(encoded.count)
-                // By count: an element may take no bytes.
-                for _ in 0..<encoded.count { elements.append(try codec.decode(&reader)) }
-                return elements
-            }
+            var elements: [Element] = []
+            elements.reserveCapacity(encoded.plausibleCount)
+            try encoded.forEach { elements.append(try codec.decode(&$0)) }
             return .values(Values(elements))
         }
     }

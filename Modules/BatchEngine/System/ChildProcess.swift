@@ -76,22 +76,26 @@ package final class ChildProcess: Sendable {
     }
 
     /// How the process ended, without waiting; nil: it runs.
-    package func poll() -> End? { check(WNOHANG) }
-
-    /// Blocks the thread until the process has ended.
-    package func wait() -> End { check(0) ?? .unknown }
-
-    private func check(_ options: Int32) -> End? {
-        if let known = end.withLock({ $0 }) { return known }
-        var status: Int32 = 0
-        let result = retryingInterrupted { waitpid(id, &status, options) }
-        if result == 0 { return nil }
-        return end.withLock { end in
+    package func poll() -> End? {
+        // Under the lock: afterwards the number may be another process's.
+        end.withLock { end in
             if let end { return end }
+            var status: Int32 = 0
+            let result = retryingInterrupted { waitpid(id, &status, WNOHANG) }
+            if result == 0 { return nil }
             let found = result == id ? Self.meaning(of: status) : .unknown
             end = found
             return found
         }
+    }
+
+    /// Blocks the thread until the process has ended.
+    package func wait() -> End {
+        if let known = end.withLock({ $0 }) { return known }
+        // Only looks, so that the number stays the process's: others may want to kill it meanwhile.
+        var information = siginfo_t()
+        _ = retryingInterrupted { waitid(P_PID, id_t(id), &information, WEXITED | WNOWAIT) }
+        return poll() ?? .unknown
     }
 
     private static func meaning(of status: Int32) -> End {
@@ -159,6 +163,9 @@ private func fileActions() -> FileActions {
         // Also what another thread opens meanwhile; numbers that are not open do no harm.
         let open = (try? FileSystem.list("/proc/self/fd"))?.compactMap { Int32($0) }.max() ?? 255
         for number in 3...open + 64 { posix_spawn_file_actions_addclose(&actions, number) }
+    #else
+        // All others are closed; see `POSIX_SPAWN_CLOEXEC_DEFAULT`.
+        for number: Int32 in 1...2 { posix_spawn_file_actions_addinherit_np(&actions, number) }
     #endif
     return actions
 }

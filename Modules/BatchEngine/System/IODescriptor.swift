@@ -14,7 +14,6 @@ package final class IODescriptor: Sendable {
     private struct State {
         var users = 0
         var isClosing = false
-        var isClosed = false
     }
 
     private let number: Int32
@@ -85,14 +84,17 @@ package final class IODescriptor: Sendable {
     /// Closes the descriptor; later calls change nothing.
     package func close() {
         let isFirst = state.withLock { state in
-            defer { state.isClosing = true }
-            return !state.isClosing
+            guard !state.isClosing else { return false }
+            state.isClosing = true
+            // A user itself: nobody else closes the number while it is needed here.
+            state.users += 1
+            return true
         }
         guard isFirst else { return }
+        defer { release() }
         // Tells the peer at once, and frees a listener's port, even while a poll holds the file.
         shutdown(number, Int32(SHUT_RDWR))
         ioThread.endWaits(for: number, SystemError.closed("poll", subject))
-        closeIfUnused()
     }
 
     private func acquire() -> Bool {
@@ -104,20 +106,11 @@ package final class IODescriptor: Sendable {
     }
 
     private func release() {
-        let mustClose = state.withLock { state in
+        let isLast = state.withLock { state in
             state.users -= 1
-            return state.isClosing
+            return state.isClosing && state.users == 0
         }
-        if mustClose { closeIfUnused() }
-    }
-
-    private func closeIfUnused() {
-        let mayClose = state.withLock { state in
-            guard state.isClosing, state.users == 0, !state.isClosed else { return false }
-            state.isClosed = true
-            return true
-        }
-        if mayClose { _ = systemClose(number) }
+        if isLast { systemClose(number) }
     }
 
     /// Makes a pipe whose ends are non-blocking and not inherited by child programs.

@@ -49,6 +49,7 @@ package final class LocalListener: Sendable {
             }
             let connection = IODescriptor(owning: number, subject: path, ioThread: ioThread)
             try IODescriptor.prepare(number, path)
+            forbidSignals(number)
             return LocalConnection(connection, path)
         }
     }
@@ -211,7 +212,17 @@ private func localSocket(_ path: String) throws(SystemError) -> Int32 {
         let number = socket(AF_UNIX, streamSocketType, 0)
     #endif
     guard number >= 0 else { throw SystemError.last("socket", path) }
+    forbidSignals(number)
     return number
+}
+
+/// Has sending to a peer that is gone fail without SIGPIPE where a call cannot ask for that.
+private func forbidSignals(_ number: Int32) {
+    #if canImport(Darwin)
+        var isOn: Int32 = 1
+        setsockopt(
+            number, SOL_SOCKET, SO_NOSIGPIPE, &isOn, socklen_t(MemoryLayout<Int32>.size))
+    #endif
 }
 
 private func withLocalAddress(

@@ -70,6 +70,10 @@ package struct SystemError: Error, Equatable, Sendable, CustomStringConvertible 
     package var isAddressInUse: Bool { errno == EADDRINUSE }
     /// Whether the descriptor was closed on this side, while waiting or before.
     package var isClosed: Bool { errno == EBADF }
+    /// Whether the device could not read what it holds.
+    package var isUnreadable: Bool {
+        errno == EIO && ["read", "pread"].contains(call)
+    }
     /// Whether the file or directory does not exist.
     package var isNotFound: Bool { errno == ENOENT }
     /// Whether the file or directory exists already.

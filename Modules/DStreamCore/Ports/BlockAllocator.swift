@@ -49,10 +49,9 @@ public protocol BlockAllocator: Sendable {
     func blocks(allocatedTo batch: BatchTime, stream: StreamID) async -> [StoredBlock]
 
     /// Forgets batches before `threshold` and removes their blocks from the block store.
-    func releaseBatches(before threshold: BatchTime) async throws
-
-    /// As ``releaseBatches(before:)``, but what a restart needs of the batches in `pending`, which
-    /// this process will not run again, stays where it outlives the process.
+    ///
+    /// What a restart needs of the batches in `pending`, which this process will not run again,
+    /// stays where it outlives the process.
     func releaseBatches(before threshold: BatchTime, keeping pending: Set<BatchTime>) async throws
 
     /// Whether there are received blocks that belong to no batch yet.
@@ -60,11 +59,9 @@ public protocol BlockAllocator: Sendable {
 }
 
 extension BlockAllocator {
-    /// Releases batches before all that are pending.
-    public func releaseBatches(
-        before threshold: BatchTime, keeping pending: Set<BatchTime>
-    ) async throws {
-        try await releaseBatches(before: min(threshold, pending.min() ?? threshold))
+    /// Forgets all batches before `threshold`.
+    public func releaseBatches(before threshold: BatchTime) async throws {
+        try await releaseBatches(before: threshold, keeping: [])
     }
 }
 
@@ -80,7 +77,9 @@ public struct NoBlocks: BlockAllocator {
     public func blocks(allocatedTo batch: BatchTime, stream: StreamID) async -> [StoredBlock] { [] }
 
     /// Does nothing.
-    public func releaseBatches(before threshold: BatchTime) async throws {}
+    public func releaseBatches(
+        before threshold: BatchTime, keeping pending: Set<BatchTime>
+    ) async throws {}
 
     /// Always false.
     public var hasUnallocatedBlocks: Bool { get async { false } }

@@ -12,16 +12,13 @@ public protocol InputChoices: Sendable {
     /// - Throws: when it was not kept; the batch is not generated then.
     func keep(_ choice: [UInt8], of stream: StreamID, for batch: BatchTime) async throws
 
-    /// Forgets batches before `threshold`: none of them is run again.
-    func release(before threshold: BatchTime) async throws
-
     /// Forgets batches before `threshold`, but for those of `pending`: only they may run again.
     func release(before threshold: BatchTime, keeping pending: Set<BatchTime>) async throws
 }
 
 extension InputChoices {
-    /// Forgets batches before all that are pending.
-    public func release(before threshold: BatchTime, keeping pending: Set<BatchTime>) async throws {
-        try await release(before: min(threshold, pending.min() ?? threshold))
+    /// Forgets batches before `threshold`: none of them is run again.
+    public func release(before threshold: BatchTime) async throws {
+        try await release(before: threshold, keeping: [])
     }
 }

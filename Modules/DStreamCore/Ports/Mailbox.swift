@@ -100,6 +100,20 @@ package final class Mailbox<Message: Sendable>: Sendable {
         return nil
     }
 
+    /// Waits until there is a message to take by ``takeNext()``, which another may do before.
+    ///
+    /// - Returns: false when the mailbox has ended and is empty, or the task is cancelled.
+    /// - Precondition: nobody else is waiting for a message.
+    @inlinable
+    package func hasNext() async -> Bool {
+        while !Task.isCancelled {
+            let (hasMessage, isFinished) = state.withLock { ($0.count > 0, $0.isFinished) }
+            if hasMessage || isFinished { return hasMessage }
+            await waitForMessage()
+        }
+        return false
+    }
+
     /// Takes the next message if one waits.
     @inlinable
     package func takeNext() -> Message? {

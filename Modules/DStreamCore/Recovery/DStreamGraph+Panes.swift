@@ -25,12 +25,13 @@ extension DStreamGraph {
     ///
     /// An output that holds a batch already, or has no use for it, does not compute it. The batch is
     /// complete all the same, and its input may go once a checkpoint says so.
-    func computeUnused(through time: BatchTime, _ context: GenerationContext) async throws {
-        for node in nodes {
-            let plans = node.settings.withLock { settings in
-                settings.capture == nil ? [:] : settings.plans.filter { $0.key <= time }
-            }
-            for (batch, plan) in plans.sorted(by: { $0.key < $1.key }) {
+    ///
+    /// - Parameter since: the batch up to which a durable checkpoint has everything.
+    func computeUnused(
+        after since: BatchTime?, through time: BatchTime, _ context: GenerationContext
+    ) async throws {
+        for node in nodes where node.settings.withLock({ $0.capture != nil }) {
+            for (batch, plan) in node.remembered(after: since, through: time) {
                 try Task.checkCancellation()
                 var tagged = context
                 tagged.batch.batchMilliseconds = batch.milliseconds
@@ -67,6 +68,9 @@ extension StreamNode {
     }
 
     /// Has the engine compute what is to be kept.
+    ///
+    /// That it cannot be computed now is the end of one checkpoint, not of the batch: the next one
+    /// tries again.
     fileprivate func compute(_ plan: Plan, _ context: GenerationContext) async throws {
         guard case .dataset(let dataset) = plan, dataset.computed.current == nil,
             !dataset.hasFailed
@@ -75,6 +79,9 @@ extension StreamNode {
             plan: plan, kernel: Kernel(id: .nextDynamic(), site: site) { _, _, _ in [] },
             batchMilliseconds: context.batch.batchMilliseconds,
             maxTaskFailures: context.batch.maxTaskFailures)
-        try await context.batch.engine.run(request) { _, _ in }
+        let attempt = JobAttempt(number: JobAttempt.current.number, isProvisional: true)
+        try await JobAttempt.$current.withValue(attempt) {
+            try await context.batch.engine.run(request) { _, _ in }
+        }
     }
 }

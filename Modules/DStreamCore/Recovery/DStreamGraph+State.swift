@@ -19,7 +19,7 @@ extension DStreamGraph {
         let captures = stateCaptures
         if captures.isEmpty { return ([], time) }
         try await computePanes(through: time, context)
-        try await computeUnused(through: time, context)
+        try await computeUnused(after: since, through: time, context)
         let engine = context.batch.engine
         let taken = SharedPieces(oldest: time)
         let carried = carriedState.withLock { carried in

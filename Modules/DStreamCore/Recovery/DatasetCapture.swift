@@ -182,13 +182,7 @@ extension DatasetCapture {
         // Of equal keys the first one counts.
         for (key, state) in states { table.merge(key, state) { first, _ in first } }
         for piece in changes {
-            try piece.removed.bytes.withUnsafeBytes { buffer in
-                var reader = ByteReader(buffer)
-                // By count: an element may take no bytes.
-                for _ in 0..<piece.removed.count {
-                    table.merge(try Key.decode(from: &reader), nil) { $1 }
-                }
-            }
+            try piece.removed.forEach { table.merge(try Key.decode(from: &$0), nil) { $1 } }
             for (key, state) in try decoded(piece.values) { table.merge(key, state) { $1 } }
         }
         var elements: [Element] = []
@@ -199,15 +193,11 @@ extension DatasetCapture {
 
     @inlinable
     func decoded(_ encoded: EncodedValues) throws -> [Element] {
-        try encoded.bytes.withUnsafeBytes { buffer in
-            var reader = ByteReader(buffer)
-            var elements: [Element] = []
-            for _ in 0..<encoded.count {
-                elements.append(
-                    (try Key.decode(from: &reader), try values.decode(&reader)))
-            }
-            return elements
+        var elements: [Element] = []
+        try encoded.forEach {
+            elements.append((try Key.decode(from: &$0), try values.decode(&$0)))
         }
+        return elements
     }
 }
 

@@ -18,11 +18,11 @@ extension StreamNode {
                 guard let self else { return ([], .zero) }
                 let kept = progress.withLock { $0.settle(since: request.since) }
                 if let kept, canRemake(after: kept, through: request.time) { return ([], kept) }
-                let newest = try newestBatch(through: request.time, request.engine)
-                guard let newest, newest.key != kept else { return ([], kept ?? request.time) }
-                let pieces = try elements(of: [newest], request)
-                progress.withLock { $0.proposed = (newest.key, request.time) }
-                return (pieces, newest.key)
+                let newest = try newestComputed(through: request.time, request.engine)
+                guard let newest, newest.batch != kept else { return ([], kept ?? request.time) }
+                let pieces = try elements(of: [(newest.batch, newest.plan)], request)
+                progress.withLock { $0.proposed = (newest.batch, request.time) }
+                return (pieces, newest.batch)
             },
             restore: { [weak self] pieces, time in try self?.putBack(pieces, asOf: time) })
     }
@@ -74,16 +74,6 @@ extension StreamNode {
         case .source: true
         case .dataset(let dataset): !dataset.hasFailed && dataset.computed.current != nil
         default: false
-        }
-    }
-
-    /// The newest batch up to a time that was computed.
-    private func newestBatch(
-        through time: BatchTime, _ engine: any ExecutionEngine
-    ) throws -> (key: BatchTime, value: Plan)? {
-        let batches = settings.withLock { $0.plans.sorted { $0.key > $1.key } }
-        return try batches.first { batch in
-            try batch.key <= time && contents(of: batch.value, engine) != nil
         }
     }
 }

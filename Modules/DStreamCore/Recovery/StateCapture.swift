@@ -58,15 +58,49 @@ extension StreamNode {
             take: { [weak self] request in
                 guard let self else { return ([], .zero) }
                 let oldest = request.time - reach
-                let batches = settings.withLock { settings in
-                    settings.plans.filter { time, _ in
-                        time > oldest && time <= request.time
-                            && request.since.map { time > $0 } ?? true
-                    }
-                }
-                return (try elements(of: Array(batches), request), oldest)
+                let start = request.since.map { max($0, oldest) } ?? oldest
+                let batches = remembered(after: start, through: request.time)
+                return (try elements(of: batches, request), oldest)
             },
             restore: { [weak self] pieces, time in try self?.putBack(pieces, asOf: time) })
+    }
+
+    /// The plans of the batches after one and up to another, oldest first.
+    func remembered(
+        after first: BatchTime?, through last: BatchTime
+    ) -> [(key: BatchTime, value: Plan)] {
+        settings.withLock { settings in
+            guard var batch = settings.oldestPlan else { return [] }
+            // Along the grid, not through the table: a long window remembers thousands of plans.
+            if let first, first >= batch {
+                let slide = max(1, slideDuration.milliseconds)
+                batch = batch + .milliseconds(((first - batch).milliseconds / slide + 1) * slide)
+            }
+            var found: [(key: BatchTime, value: Plan)] = []
+            while batch <= last {
+                if let plan = settings.plans[batch] { found.append((batch, plan)) }
+                batch = batch + slideDuration
+            }
+            return found
+        }
+    }
+
+    /// The newest batch up to a time that was computed, with its partitions.
+    func newestComputed(
+        through time: BatchTime, _ engine: any ExecutionEngine
+    ) throws -> (batch: BatchTime, plan: Plan, contents: [[PartitionData]])? {
+        guard let oldest = settings.withLock({ $0.oldestPlan }), oldest <= time else { return nil }
+        let slide = max(1, slideDuration.milliseconds)
+        var batch = oldest + .milliseconds((time - oldest).milliseconds / slide * slide)
+        while batch >= oldest {
+            if let plan = settings.withLock({ $0.plans[batch] }),
+                let contents = try contents(of: plan, engine)
+            {
+                return (batch, plan, contents)
+            }
+            batch = batch - slideDuration
+        }
+        return nil
     }
 
     /// The partitions of the newest batch up to a time that was computed.
@@ -74,11 +108,7 @@ extension StreamNode {
     func newestContents(
         through time: BatchTime, _ engine: any ExecutionEngine
     ) throws -> [[PartitionData]]? {
-        let batches = settings.withLock { $0.plans.sorted { $0.key > $1.key } }
-        for batch in batches where batch.key <= time {
-            if let contents = try contents(of: batch.value, engine) { return contents }
-        }
-        return nil
+        try newestComputed(through: time, engine)?.contents
     }
 
     /// What the stream was at some batches.
@@ -91,7 +121,7 @@ extension StreamNode {
                 "a checkpoint turns elements into bytes and \(shape) has no codec; declare the "
                     + "type StreamCodable", site: site)
         }
-        return try batches.sorted { $0.key < $1.key }.flatMap { time, plan in
+        return try batches.flatMap { time, plan in
             let partitions = try contents(of: plan, request.engine) ?? []
             return try partitions.enumerated().map { partition, contents in
                 OperatorState(

@@ -101,11 +101,7 @@ extension EncodedValues {
         _ old: Codec<Old>, _ new: Codec<New>, _ change: (Old) throws -> New
     ) throws -> EncodedValues {
         var writer = ByteWriter()
-        try bytes.withUnsafeBytes { buffer in
-            var reader = ByteReader(buffer)
-            // Counted: values may have no bytes.
-            for _ in 0..<count { new.encode(try change(old.decode(&reader)), &writer) }
-        }
+        try forEach { new.encode(try change(old.decode(&$0)), &writer) }
         return EncodedValues(bytes: try writer.takeBytes(), count: count)
     }
 }

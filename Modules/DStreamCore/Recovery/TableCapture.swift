@@ -220,19 +220,10 @@ struct TableCapture<Key: StreamKey, StateValue: Sendable>: Sendable {
         let table = AggregationTable<Key, (StateValue, Int64)?>()
         for piece in known where piece.time >= base.time {
             if piece.kind == .changes { kept.changeCount += piece.changeCount }
-            try piece.removed.bytes.withUnsafeBytes { buffer in
-                var reader = ByteReader(buffer)
-                // By count: an element may take no bytes.
-                for _ in 0..<piece.removed.count {
-                    table.merge(try keys.decode(&reader), nil) { $1 }
-                }
-            }
-            try piece.values.bytes.withUnsafeBytes { buffer in
-                var reader = ByteReader(buffer)
-                for _ in 0..<piece.values.count {
-                    let (key, state) = try states.decode(&reader)
-                    table.merge(key, state) { $1 }
-                }
+            try piece.removed.forEach { table.merge(try keys.decode(&$0), nil) { $1 } }
+            try piece.values.forEach {
+                let (key, state) = try states.decode(&$0)
+                table.merge(key, state) { $1 }
             }
         }
         var elements: [Stamped] = []

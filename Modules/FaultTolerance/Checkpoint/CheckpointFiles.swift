@@ -54,7 +54,8 @@ package struct CheckpointFiles: Sendable {
             damaged.append((number, error.message))
         } catch let error as StorageError where error.code == .notFound {
             vanished = error
-        } catch let error as StorageError where error.code == .tooLarge || error.code == .failed {
+        } catch let error as StorageError where error.code == .tooLarge || error.code == .unreadable
+        {
             // Too long for a checkpoint, or sectors that the disk cannot read.
             damaged.append((number, "\(error)"))
         }

@@ -7,7 +7,8 @@ public struct StorageError: Error, Hashable, CustomStringConvertible {
     /// More kinds may be added: keep a default branch where you switch over them.
     public struct Code: Sendable, Hashable, CustomStringConvertible {
         private enum Kind: String {
-            case notFound, alreadyThere, full, readOnly, denied, locked, tooLarge, crashed, failed
+            case notFound, alreadyThere, full, readOnly, denied, locked, tooLarge, crashed
+            case unreadable, failed
         }
         private let kind: Kind
 
@@ -27,7 +28,9 @@ public struct StorageError: Error, Hashable, CustomStringConvertible {
         public static let tooLarge = Code(kind: .tooLarge)
         /// The medium has crashed; nothing works any more.
         public static let crashed = Code(kind: .crashed)
-        /// Anything else, such as a disk that cannot read or write.
+        /// The disk cannot read what it holds: another try would not help.
+        public static let unreadable = Code(kind: .unreadable)
+        /// Anything else, such as too many open files.
         public static let failed = Code(kind: .failed)
         /// The code's name.
         public var description: String { kind.rawValue }
@@ -62,7 +65,9 @@ extension StorageError {
                 .alreadyThere
             } else if error.isDiskFull { .full } else if error.isReadOnly {
                 .readOnly
-            } else if error.isDenied { .denied } else { .failed }
+            } else if error.isDenied {
+                .denied
+            } else if error.isUnreadable { .unreadable } else { .failed }
         self.init(code, error.call, error.subject, error.reason)
     }
 }

@@ -32,31 +32,44 @@ struct LogWriteRequest: Sendable {
 
 /// The log's segments that count, oldest first, as readers see them.
 final class LogCatalogue: Sendable {
-    private let state: Locked<[Segment]>
+    private struct State {
+        var segments: [Segment]
+        /// Where the last one that was asked for is, or was.
+        var lastFound = 0
+    }
 
-    init(_ segments: [Segment]) { state = Locked(segments) }
+    private let state: Locked<State>
 
-    var segments: [Segment] { state.withLock { $0 } }
+    init(_ segments: [Segment]) { state = Locked(State(segments: segments)) }
 
-    /// The newest segment of a name.
+    var segments: [Segment] { state.withLock { $0.segments } }
+
+    /// The segment of a name, sought from the newest one.
     ///
-    /// Complexity: O(n) in the segments, from the newest one.
+    /// Complexity: O(n) in the segments; O(1) for the one that was asked for last.
     func segment(named name: String) -> Segment? {
-        state.withLock { segments in segments.last { $0.name == name } }
+        state.withLock { state in
+            let (segments, last) = (state.segments, state.lastFound)
+            if last < segments.count, segments[last].name == name { return segments[last] }
+            guard let found = segments.lastIndex(where: { $0.name == name }) else { return nil }
+            state.lastFound = found
+            return segments[found]
+        }
     }
 
     func contains(_ sequence: UInt64) -> Bool {
-        state.withLock { segments in segments.contains { $0.header.sequence == sequence } }
+        state.withLock { $0.segments.contains { $0.header.sequence == sequence } }
     }
 
-    func append(_ segment: Segment) { state.withLock { $0.append(segment) } }
+    func append(_ segment: Segment) { state.withLock { $0.segments.append(segment) } }
 
-    func removeOldest() { state.withLock { segments in _ = segments.removeFirst() } }
+    func removeOldest() { state.withLock { state in _ = state.segments.removeFirst() } }
 
     /// The newest segment has grown.
     func setEnd(_ end: Int) {
-        state.withLock { segments in
-            if !segments.isEmpty { segments[segments.count - 1].end = end }
+        state.withLock { state in
+            let newest = state.segments.count - 1
+            if newest >= 0 { state.segments[newest].end = end }
         }
     }
 }

@@ -13,7 +13,7 @@ final class GenerationWorker: Sendable {
 
     let source: any JobSource
     private let queue: any JobQueue
-    private let inputInfo: InputInfoTracker
+    let inputInfo: InputInfoTracker
     private let context: GenerationContext
     private let mailbox: Mailbox<JobGenerator.Message>
     /// At most one batch, one clean-up and one probe, and one batch set aside per failure.

@@ -53,6 +53,8 @@ public actor JobGenerator {
     private var drainReplies: [Mailbox<Bool>] = []
     private var isStopped = false
     private var takesMessages = false
+    /// How many records of each input stream were in batches that have completed, in this process.
+    public private(set) var processedRecordCounts: [StreamID: Int] = [:]
     private var lastCheckpointError: (any Error)?
     /// The frozen graph's, so that it is described once.
     private var fingerprint = ""
@@ -120,9 +122,7 @@ public actor JobGenerator {
                 }
             }
             takesMessages = handle(.ticked)
-            while takesMessages, let message = await mailbox.next() {
-                takesMessages = take(message)
-            }
+            while takesMessages, await mailbox.hasNext() { takeWaiting() }
             takesMessages = false
             group.cancelAll()
         }
@@ -180,9 +180,15 @@ public actor JobGenerator {
 extension JobGenerator {
     /// Takes a message after those that wait, in place of the loop: that wakes no thread.
     private func tell(_ message: Message) {
+        let wakesLoop = takesMessages
         mailbox.post(message, quietly: true)
-        while takesMessages, let next = mailbox.takeNext() { takesMessages = take(next) }
-        if !takesMessages { mailbox.finish() }
+        takeWaiting()
+        // The loop is to end, and looks only when there is something.
+        if wakesLoop, !takesMessages { mailbox.post(.stop) }
+    }
+
+    private func takeWaiting() {
+        while takesMessages, let message = mailbox.takeNext() { takesMessages = take(message) }
     }
 
     /// Takes a message; false when the loop is to end.
@@ -198,7 +204,12 @@ extension JobGenerator {
             return handle(.generationFailed(batch))
         case .batchEnded(let batch, let outcome):
             // A completed batch settles when it has been cleaned up, maybe together with others.
-            if outcome == .completed { unsettled.append(batch) }
+            if outcome == .completed {
+                unsettled.append(batch)
+                for (stream, info) in worker.inputInfo.info(at: batch) {
+                    processedRecordCounts[stream, default: 0] += info.recordCount
+                }
+            }
             defer { if outcome != .completed { listeners.post(.batchSettled(batch)) } }
             return handle(.batchEnded(batch, outcome))
         case .probed(let hasBlocks): return handle(.probed(hasUnallocatedBlocks: hasBlocks))

@@ -5,8 +5,8 @@ extension JobGeneratorMachine {
     package enum Phase: Sendable, Hashable {
         /// Batches are generated as they become due. Can transition to: halted, draining, ended.
         case running
-        /// A batch failed under `.stop`, or checkpoints for too long: none is generated any more, those submitted end. Can
-        /// transition to: draining, ended.
+        /// A batch failed under `.stop`, or no checkpoint could be written for too long: no batch is
+        /// generated any more, those submitted end. Can transition to: draining, ended.
         case halted
         /// What was received is brought to an end. Can transition to: ended.
         case draining(Stage)

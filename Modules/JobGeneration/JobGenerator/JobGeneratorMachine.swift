@@ -5,7 +5,8 @@ package import DStreamCore
 /// A value without clock, lock or suspension: it takes an event and returns what is to be done.
 ///
 /// ```
-///             failure under .stop
+///             failure under .stop, or
+///             too many batches not durable
 ///   running ───────────────────────▶ halted
 ///      │ drain                          │ drain
 ///      ▼                                ▼
@@ -106,7 +107,7 @@ extension JobGeneratorMachine {
     private mutating func advance(_ now: BatchTime) -> [Action] {
         let isFree =
             generation == nil && ledger.unfinished.count < max(1, configuration.maxQueuedBatches)
-            && !hasTooFewCheckpoints
+            && !hasTooManyNotDurable
         switch phase {
         case .running:
             return isFree ? takeDue(through: now, now) : []
@@ -220,7 +221,7 @@ extension JobGeneratorMachine {
     /// Writes a checkpoint, or puts it off while others came shortly before and more will come.
     private mutating func requestCheckpoint() -> [Action] {
         guard hasCheckpoints else { return [] }
-        let mayWait = phase == .running && !hasTooFewCheckpoints
+        let mayWait = phase == .running && !hasTooManyNotDurable
         guard checkpoints.takes(mayWait: mayWait) else { return [] }
         lastRequestedTicket += 1
         return [
@@ -242,13 +243,13 @@ extension JobGeneratorMachine {
     }
 
     /// Whether more has completed without a checkpoint than may be kept in memory for it.
-    private var hasTooFewCheckpoints: Bool {
+    private var hasTooManyNotDurable: Bool {
         completedNotDurable.count >= max(1, configuration.maxBatchesWithoutCheckpoint)
     }
 
     /// Ends generation when too much has completed since the last checkpoint that could be written.
     private mutating func haltWithoutCheckpoints() -> [Action] {
-        guard hasTooFewCheckpoints, let oldest = completedNotDurable.first,
+        guard hasTooManyNotDurable, let oldest = completedNotDurable.first,
             phase != .halted, phase != .draining(.settling)
         else { return [] }
         halt()

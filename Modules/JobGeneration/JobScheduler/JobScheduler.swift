@@ -141,7 +141,7 @@ public actor JobScheduler: JobQueue {
     /// Takes messages until the last job has ended, or the task is cancelled.
     private func takeMessages() async {
         takesMessages = true
-        while machine.phase != .ended, let message = await mailbox.next() { take(message) }
+        while machine.phase != .ended, await mailbox.hasNext() { takeWaiting() }
         takesMessages = false
         rates.finish()
         jobsToBegin.finish()

@@ -161,6 +161,7 @@ public actor ReceiverTracker: BlockAllocator, RateController, ReceivedBlockRepor
                 }
             }
         }
+        try await bringBack(batch)
         try await loggingAlone {
             guard let event = tracker.allocation(to: batch) else { return }
             try await record(event)
@@ -180,11 +181,6 @@ public actor ReceiverTracker: BlockAllocator, RateController, ReceivedBlockRepor
     /// The blocks of a stream that belong to no batch yet.
     public func unallocatedBlocks(of stream: StreamID) -> [StoredBlock] {
         tracker.unallocatedBlocks(of: stream)
-    }
-
-    /// Forgets batches before a threshold; see ``releaseBatches(before:keeping:)``.
-    public func releaseBatches(before threshold: BatchTime) async throws {
-        try await releaseBatches(before: threshold, keeping: [])
     }
 
     /// Forgets batches before a threshold, removes their blocks and makes room for others.
@@ -209,17 +205,27 @@ public actor ReceiverTracker: BlockAllocator, RateController, ReceivedBlockRepor
             await handlers[stream]?.remove(blocks)
         }
         budget.release(released.map(\.id))
-        await setAside(kept)
+        await setAside(kept, before: threshold)
         try await log?.clean(before: min(threshold, kept.min() ?? threshold))
     }
 
     /// Frees the memory of batches that only a restart will run.
-    private func setAside(_ batches: Set<BatchTime>) async {
+    private func setAside(_ batches: Set<BatchTime>, before threshold: BatchTime) async {
         let new = batches.subtracting(setAside)
-        setAside = batches
+        setAside = batches.union(setAside.filter { $0 >= threshold })
         for (stream, blocks) in new.flatMap({ tracker.blocks(of: $0) }) {
             await handlers[stream]?.setAside(blocks)
             budget.release(blocks.map(\.id))
+        }
+    }
+
+    /// Stores the blocks of a batch again that were set aside; it is to run now.
+    private func bringBack(_ batch: BatchTime) async throws {
+        guard setAside.remove(batch) != nil else { return }
+        for (stream, blocks) in tracker.blocks(of: batch) {
+            for block in blocks where try await handlers[stream]?.restore(block) == true {
+                budget.restore(block.id, bytes: block.byteCount)
+            }
         }
     }
 
@@ -245,10 +251,14 @@ public actor ReceiverTracker: BlockAllocator, RateController, ReceivedBlockRepor
 
     /// Stores again the blocks that ``recover()`` found; called before ``run()``.
     ///
+    /// - Parameter pending: batches that will run again: their blocks are looked at, and take memory
+    ///   when their turn comes, however many batches wait.
     /// - Returns: the blocks that ended with the earlier run: they are in no batch any more.
     /// - Throws: what the handlers throw for blocks that should be there.
-    public func restoreBlocks() async throws -> [StoredBlock] {
+    public func restoreBlocks(pending: [BatchTime] = []) async throws -> [StoredBlock] {
         var lost: [StoredBlock] = []
+        setAside = Set(pending)
+        let later = Set(pending.flatMap { tracker.blocks(of: $0).values.joined() }.map(\.id))
         for block in tracker.heldBlocks {
             if case .input(_, let number) = block.id {
                 let last = lastNumbers[block.streamID] ?? number
@@ -258,7 +268,11 @@ public actor ReceiverTracker: BlockAllocator, RateController, ReceivedBlockRepor
                 lost.append(block)
                 continue
             }
-            budget.restore(block.id, bytes: block.byteCount)
+            if later.contains(block.id) {
+                await handler.setAside([block])
+            } else {
+                budget.restore(block.id, bytes: block.byteCount)
+            }
         }
         tracker.forget(lost)
         return lost

@@ -54,10 +54,6 @@ final class RecordingAllocator: BlockAllocator {
 
     func blocks(allocatedTo batch: BatchTime, stream: StreamID) async -> [StoredBlock] { [] }
 
-    func releaseBatches(before threshold: BatchTime) async throws {
-        try await releaseBatches(before: threshold, keeping: [])
-    }
-
     func releaseBatches(
         before threshold: BatchTime, keeping pending: Set<BatchTime>
     ) async throws {

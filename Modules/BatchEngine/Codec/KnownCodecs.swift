@@ -1,9 +1,10 @@
-/// The codecs of common element types, compiled for those types.
-///
-/// One that is put together at run time finds each part's functions through its type, which takes
-/// several times as long as the work itself.
-enum CommonCodecs {
-    private static let known: [ObjectIdentifier: any Sendable] = {
+internal import Synchronization
+
+/// The codecs that need not be looked for: those of common element types, and those found so far.
+enum KnownCodecs {
+    /// Compiled for their types: one that is put together at run time finds each part's functions
+    /// through its type, which takes several times as long as the work itself.
+    private static let common: [ObjectIdentifier: any Sendable] = {
         var known: [ObjectIdentifier: any Sendable] = [:]
         func add<Element>(_ codec: Codec<Element>) {
             known[ObjectIdentifier(Element.self)] = codec
@@ -25,8 +26,17 @@ enum CommonCodecs {
         return known
     }()
 
+    private static let found = Locked<[ObjectIdentifier: any Sendable]>([:])
+
     /// The codec of a type, if it is one of them.
     static func codec<Element>(of type: Element.Type) -> Codec<Element>? {
-        known[ObjectIdentifier(type)] as? Codec<Element>
+        let type = ObjectIdentifier(type)
+        if let codec = common[type] { return codec as? Codec<Element> }
+        return found.withLock { $0[type] } as? Codec<Element>
+    }
+
+    /// Keeps a codec that was found.
+    static func note<Element>(_ codec: Codec<Element>) {
+        found.withLock { $0[ObjectIdentifier(Element.self)] = codec }
     }
 }
