@@ -21,6 +21,10 @@ public struct ReceiverConfiguration: Sendable, Hashable {
     /// The longest frame of a raw socket, in bytes.
     public var rawMaxBlockSizeBytes = 1 << 30
 
+    /// How long after its time a block is cut if no batch has asked for it: where every batch asks,
+    /// a timer for each block is for nothing.
+    package var cutGrace = Duration.zero
+
     /// Makes Spark's configuration for batches of some length.
     ///
     /// - Parameter batchInterval: the block interval is the shorter of this and 200 ms, so that

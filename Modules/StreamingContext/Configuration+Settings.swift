@@ -14,6 +14,7 @@ extension StreamingContext.Configuration {
             "failurePolicy": "\(failurePolicy)",
             "lateBatches": "\(lateBatches)",
             "maxQueuedBatches": "\(maxQueuedBatches)",
+            "checkpointSpacing": "\(checkpointSpacing.milliseconds)ms",
         ]
         settings["spark.default.parallelism"] = defaultParallelism.map { "\($0)" }
         settings["spark.streaming.blockInterval"] = blockInterval.map { "\($0.milliseconds)ms" }

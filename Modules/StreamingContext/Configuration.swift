@@ -39,6 +39,11 @@ extension StreamingContext {
         public var stopsGracefullyOnShutdown = false
         /// Where checkpoints go; nil: ``StreamingContext/checkpoint(_:file:line:)`` says.
         public var checkpointDirectory: String?
+        /// How far apart checkpoints are at least, where batches are shorter than that; zero: each
+        /// batch has its own.
+        ///
+        /// A restart runs the batches since the last checkpoint again, and so at most as much more.
+        public var checkpointSpacing = Duration.milliseconds(100)
         /// The log of received elements, and whether streams have one that do not say otherwise.
         public var receiverWriteAheadLog = WriteAheadLogSettings()
         /// The log of which elements belong to which batch; there is one where any stream has one.
@@ -107,6 +112,7 @@ extension StreamingContext {
         func receiver(batchInterval: Duration) -> ReceiverConfiguration {
             var result = receiver
             result.blockInterval = blockInterval ?? min(.milliseconds(200), batchInterval)
+            if result.blockInterval >= batchInterval { result.cutGrace = .milliseconds(100) }
             if backpressure.isEnabled, let initial = backpressure.initialRate, initial > 0 {
                 // Receivers begin with it: the first elements come before any rate is sent.
                 result.rate = RateLimiter.Configuration(
@@ -152,6 +158,9 @@ extension StreamingContext {
                 ("driverWriteAheadLog", driverWriteAheadLog.rollingInterval),
             ] where value < .zero {
                 add("\(name).rollingInterval is \(value); it must not be less than 0")
+            }
+            if checkpointSpacing < .zero {
+                add("checkpointSpacing is \(checkpointSpacing); it must not be less than 0")
             }
             // A batch interval that cannot work is reported by the graph.
             let interval =

@@ -87,6 +87,7 @@ struct Runtime: Sendable {
             appName: context.appName, failurePolicy: configuration.failurePolicy,
             lateBatches: configuration.lateBatches,
             maxQueuedBatches: configuration.maxQueuedBatches)
+        generation.checkpointSpacing = configuration.checkpointSpacing
         generation.settings = configuration.settings
         generator = JobGenerator(
             generation, source: graph,

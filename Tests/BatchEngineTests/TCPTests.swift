@@ -39,6 +39,16 @@ struct TCPTests {
         #expect(try await client.read() == nil)
     }
 
+    @Test("a rest ends by itself, and at once when it is cancelled")
+    func rests() async throws {
+        let (client, server) = try await pair()
+        defer { server.close() }
+        try await client.rest(for: .milliseconds(1))
+        let long = Task { try await client.rest(for: .seconds(10_000)) }
+        long.cancel()
+        await #expect(throws: CancellationError.self) { try await long.value }
+    }
+
     @Test("localhost is looked up and lines are read without copying")
     func readsLines() async throws {
         let listener = try await TCPListener.bind(host: "localhost", port: 0)

@@ -191,6 +191,50 @@ import Testing
             run(&machine, at: 3000, .checkpointFailed(ticket: 4)) == ["lost 2 since 1000", "end"])
     }
 
+    /// A machine whose checkpoints are 100 ms apart.
+    private func spaced(batches interval: Duration) -> JobGeneratorMachine {
+        var configuration = JobGenerator.Configuration(appName: "test")
+        configuration.checkpointSpacing = .milliseconds(100)
+        return JobGeneratorMachine(
+            configuration, interval: interval, firstBatch: .zero + interval, rerun: [],
+            hasCheckpoints: true)
+    }
+
+    @Test func checkpointsOfShortBatchesAreKeptApart() {
+        var machine = spaced(batches: .milliseconds(40))
+        func ran(_ batch: Int64) -> [JobGeneratorMachine.Event] {
+            let batch = BatchTime.milliseconds(batch)
+            return [.ticked, .generated(batch), .batchEnded(batch, .completed)]
+        }
+        func run(_ now: Int64, _ events: [JobGeneratorMachine.Event]) -> [String] {
+            events.flatMap { machine.handle($0, now: .milliseconds(now)).map(\.text) }
+        }
+        #expect(run(40, ran(40)) == ["generate 40", "checkpoint#1 40 [\"40\"]"])
+        // Nothing is forgotten for a checkpoint that does not know of the batch's end.
+        #expect(run(41, [.checkpointWritten(ticket: 1)]) == [])
+        #expect(run(80, ran(80)) == ["generate 80"])
+        #expect(run(120, ran(120)) == ["generate 120"])
+        #expect(run(139, [.ticked]) == [])
+        #expect(run(140, [.ticked]) == ["checkpoint#2 120 [] done"])
+        #expect(run(141, [.checkpointWritten(ticket: 2)]) == ["clean 120 keeping -"])
+        // Draining waits for the last one, and so that one does not wait.
+        #expect(run(160, ran(160)) == ["generate 160"])
+        #expect(run(161, [.drain(.now)]) == ["checkpoint#3 160 [] done", "probe"])
+        #expect(run(162, [.probed(hasUnallocatedBlocks: false)]) == [])
+        #expect(run(163, [.cleanedUp]) == [])
+        #expect(run(164, [.checkpointWritten(ticket: 3)]) == ["clean 160 keeping -"])
+        #expect(run(165, [.cleanedUp]) == ["end"])
+    }
+
+    @Test func longerBatchesHaveAllTheirCheckpoints() {
+        var machine = spaced(batches: .milliseconds(100))
+        let batch = BatchTime.milliseconds(100)
+        #expect(
+            run(&machine, at: 100, .ticked, .generated(batch), .batchEnded(batch, .completed)) == [
+                "generate 100", "checkpoint#1 100 [\"100\"]", "checkpoint#2 100 [] done",
+            ])
+    }
+
     @Test func cleanUpsAreDoneOneAtATimeTheLatestForAll() {
         var machine = JobGeneratorMachineTests.machine(maxQueued: 5, hasCheckpoints: false)
         _ = run(&machine, at: 4000, .ticked)

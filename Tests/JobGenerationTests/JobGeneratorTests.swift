@@ -156,10 +156,17 @@ import Testing
     }
 
     @Test func pendingBatchesRunAgainFirstAndInOrder() async throws {
-        let harness = GeneratorHarness()
+        let second = Gate()
+        let harness = GeneratorHarness { batch, _ in
+            if batch == .seconds(3) { try await second.pass() }
+            return [.scripted(0)]
+        }
         harness.clock.set(to: .seconds(4))
         try await harness.run(from: .seconds(4), rerun: [.seconds(3), .seconds(1)]) {
             await harness.trace.wait(for: "submit 1000 jobs 1 records 0")
+            // Before a later one takes its place.
+            await harness.trace.wait(for: "checkpoint 3000 pending [\"1000\", \"3000\"]")
+            second.open()
             await harness.trace.wait(for: "submit 3000 jobs 1 records 0")
             await harness.trace.wait(for: "submit 4000 jobs 1 records 0")
             for second in [1, 3, 4] { harness.queue.end(.seconds(Int64(second))) }

@@ -100,6 +100,30 @@ import Testing
         }
     }
 
+    @Test func whatIsAddedQuietlyKeepsItsPlaceAndWakesNobody() async throws {
+        let mailbox = Mailbox<Int>(capacity: 1)
+        let executor = StepExecutor()
+        let wakeUps = Mailbox<Bool>(capacity: 1)
+        try await withThrowingTaskGroup(of: Bool.self) { group in
+            group.addTask(executorPreference: executor) {
+                let hasNext = await mailbox.hasNext()
+                wakeUps.post(hasNext)
+                return hasNext
+            }
+            executor.runUntilIdle()
+            mailbox.post(1, quietly: true)
+            try await mailbox.send(2, quietly: true)
+            executor.runUntilIdle()
+            #expect(wakeUps.count == 0)
+            mailbox.post(3)
+            executor.runUntilIdle()
+            #expect(try await group.next() == true)
+        }
+        #expect((1...4).map { _ in mailbox.takeNext() } == [1, 2, 3, nil])
+        mailbox.finish()
+        #expect(await mailbox.hasNext() == false)
+    }
+
     @Test func aCancelledSenderLeavesNoMessage() async throws {
         let mailbox = Mailbox<Int>(capacity: 1)
         try await mailbox.send(1)

@@ -74,6 +74,28 @@ import Testing
         clock.finish()
     }
 
+    @Test func whereBatchesAskForBlocksTheTimerComesLater() async throws {
+        let (clock, recorder) = (ManualClock(), Recorder())
+        let generator = try generator(recorder, clock) {
+            $0.blockInterval = .milliseconds(100)
+            $0.cutGrace = .milliseconds(50)
+        }
+        try await running(generator, clock) {
+            try await generator.add("a")
+            #expect(await clock.nextSleeper() == .milliseconds(150))
+            clock.set(to: .milliseconds(100))
+            await generator.cutAndPush()
+            try await generator.add("b")
+            clock.set(to: .milliseconds(150))
+            // The first was cut; the second is not due yet.
+            #expect(await clock.nextSleeper() == .milliseconds(250))
+            #expect(recorder.pushed == [["a"]])
+            clock.set(to: .milliseconds(250))
+            _ = try await recorder.heard(atLeast: 4)
+            #expect(recorder.pushed == [["a"], ["b"]])
+        }
+    }
+
     @Test(arguments: ["cuts_at_the_interval", "one_jump_over_many_intervals"])
     func recordedCasesAgree(_ name: String) async throws {
         let vectors = try Fixture.vectors("block_generator")

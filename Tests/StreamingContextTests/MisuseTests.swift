@@ -173,6 +173,7 @@ struct MisuseTests {
             ("defaultParallelism is \(Int.max)", { $0.defaultParallelism = .max }),
             ("maxQueuedBatches is 0", { $0.maxQueuedBatches = 0 }),
             ("gracefulStopTimeout is", { $0.gracefulStopTimeout = .zero }),
+            ("checkpointSpacing is", { $0.checkpointSpacing = .milliseconds(-1) }),
             ("blockInterval", { $0.blockInterval = .zero }),
             ("blockInterval", { $0.blockInterval = .microseconds(1) }),
             ("restartDelay", { $0.receiver.restartDelay = .seconds(-1) }),

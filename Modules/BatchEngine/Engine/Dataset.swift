@@ -22,9 +22,13 @@ public struct DatasetID: Sendable, Hashable, CustomStringConvertible {
 /// lineage then lets go of its input, so that what a stream computes from its own past does not
 /// grow. Dropping the last reference releases the stored partitions.
 public final class Dataset: Sendable {
+    /// A closure by itself would be wrapped anew whenever it leaves the lock.
+    private struct Release: Sendable {
+        let run: @Sendable () -> Void
+    }
     private struct State {
         var input: Plan?
-        var release: (@Sendable () -> Void)?
+        var release: Release?
         var computations = 0
         var hasFailed = false
     }
@@ -69,9 +73,9 @@ public final class Dataset: Sendable {
     /// A job that is reading them computes again what it misses. A computation under way goes on,
     /// and what it stores stays until the next call or the end of the dataset.
     public func unpersist() {
-        let action = takeRelease()
+        let release = takeRelease()
         computed.reset()
-        action?()
+        release?.run()
     }
 
     /// Whether this is the first time that the engine computes the partitions.
@@ -92,18 +96,18 @@ public final class Dataset: Sendable {
     package func markStored(release action: @escaping @Sendable () -> Void) {
         let (earlier, input) = state.withLock { state in
             let old = (state.release, state.input)
-            state.release = action
+            state.release = Release(run: action)
             state.hasFailed = false
             if cutsLineage { state.input = nil }
             return old
         }
         // Blocks of an earlier computation, of which some were lost or another engine has them.
-        earlier?()
+        earlier?.run()
         // The end of a plan can be the end of other datasets: not under the lock.
         withExtendedLifetime(input) {}
     }
 
-    private func takeRelease() -> (@Sendable () -> Void)? {
+    private func takeRelease() -> Release? {
         state.withLock { state in
             defer { state.release = nil }
             return state.release

@@ -27,7 +27,8 @@ package final class PlanRun: Sendable {
         @Sendable (PlanRun, StageTasks, TaskContext) async throws -> [PartitionData]
 
     private struct Kept {
-        var datasets: [DatasetID: Dataset] = [:]
+        /// Looked through only when a block is lost.
+        var datasets: [(id: DatasetID, dataset: Dataset)] = []
         var current: [DatasetID: DatasetID] = [:]
     }
 
@@ -166,7 +167,7 @@ package final class PlanRun: Sendable {
                 throw error
             }
         }
-        kept.withLock { $0.datasets[id] = dataset }
+        kept.withLock { $0.datasets.append((id, dataset)) }
         return id
     }
 
@@ -201,7 +202,7 @@ package final class PlanRun: Sendable {
     /// - Returns: whether it has been computed again.
     private func recompute(_ block: BlockID) async throws -> Bool {
         guard case .dataset(let id, _) = block else { return false }
-        let dataset = kept.withLock { $0.datasets[id] }
+        let dataset = kept.withLock { $0.datasets.first { $0.id == id }?.dataset }
         guard let dataset, dataset.input != nil else { return false }
         dataset.computed.reset { $0 == id }
         let fresh = try await stored(dataset)
@@ -213,14 +214,23 @@ package final class PlanRun: Sendable {
     private func resolve(_ piece: PartitionData) throws -> PartitionData {
         switch piece {
         case .block(let id):
-            let id = current(id)
-            guard let contents = try store.get(id) else { throw BlockMissing(id: id) }
+            let contents = try contents(of: id)
             return contents.count == 1 ? contents[0] : .branch(0, contents)
-        case .branch(let index, let inner): return .branch(index, try inner.map { try resolve($0) })
+        case .branch(let index, let inner):
+            if inner.count == 1, case .block(let id) = inner[0] {
+                return .branch(index, try contents(of: id))
+            }
+            return .branch(index, try inner.map { try resolve($0) })
         case .dynamic(let pipe, let inner):
             return .dynamic(pipe, try inner.map { try resolve($0) })
         case .values, .lines, .encoded: return piece
         }
+    }
+
+    private func contents(of block: BlockID) throws -> [PartitionData] {
+        let id = current(block)
+        guard let contents = try store.get(id) else { throw BlockMissing(id: id) }
+        return contents
     }
 
     private func current(_ block: BlockID) -> BlockID {

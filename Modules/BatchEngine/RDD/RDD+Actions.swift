@@ -11,14 +11,18 @@ extension RDD {
             [.values(Values([try body(context, inputs)]))]
         }
         kernel.isReading = pipe.isPlain
-        let results = Locked<[Int: Result]>([:])
+        let first = partitions?.lowerBound ?? 0
+        let results = Locked<[Result?]>([])
         try await run(kernel, partitions: partitions) { index, outputs in
             guard case .values(let values)? = outputs.first,
                 let result = (values as? Values<Result>)?.elements.first
             else { throw EngineError(.invalidPlan, "a task returned no result", site: site) }
-            results.withLock { $0[index] = result }
+            results.withLock { results in
+                while results.count <= index - first { results.append(nil) }
+                results[index - first] = result
+            }
         }
-        return results.withLock { table in table.sorted { $0.key < $1.key }.map(\.value) }
+        return results.withLock { $0.compactMap { $0 } }
     }
 
     /// Makes one value of each partition, and one of those: all on the engine's threads.

@@ -378,7 +378,8 @@ extension DStreamGraph {
 
     /// Forgets what no later batch needs once the batch at `time` is done.
     public func clearMetadata(_ time: BatchTime) {
-        for node in nodes { node.clearMetadata(time) }
+        var dropped: [Plan] = []
+        for node in nodes { node.clearMetadata(time, &dropped) }
     }
 
     /// The longest time an input stream must be remembered; the age at which blocks may go.

@@ -386,24 +386,22 @@ extension StreamNode {
     }
 
     /// Forgets RDDs that no batch after `time` needs.
-    func clearMetadata(_ time: BatchTime) {
-        // The end of a plan can be the end of datasets: not under the lock.
-        let dropped: [Plan] = settings.withLock { settings in
-            var dropped: [Plan] = []
-            guard let remember = settings.remember else { return dropped }
+    ///
+    /// - Parameter dropped: gets their plans: the end of one can be the end of datasets, which is
+    ///   not for under the lock.
+    func clearMetadata(_ time: BatchTime, _ dropped: inout [Plan]) {
+        settings.withLock { settings in
+            guard let remember = settings.remember else { return }
             let threshold = time - remember
             // Along the grid, not through the table: a long window remembers thousands of plans.
             while let oldest = settings.oldestPlan, oldest <= threshold {
                 if let plan = settings.plans.removeValue(forKey: oldest) { dropped.append(plan) }
                 settings.oldestPlan = settings.plans.isEmpty ? nil : oldest + slideDuration
             }
-            for batches in [\Settings.failed, \.withoutRDD, \.passed]
-            where !settings[keyPath: batches].isEmpty {
-                settings[keyPath: batches] = settings[keyPath: batches].filter { $0 > threshold }
-            }
-            return dropped
+            settings.failed.removeAll(through: threshold)
+            settings.withoutRDD.removeAll(through: threshold)
+            settings.passed.removeAll(through: threshold)
         }
-        withExtendedLifetime(dropped) {}
     }
 
     /// What is wrong with the stream's checkpoint settings.
@@ -429,5 +427,12 @@ extension StreamNode {
                     + "slide \(slideDuration.milliseconds) ms", site: site)
         }
         return nil
+    }
+}
+
+extension Set<BatchTime> {
+    /// Forgets the batches up to a time.
+    fileprivate mutating func removeAll(through threshold: BatchTime) {
+        if !isEmpty { self = filter { $0 > threshold } }
     }
 }

@@ -135,9 +135,14 @@ extension [PartitionData] {
     /// The inputs at these places, without those that have no elements.
     @usableFromInline
     func tables(from first: Int, through last: Int = .max) -> [PartitionData] {
-        filter { piece in
-            guard case .branch(let place, let inner) = piece else { return false }
-            return place >= first && place <= last && inner.contains { $0.count > 0 }
+        var tables: [PartitionData] = []
+        for piece in self {
+            guard case .branch(let place, let inner) = piece, place >= first, place <= last,
+                inner.contains(where: { $0.count > 0 })
+            else { continue }
+            if tables.isEmpty { tables.reserveCapacity(count) }
+            tables.append(piece)
         }
+        return tables
     }
 }

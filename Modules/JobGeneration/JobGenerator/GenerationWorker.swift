@@ -52,32 +52,33 @@ final class GenerationWorker: Sendable {
     func setAside(_ batch: BatchTime) { work.post(.setAside(batch)) }
 
     /// Works until the task is cancelled.
-    func run() async {
+    ///
+    /// - Parameter report: takes what came of each piece.
+    func run(_ report: (JobGenerator.Message) async -> Void) async {
         while let piece = await work.next() {
             switch piece {
-            case .generate(let batch): await doGenerate(batch)
+            case .generate(let batch):
+                if let message = await doGenerate(batch) { await report(message) }
             case .cleanUp(let batch, let oldestToRun, let failed):
-                await doCleanUp(batch, keeping: oldestToRun, failed)
+                await report(await doCleanUp(batch, keeping: oldestToRun, failed))
             case .probe:
                 let hasBlocks = await context.allocator.hasUnallocatedBlocks
-                mailbox.post(.probed(hasUnallocatedBlocks: hasBlocks))
+                await report(.probed(hasUnallocatedBlocks: hasBlocks))
             case .setAside(let batch): await queue.setAside(batch)
             }
         }
         work.finish()
     }
 
-    /// Steps 1 to 4 of a batch.
-    private func doGenerate(_ batch: BatchTime) async {
+    /// Steps 1 to 4 of a batch; nil when they were cut short.
+    private func doGenerate(_ batch: BatchTime) async -> JobGenerator.Message? {
         let jobs: [OutputJob]
         do {
             try await context.allocator.allocateBlocks(to: batch)
             jobs = try await generatedJobs(batch)
         } catch {
             // A batch cut short by cancellation did not fail: a restart generates it.
-            if Task.isCancelled { return }
-            mailbox.post(.generationFailed(batch, error))
-            return
+            return Task.isCancelled ? nil : .generationFailed(batch, error)
         }
         let jobSet = JobSet(time: batch, outputs: jobs, inputInfo: inputInfo.info(at: batch))
         do {
@@ -88,7 +89,7 @@ final class GenerationWorker: Sendable {
             // The queue has ended, so neither this batch nor a later one can be run.
             mailbox.post(.batchEnded(batch, .notRun))
         }
-        mailbox.post(.generated(batch))
+        return .generated(batch)
     }
 
     private func generatedJobs(_ batch: BatchTime) async throws -> [OutputJob] {
@@ -103,7 +104,7 @@ final class GenerationWorker: Sendable {
 
     private func doCleanUp(
         _ batch: BatchTime, keeping oldestToRun: BatchTime?, _ failed: Set<BatchTime>
-    ) async {
+    ) async -> JobGenerator.Message {
         source.clearMetadata(batch)
         // A batch that waits for its jobs keeps exactly its input, however old it is.
         let threshold = min(batch - source.inputRememberDuration, oldestToRun ?? batch)
@@ -111,9 +112,9 @@ final class GenerationWorker: Sendable {
         do {
             try await context.allocator.releaseBatches(before: threshold, keeping: failed)
             try await context.choices?.release(before: threshold, keeping: failed)
-            mailbox.post(.cleanedUp(batch, error: nil))
+            return .cleanedUp(batch, error: nil)
         } catch {
-            mailbox.post(.cleanedUp(batch, error: error))
+            return .cleanedUp(batch, error: error)
         }
     }
 }

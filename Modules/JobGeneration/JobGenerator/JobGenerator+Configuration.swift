@@ -24,6 +24,10 @@ extension JobGenerator {
         /// Until then what a checkpoint needs stays in memory. Beyond that generation waits for the
         /// checkpoint under way, and ends as under `.stop` when it cannot be written.
         public var maxBatchesWithoutCheckpoint = 1000
+        /// How far apart checkpoints are at least, where batches are shorter than that.
+        ///
+        /// Until the next one, what a restart needs stays in memory; zero: each batch has its own.
+        public var checkpointSpacing = Duration.zero
         /// What checkpoints say about how the program was configured.
         public var settings: [String: String] = [:]
 

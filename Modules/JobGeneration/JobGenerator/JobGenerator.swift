@@ -52,6 +52,7 @@ public actor JobGenerator {
     private var unsettled: [BatchTime] = []
     private var drainReplies: [Mailbox<Bool>] = []
     private var isStopped = false
+    private var takesMessages = false
     /// How many records of each input stream were in batches that have completed, in this process.
     public private(set) var processedRecordCounts: [StreamID: Int] = [:]
     private var lastCheckpointError: (any Error)?
@@ -112,7 +113,7 @@ public actor JobGenerator {
             newestCompleted: newestCompleted, hasCheckpoints: checkpoints != nil)
         await withTaskGroup(of: Void.self) { group in
             group.addTask { [self] in await keepTime(on: grid, from: firstBatch) }
-            group.addTask { [worker] in await worker.run() }
+            group.addTask { [self] in await worker.run { await tell($0) } }
             if let checkpoints {
                 group.addTask { [mailbox, worker] in
                     await checkpoints.run(
@@ -120,9 +121,9 @@ public actor JobGenerator {
                         onAnswer: { mailbox.post(.checkpointAnswered($0)) })
                 }
             }
-            if handle(.ticked) {
-                while let message = await mailbox.next(), take(message) {}
-            }
+            takesMessages = handle(.ticked)
+            while takesMessages, await mailbox.hasNext() { takeWaiting() }
+            takesMessages = false
             group.cancelAll()
         }
         let wasDrained = machine?.phase == .ended && !isStopped
@@ -157,19 +158,32 @@ public actor JobGenerator {
     public var pendingBatches: [BatchTime] { machine?.ledger.pending ?? [] }
 
     /// Tells the loop whenever a batch becomes due.
-    private nonisolated func keepTime(on grid: BatchAlignment, from firstBatch: BatchTime) async {
+    private func keepTime(on grid: BatchAlignment, from firstBatch: BatchTime) async {
         var due = firstBatch
         // The only error is cancellation.
         while (try? await clock.sleep(until: due)) != nil {
             // Read before the message: a batch that gets due after it has a tick of its own.
             let now = clock.now
-            mailbox.postCoalescing(.ticked)
+            tell(.ticked)
             due = grid.firstTime(after: now)
         }
     }
 }
 
 extension JobGenerator {
+    /// Takes a message after those that wait, in place of the loop: that wakes no thread.
+    private func tell(_ message: Message) {
+        let wakesLoop = takesMessages
+        mailbox.post(message, quietly: true)
+        takeWaiting()
+        // The loop is to end, and looks only when there is something.
+        if wakesLoop, !takesMessages { mailbox.post(.stop) }
+    }
+
+    private func takeWaiting() {
+        while takesMessages, let message = mailbox.takeNext() { takesMessages = take(message) }
+    }
+
     /// Takes a message; false when the loop is to end.
     private func take(_ message: Message) -> Bool {
         switch message {

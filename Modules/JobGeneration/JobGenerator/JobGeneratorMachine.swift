@@ -40,6 +40,7 @@ package struct JobGeneratorMachine: Sendable {
     private var isCleaningUp = false
     private var nextCleanUp: BatchTime?
     private let hasCheckpoints: Bool
+    private var checkpoints: CheckpointSpacing
 
     /// Makes a machine that runs.
     ///
@@ -56,6 +57,7 @@ package struct JobGeneratorMachine: Sendable {
         self.configuration = configuration
         self.interval = interval
         self.hasCheckpoints = hasCheckpoints
+        checkpoints = CheckpointSpacing(configuration.checkpointSpacing, interval: interval)
         ledger = BatchLedger(
             pending: rerun, newest: firstBatch - interval, newestCompleted: newestCompleted,
             failedMaximum: configuration.maxFailedBatches)
@@ -70,6 +72,7 @@ package struct JobGeneratorMachine: Sendable {
     /// - Returns: what is to be done, in this order.
     package mutating func handle(_ event: Event, now: BatchTime) -> [Action] {
         if phase == .ended { return [] }
+        checkpoints.now = now
         var actions: [Action] = []
         switch event {
         case .ticked: break
@@ -93,6 +96,7 @@ package struct JobGeneratorMachine: Sendable {
             phase = .ended
             return [.end]
         }
+        if checkpoints.isPostponed { actions += requestCheckpoint() }
         return actions + advance(now)
     }
 }
@@ -202,7 +206,8 @@ extension JobGeneratorMachine {
     private mutating func forget(_ batch: BatchTime) -> [Action] {
         guard hasCheckpoints else { return cleanUp(batch) }
         let actions = requestCheckpoint()
-        endedNotDurable.append((lastRequestedTicket, batch))
+        let ticket = lastRequestedTicket + (checkpoints.isPostponed ? 1 : 0)
+        endedNotDurable.append((ticket, batch))
         return actions + (isLastCheckpointLost ? haltWithoutCheckpoints() : [])
     }
 
@@ -217,8 +222,11 @@ extension JobGeneratorMachine {
 
 // Checkpoints and what follows them.
 extension JobGeneratorMachine {
+    /// Writes a checkpoint, or puts it off while others came shortly before and more will come.
     private mutating func requestCheckpoint() -> [Action] {
         guard hasCheckpoints else { return [] }
+        let mayWait = phase == .running && !hasTooManyNotDurable
+        guard checkpoints.takes(mayWait: mayWait) else { return [] }
         lastRequestedTicket += 1
         return [
             .writeCheckpoint(
@@ -281,6 +289,6 @@ extension JobGeneratorMachine {
     /// Whether nothing is under way any more.
     private var isSettled: Bool {
         generation == nil && ledger.unfinished.isEmpty && !isCleaningUp
-            && lastAnsweredTicket == lastRequestedTicket
+            && lastAnsweredTicket == lastRequestedTicket && !checkpoints.isPostponed
     }
 }

@@ -70,12 +70,17 @@ public actor JobScheduler: JobQueue {
     private let listeners: ListenerBus
     private let errorSink: @Sendable (StreamError) -> Void
     private nonisolated let mailbox: Mailbox<Message>
+    /// Jobs for which no task waits.
+    private nonisolated let jobsToBegin = Mailbox<Job>(capacity: 1)
     private nonisolated let rates = Mailbox<Rate>(capacity: 1)
 
     private var machine: JobSchedulerMachine
     private var backPressure: BackPressure?
     private var onEnd: [BatchTime: @Sendable (JobSetOutcome) -> Void] = [:]
     private var wasRun = false
+    private var takesMessages = false
+    /// Where the tasks wait that have run a job and may run another.
+    private var idle: [Mailbox<Job>] = []
 
     /// Makes a scheduler; nothing happens before ``run()``.
     ///
@@ -122,19 +127,54 @@ public actor JobScheduler: JobQueue {
                 group.addTask { [self] in await publishRates(to: backPressure.controller) }
                 for rate in backPressure.initialRates { publish(rate) }
             }
-            while machine.phase != .ended, let message = await mailbox.next() {
-                for job in take(message) {
-                    group.addTask { [mailbox, jobRun] in
-                        if let end = await jobRun(job) { mailbox.post(.jobEnded(job, end)) }
-                    }
-                }
+            group.addTask { [self] in await takeMessages() }
+            while let job = await jobsToBegin.next() {
+                group.addTask { [self] in await work(from: job) }
             }
-            rates.finish()
         }
         // Jobs that ended nevertheless, after the loop was cancelled, count as what they are.
-        _ = perform(machine.handle(.stop, now: clock.now), error: nil)
-        for message in mailbox.close() { _ = take(message) }
-        _ = perform(machine.end(), error: nil)
+        perform(machine.handle(.stop, now: clock.now), error: nil)
+        for message in mailbox.close() { take(message) }
+        perform(machine.end(), error: nil)
+    }
+
+    /// Takes messages until the last job has ended, or the task is cancelled.
+    private func takeMessages() async {
+        takesMessages = true
+        while machine.phase != .ended, await mailbox.hasNext() { takeWaiting() }
+        takesMessages = false
+        rates.finish()
+        jobsToBegin.finish()
+        for desk in idle { desk.finish() }
+    }
+
+    /// Takes what waits, in place of the loop: a message that is handled at once wakes no thread.
+    private func takeWaiting() {
+        guard takesMessages else { return }
+        while machine.phase != .ended, let message = mailbox.takeNext() { take(message) }
+        if machine.phase == .ended { mailbox.finish() }
+    }
+
+    /// Runs a job, and then others, one after the other.
+    private nonisolated func work(from first: Job) async {
+        let desk = Mailbox<Job>(capacity: 1)
+        var job = first
+        while let end = await jobRun(job) {
+            mailbox.post(.jobEnded(job, end), quietly: true)
+            await becomeIdle(at: desk)
+            guard let next = await desk.next() else { return }
+            job = next
+        }
+    }
+
+    private func becomeIdle(at desk: Mailbox<Job>) {
+        idle.append(desk)
+        takeWaiting()
+        if !takesMessages { desk.finish() }
+    }
+
+    private func begin(_ job: Job) {
+        if let desk = idle.popLast() { desk.post(job) } else { jobsToBegin.post(job) }
     }
 
     /// Takes a set to be run; waits only while the mailbox is full.
@@ -143,7 +183,8 @@ public actor JobScheduler: JobQueue {
     public nonisolated func submit(
         _ jobSet: JobSet, onEnd: @escaping @Sendable (JobSetOutcome) -> Void
     ) async throws {
-        try await mailbox.send(.submit(jobSet, at: clock.now, onEnd: onEnd))
+        try await mailbox.send(.submit(jobSet, at: clock.now, onEnd: onEnd), quietly: true)
+        await takeWaiting()
     }
 
     /// No longer lists a failed batch as pending.
@@ -177,34 +218,31 @@ public actor JobScheduler: JobQueue {
 }
 
 extension JobScheduler {
-    /// Decides and performs; returns the jobs to start.
-    private func take(_ message: Message) -> [Job] {
+    /// Decides and performs.
+    private func take(_ message: Message) {
         switch message {
         case .submit(let jobSet, let time, let hear):
             onEnd[jobSet.time] = hear
-            return perform(machine.handle(.submitted(jobSet, at: time), now: clock.now), error: nil)
+            perform(machine.handle(.submitted(jobSet, at: time), now: clock.now), error: nil)
         case .jobEnded(let job, let end):
             var (failure, error): (JobFailure?, StreamError?)
             if case .failed(let reason, let thrown) = end { (failure, error) = (reason, thrown) }
             let event = JobSchedulerMachine.Event.jobEnded(
                 batch: job.batchTime, outputOperation: job.output.outputOperation,
                 failure: failure)
-            return perform(machine.handle(event, now: clock.now), error: error)
+            perform(machine.handle(event, now: clock.now), error: error)
         case .setAside(let batch):
-            return perform(machine.handle(.setAside(batch), now: clock.now), error: nil)
+            perform(machine.handle(.setAside(batch), now: clock.now), error: nil)
         case .stop:
-            return perform(machine.handle(.stop, now: clock.now), error: nil)
+            perform(machine.handle(.stop, now: clock.now), error: nil)
         }
     }
 
-    private func perform(
-        _ actions: [JobSchedulerMachine.Action], error: StreamError?
-    ) -> [Job] {
-        var jobs: [Job] = []
+    private func perform(_ actions: [JobSchedulerMachine.Action], error: StreamError?) {
         for action in actions {
             switch action {
             case .post(let event): listeners.post(event)
-            case .start(let job): jobs.append(job)
+            case .start(let job): begin(job)
             case .reportFailure:
                 if let error { errorSink(error) }
             case .ended(let batch, let outcome, let info):
@@ -215,6 +253,5 @@ extension JobScheduler {
             case .end: break
             }
         }
-        return jobs
     }
 }

@@ -44,6 +44,8 @@ public actor BlockGenerator<Listener: BlockGeneratorListener> {
     let listener: Listener
     nonisolated let clock: any StreamClock
     nonisolated let alignment: BatchAlignment
+    /// How long after its time a block is cut here, if nobody has asked for it by then.
+    private let cutGrace: Duration
     private let numbering: BlockNumbering
     private let budget: ReceivedBlockBudget?
     nonisolated let queue: AsyncMonitor<BlockQueue>
@@ -67,6 +69,7 @@ public actor BlockGenerator<Listener: BlockGeneratorListener> {
     ) throws {
         try configuration.validate()
         alignment = try BatchAlignment(period: configuration.blockInterval)
+        cutGrace = configuration.cutGrace
         self.numbering = numbering
         self.clock = clock
         self.listener = listener
@@ -180,9 +183,10 @@ public actor BlockGenerator<Listener: BlockGeneratorListener> {
 
     private func cut(due: BatchTime) -> Bool {
         guard !buffer.isEmpty else { return true }
-        guard queue.read({ $0.hasRoom && !$0.isClosed }), let taken = buffer.take() else {
-            return false
-        }
+        guard queue.read({ $0.hasRoom && !$0.isClosed }) else { return false }
+        // Before the cut: what is added after it makes the next time due.
+        self.due.update { $0 = nil }
+        guard let taken = buffer.take() else { return true }
         // Named by the beginning of the interval in which it was gathered.
         let id = numbering.next(preferring: due - alignment.period)
         listener.onGenerateBlock(id)
@@ -205,7 +209,7 @@ public actor BlockGenerator<Listener: BlockGeneratorListener> {
         do {
             while true {
                 let time = try await due.wait { $0 }
-                try await clock.sleep(until: time)
+                try await clock.sleep(until: time + cutGrace)
                 tick(time)
             }
         } catch {
@@ -214,7 +218,8 @@ public actor BlockGenerator<Listener: BlockGeneratorListener> {
     }
 
     private func tick(_ time: BatchTime) {
-        // Before the cut: what is added after it makes the next time due.
+        // Cut meanwhile; another one is being gathered.
+        guard due.read({ $0 }) == time else { return }
         due.update { $0 = nil }
         guard phase == .active, !cut(due: time) else { return }
         let next = alignment.firstTime(after: clock.now)

@@ -12,6 +12,10 @@ internal import DStreamCore
 public struct SocketReceiver: Receiver {
     /// The bytes of lines that are gathered at most before they are handed on.
     static let chunkBytes = 256 << 10
+    /// Fewer bytes than this at a time are a trickle: more are waited for.
+    static let trickleBytes = 16 << 10
+    /// How long a trickle is waited for.
+    static let rest = Duration.milliseconds(1)
 
     /// A name or numeric address.
     public let host: String
@@ -64,6 +68,9 @@ public struct SocketReceiver: Receiver {
     ) async throws {
         var splitter = LineSplitter(maxLineBytes: maxLineBytes, longLines: longLines)
         var reported = LineSplitter.Counters()
+        // A rest must be short beside a block, so that blocks hold what arrived by their time.
+        let mayRest = output.configuration.blockInterval >= Self.rest * 4
+        var received = 0
         while true {
             var outcome = TCPConnection.Received.nothingYet
             do {
@@ -77,7 +84,8 @@ public struct SocketReceiver: Receiver {
                 throw error
             }
             switch outcome {
-            case .bytes:
+            case .bytes(let count):
+                received += count
                 guard splitter.byteCount >= Self.chunkBytes else { continue }
                 try await store(splitter.cut(), output)
                 // Others that wait for sockets are served in between.
@@ -86,7 +94,13 @@ public struct SocketReceiver: Receiver {
             case .nothingYet:
                 try await store(splitter.cut(), output)
                 report(splitter.counters, since: &reported, output)
-                try await connection.waitReadable()
+                // A peer that sends bit by bit would wake this thread for each of them.
+                if mayRest, (1..<Self.trickleBytes).contains(received) {
+                    try await connection.rest(for: Self.rest)
+                } else {
+                    try await connection.waitReadable()
+                }
+                received = 0
             case .end:
                 try await store(splitter.finish(), output)
                 report(splitter.counters, since: &reported, output)
