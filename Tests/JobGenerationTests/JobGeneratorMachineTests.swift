@@ -219,7 +219,7 @@ import Testing
         #expect(run(141, [.checkpointWritten(ticket: 2)]) == ["clean 120 keeping -"])
         // Draining waits for the last one, and so that one does not wait.
         #expect(run(160, ran(160)) == ["generate 160"])
-        #expect(run(161, [.drain(.now)]) == ["checkpoint#3 160 [] done", "probe"])
+        #expect(run(161, [.drain]) == ["checkpoint#3 160 [] done", "probe"])
         #expect(run(162, [.probed(hasUnallocatedBlocks: false)]) == [])
         #expect(run(163, [.cleanedUp]) == [])
         #expect(run(164, [.checkpointWritten(ticket: 3)]) == ["clean 160 keeping -"])

@@ -69,6 +69,8 @@ private final class ReceiverReports: ReceivedBlockHandler, ReceivedBlockReportin
         var hasEnded = false
     }
 
+    /// The most bytes of a message between worker and driver.
+    private static let messageMaximum = 1 << 30
     /// Without a bound: the driver bounds what is stored, and nothing is kept here.
     let budget = ReceivedBlockBudget(limit: .max)
     private let state = Locked(State())
@@ -140,6 +142,12 @@ private final class ReceiverReports: ReceivedBlockHandler, ReceivedBlockReportin
                 contents: block.contents, recordCount: block.recordCount,
                 metadata: block.metadata)
         ).bytes()
+        guard bytes.count <= Self.messageMaximum else {
+            throw ReceiverError(
+                .notStored,
+                "a block of \(bytes.count) bytes is too long to be sent to the driver, it may have "
+                    + "\(Self.messageMaximum): store smaller blocks")
+        }
         try await withCheckedThrowingContinuation { (answer: Answer) in
             let (hasEnded, isFirst) = state.withLock { state in
                 if !state.hasEnded { state.blocks.append((bytes, answer)) }
