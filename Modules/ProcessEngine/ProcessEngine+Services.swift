@@ -18,6 +18,8 @@ extension ProcessEngine: ServiceEngine {
             group.addTask { await link.run() }
             defer {
                 link.kill()
+                // Only who holds it no more lets the ended process be forgotten.
+                _ = services.withLock { $0.removeValue(forKey: number) }
                 group.cancelAll()
             }
             try await body(link)

@@ -42,7 +42,8 @@ extension StreamingContext {
         /// How far apart checkpoints are at least, where batches are shorter than that; zero: each
         /// batch has its own.
         ///
-        /// A restart runs the batches since the last checkpoint again, and so at most as much more.
+        /// A restart runs the batches since the last checkpoint again, also after a stop that was not
+        /// graceful: at most those of this time and of one more batch.
         public var checkpointSpacing = Duration.milliseconds(100)
         /// The log of received elements, and whether streams have one that do not say otherwise.
         public var receiverWriteAheadLog = WriteAheadLogSettings()

@@ -10,8 +10,8 @@ public enum InputProtection: Sendable, Hashable, CaseIterable {
     case ignore
     /// Nothing that was acknowledged is lost with a worker: hot standby.
     ///
-    /// The receiver runs in a worker process, and hears that a block was stored when a second
-    /// process, the driver, has it as well. It is lost with the driver: use ``writeAheadLog``, with
+    /// The receiver runs in a worker process, and hears that a block was stored when another
+    /// process, the driver, has it. It is lost with the driver: use ``writeAheadLog``, with
     /// `placement: .worker`, against both. Needs an engine that has more than one process.
     case replicated
 }

@@ -35,7 +35,7 @@ extension StreamingContext.Registration {
             return StreamError(
                 .badDeclaration,
                 "the stream is declared .replicated, and its receiver is placed in the driver, "
-                    + "which would be the one process that has its blocks; use placement: .worker",
+                    + "which is to be the other process; use placement: .worker",
                 site: site)
         }
         guard placement(on: engine) == .worker, receiver.codec == nil else { return nil }
@@ -51,7 +51,9 @@ extension StreamingContext {
     var receiverServices: [Int: WorkerService] {
         let engine = batchContext.engine
         let placed = registrations.withLock { $0 }.filter { $0.placement(on: engine) == .worker }
-        let settings = configuration.receiver(batchInterval: batchInterval)
+        var settings = configuration.receiver(batchInterval: batchInterval)
+        // No batch asks them for what they have gathered.
+        settings.cutGrace = .zero
         let clock = components.clock
         return Dictionary(
             uniqueKeysWithValues: placed.map {

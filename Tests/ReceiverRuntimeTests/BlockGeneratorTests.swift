@@ -179,6 +179,26 @@ import Testing
         await generator.run()
     }
 
+    @Test func runningWhileItIsStoppedEndsWithTheStop() async throws {
+        let (clock, recorder) = (ManualClock(), Recorder(isHeld: true))
+        let generator = try generator(recorder, clock)
+        await generator.start()
+        try await generator.add("a")
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { await generator.stop() }
+            // The block that it cuts is pushed by itself.
+            try await recorder.heard.wait { heard -> Bool? in
+                heard.contains { if case .generated = $0 { true } else { false } } ? true : nil
+            }
+            group.addTask { await generator.run() }
+            recorder.gate.open()
+            try await group.waitForAll()
+        }
+        #expect(recorder.pushed == [["a"]])
+        #expect(await generator.phase == .stoppedAll)
+        clock.finish()
+    }
+
     @Test func cutsAreNamedUniquely() async throws {
         let (clock, recorder) = (ManualClock(now: .milliseconds(1050)), Recorder())
         let generator = try generator(recorder, clock)

@@ -4,15 +4,19 @@ import Synchronization
 
 /// hour: an hour of stream time on the manual clock, a batch every 100 ms under a sliding window.
 ///
-/// The whole context runs, from the tick to the output: the figure is what 36,000 batches cost.
+/// The whole context runs, from the tick to the output: the figure is what 36,000 batches cost. With
+/// `engine=inline` on the test kit's engine, which starts no threads.
 enum Hour {
     static func run(_ arguments: Arguments) async throws {
         let batches = try arguments.number("batches", default: 36_000)
         let panes = try arguments.number("panes", default: 100)
         let words = try arguments.number("words", default: 20)
+        let isInline = try arguments.has("engine") && arguments.text("engine") == "inline"
         let harness = StreamHarness(
             batchInterval: .milliseconds(100),
-            engine: .local(slots: try arguments.number("slots", default: 2)))
+            engine: isInline
+                ? .custom(InlineEngine())
+                : .local(slots: try arguments.number("slots", default: 2)))
         let elements = (0..<words).map { ("word\($0 % 10)", 1) }
         let counted = Mutex(0)
         harness.input([[(String, Int)]?](repeating: elements, count: batches))

@@ -17,7 +17,8 @@ struct CheckpointSpacing: Sendable {
 
     /// Whether a checkpoint that is asked for is written now; else it is put off.
     mutating func takes(mayWait: Bool) -> Bool {
-        isPostponed = mayWait && last.map { now - $0 < spacing } ?? false
+        // A clock that was set back puts nothing off: no batch may come for a long time.
+        isPostponed = mayWait && last.map { now >= $0 && now - $0 < spacing } ?? false
         if !isPostponed { last = now }
         return !isPostponed
     }

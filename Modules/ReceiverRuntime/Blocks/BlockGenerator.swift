@@ -93,10 +93,15 @@ public actor BlockGenerator<Listener: BlockGeneratorListener> {
 
     /// Cuts and pushes blocks until stopped or cancelled; starts the generator if nobody has.
     ///
-    /// Returns at once when it was stopped before.
+    /// Returns at once when it was stopped before, and with a stop that is under way.
     ///
     /// - Precondition: called once.
     public func run() async {
+        if phase == .stoppedAddingData || phase == .stoppedGeneratingBlocks {
+            // Whoever stops it pushes what is left.
+            try? await queue.wait(for: \.isAbandoned)
+            return
+        }
         guard phase != .stoppedAll else { return }
         precondition(!isPushing, "a block generator is run twice")
         isPushing = true

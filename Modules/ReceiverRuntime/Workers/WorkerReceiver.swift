@@ -90,7 +90,8 @@ private final class ReceiverReports: ReceivedBlockHandler, ReceivedBlockReportin
         _ channel: any MessageChannel,
         _ makeRun: @escaping @Sendable (Double?) throws -> WorkerRun
     ) async throws {
-        try await withThrowingTaskGroup(of: Void.self) { group in
+        // What can be sent no more ends the service, and its process with it.
+        try await withThrowingDiscardingTaskGroup { group in
             group.addTask { try await self.send(to: channel) }
             defer {
                 end()

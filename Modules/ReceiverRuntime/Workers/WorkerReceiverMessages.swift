@@ -97,7 +97,12 @@ package enum ReceiverReport: Sendable {
         case .block(let block):
             write(.block)
             writer.writeVarint(UInt64(block.recordCount))
-            block.metadata.encode(to: &writer)
+            // A dictionary has no order, and equal messages are equal bytes.
+            writer.writeVarint(UInt64(block.metadata.count))
+            for (key, value) in block.metadata.sorted(by: { $0.key < $1.key }) {
+                writer.writeString(key)
+                writer.writeString(value)
+            }
             let pieces = try PartitionCoding.pieces(block.contents, TaskContext(partition: 0))
             PartitionCoding.write(pieces, to: &writer)
         case .error(let message, let cause):
