@@ -4,8 +4,7 @@
 /// that resumes, before it does, and the task, when it goes on. Other builds do nothing.
 package struct HandOver: Sendable {
     #if THREAD_SANITIZER
-        // A state of no size would share its address with the object's header.
-        private let monitor = Monitor(0)
+        private let monitor = Monitor(())
 
         package init() {}
 

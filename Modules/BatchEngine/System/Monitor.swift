@@ -11,11 +11,13 @@
 package final class Monitor<State>: @unchecked Sendable {  // state is touched under the lock only
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
     private let condition: UnsafeMutablePointer<pthread_cond_t>
-    private var state: State
+    // A state of no size alone would share its address with the object's header, which the thread
+    // sanitizer takes for a race.
+    private var guarded: (state: State, filler: UInt8)
 
     /// Creates a monitor that guards `state`.
     package init(_ state: sending State) {
-        self.state = state
+        guarded = (state, 0)
         mutex = .allocate(capacity: 1)
         condition = .allocate(capacity: 1)
         mutex.initialize(to: pthread_mutex_t())
@@ -37,7 +39,7 @@ package final class Monitor<State>: @unchecked Sendable {  // state is touched u
     ) throws(Failure) -> sending Value {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
-        return try body(&state)
+        return try body(&guarded.state)
     }
 
     /// Blocks the thread until `body` gives a value; it runs again after every signal.
@@ -47,7 +49,7 @@ package final class Monitor<State>: @unchecked Sendable {  // state is touched u
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
         while true {
-            if let value = body(&state) { return value }
+            if let value = body(&guarded.state) { return value }
             pthread_cond_wait(condition, mutex)
         }
     }
