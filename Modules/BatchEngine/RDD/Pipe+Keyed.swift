@@ -86,53 +86,47 @@ extension Pipe {
         let run = run
         return Pipe<(Key, [Value])>(around: depth, site) { context, inputs, sink in
             let table = AggregationTable<Key, [Value]>(minimumCapacity: 0)
-            try Self.forEach(run, context, inputs, ahead: table) { key, hash, value in
+            func append(_ key: Key, _ hash: UInt64, _ value: Value) {
                 table.update(key, hash: hash, default: []) { $0.append(value) }
             }
+            var ahead = LookAhead<Key, Value>()
+            try run(context, inputs) { ahead.add($0, $1, to: table, append) }
+            ahead.finish(append)
             try table.drain { try sink(($0, $1)) }
         }
     }
 }
 
 extension Pipe {
-    /// Calls `body` with each key, its hash and its value, in order, when the key's place in `table`
-    /// is in the cache.
-    @inlinable @inline(__always)
-    static func forEach<Key: StreamKey, Value: Sendable>(
-        _ run: Body, _ context: TaskContext, _ inputs: [PartitionData],
-        ahead table: some PrefetchingTable,
-        _ body: @escaping (Key, UInt64, Value) throws -> Void
-    ) throws where Element == (Key, Value) {
-        var ahead = LookAhead<Key, Value>()
-        try run(context, inputs) { try ahead.add($0, $1, to: table, body) }
-        try ahead.finish(body)
-    }
-
     /// The values of each key, combined.
-    @inlinable @inline(__always)
+    @inlinable
     static func reducedTable<Key: StreamKey, Value: Sendable>(
         _ run: Body, _ context: TaskContext, _ inputs: [PartitionData], _ hint: TableSizeHint,
         _ site: OperatorSite, _ combine: @escaping (Value, Value) throws -> Value
     ) throws -> AggregationTable<Key, Value> where Element == (Key, Value) {
         let table = AggregationTable<Key, Value>(minimumCapacity: hint.capacity)
-        try forEach(run, context, inputs, ahead: table) { key, hash, value in
+        // A local function is inlined where a closure that is handed on would be called.
+        func merge(_ key: Key, _ hash: UInt64, _ value: Value) throws {
             do { try table.merge(key, hash: hash, value, combine) } catch {
                 throw OperatorFailure.wrap(error, at: site)
             }
         }
+        var ahead = LookAhead<Key, Value>()
+        try run(context, inputs) { try ahead.add($0, $1, to: table, merge) }
+        try ahead.finish(merge)
         hint.record(table.count)
         return table
     }
 
     /// A combiner for each key, made of its values.
-    @inlinable @inline(__always)
+    @inlinable
     static func combinedTable<Key: StreamKey, Value: Sendable, Combined: Sendable>(
         _ run: Body, _ context: TaskContext, _ inputs: [PartitionData], _ hint: TableSizeHint,
         _ site: OperatorSite, _ create: @escaping (Value) throws -> Combined,
         _ mergeValue: @escaping (Combined, Value) throws -> Combined
     ) throws -> AggregationTable<Key, Combined> where Element == (Key, Value) {
         let table = AggregationTable<Key, Combined>(minimumCapacity: hint.capacity)
-        try forEach(run, context, inputs, ahead: table) { key, hash, value in
+        func merge(_ key: Key, _ hash: UInt64, _ value: Value) throws {
             do {
                 try table.mergeValue(
                     key, hash: hash, value, create: create, mergeValue: mergeValue)
@@ -140,6 +134,9 @@ extension Pipe {
                 throw OperatorFailure.wrap(error, at: site)
             }
         }
+        var ahead = LookAhead<Key, Value>()
+        try run(context, inputs) { try ahead.add($0, $1, to: table, merge) }
+        try ahead.finish(merge)
         hint.record(table.count)
         return table
     }
