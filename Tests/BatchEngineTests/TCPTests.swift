@@ -39,12 +39,10 @@ struct TCPTests {
         #expect(try await client.read() == nil)
     }
 
-    @Test("a rest ends by itself, and at once when it is cancelled")
-    func rests() async throws {
-        let (client, server) = try await pair()
-        defer { server.close() }
-        try await client.rest(for: .milliseconds(1))
-        let long = Task { try await client.rest(for: .seconds(10_000)) }
+    @Test("a sleep ends by itself, and at once when it is cancelled")
+    func sleeps() async throws {
+        try await IOThread.shared.sleep(for: .microseconds(100))
+        let long = Task { try await IOThread.shared.sleep(for: .seconds(10_000)) }
         long.cancel()
         await #expect(throws: CancellationError.self) { try await long.value }
     }

@@ -20,9 +20,6 @@ enum Allowances {
         Allowance(
             path: "Modules/DStreamCore/Time/SystemStreamClock.swift", what: "ContinuousClock()",
             count: 1, reason: "the clock that all others are injected in place of"),
-        Allowance(
-            path: "Modules/DStreamCore/Time/SystemStreamClock.swift", what: "Task.sleep", count: 1,
-            reason: "the clock that all others are injected in place of"),
     ]
 
     static let forced: [Allowance] = []

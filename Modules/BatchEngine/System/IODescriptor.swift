@@ -69,18 +69,6 @@ package final class IODescriptor: Sendable {
         }
     }
 
-    /// Suspends for a duration, rounded up to milliseconds, whatever becomes ready.
-    ///
-    /// - Throws: `CancellationError`.
-    package func rest(for duration: Duration) async throws {
-        let deadline = SystemTime.monotonic() + duration
-        do { try await ioThread.waitFor(IOWait(), deadline: deadline) } catch let error
-            as SystemError
-        {
-            guard error.errno == ETIMEDOUT else { throw error }
-        }
-    }
-
     /// Closes the descriptor; later calls change nothing.
     package func close() {
         let isFirst = state.withLock { state in

@@ -148,11 +148,6 @@ package final class TCPConnection: Sendable {
         try await descriptor.waitUntil(.readable)
     }
 
-    /// Suspends for a duration, rounded up to milliseconds, while more arrives.
-    package func rest(for duration: Duration) async throws {
-        try await descriptor.rest(for: duration)
-    }
-
     /// Reads at least one byte, waiting when nothing has arrived.
     ///
     /// - Parameter count: The most bytes to return, at least 1.

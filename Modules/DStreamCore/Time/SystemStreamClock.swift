@@ -8,6 +8,9 @@ internal import BatchEngine
 ///
 /// Sleeping is exact to about 0.1 ms on an idle machine.
 public struct SystemStreamClock: StreamClock {
+    /// Where sleeping costs no change of thread; what runs there must never block.
+    package static let thread: any TaskExecutor = IOThread.shared
+
     private let steady = ContinuousClock()
     private let origin: ContinuousClock.Instant
     private let wallAtOrigin: Duration
@@ -47,13 +50,12 @@ public struct SystemStreamClock: StreamClock {
         while true {
             let remaining = deadline - monotonicNow
             if remaining <= .zero { return }
-            // In bounded pieces, so that no deadline leaves the range of the system's timers.
-            let piece = min(remaining, Self.sleepMaximum)
-            try await Task.sleep(until: steady.now + piece, tolerance: .zero, clock: steady)
+            // In bounded pieces: timers stand still while the machine is suspended.
+            try await IOThread.shared.sleep(for: min(remaining, Self.sleepMaximum))
         }
     }
 
-    private static let sleepMaximum = Duration.seconds(100 * 86_400)
+    private static let sleepMaximum = Duration.seconds(10)
 
     private static func anchor(
         _ clock: ContinuousClock

@@ -112,7 +112,13 @@ public actor JobGenerator {
             configuration, interval: grid.period, firstBatch: firstBatch, rerun: rerun,
             newestCompleted: newestCompleted, hasCheckpoints: checkpoints != nil)
         await withTaskGroup(of: Void.self) { group in
-            group.addTask { [self] in await keepTime(on: grid, from: firstBatch) }
+            let thread = clock is SystemStreamClock ? SystemStreamClock.thread : nil
+            group.addTask(executorPreference: thread) { [self] in
+                await keepTime(on: grid, from: firstBatch) {
+                    // What follows a tick may call listeners, which may block.
+                    if thread == nil { await tell(.ticked) } else { mailbox.post(.ticked) }
+                }
+            }
             group.addTask { [self] in await worker.run { await tell($0) } }
             if let checkpoints {
                 group.addTask { [mailbox, worker] in
@@ -158,13 +164,15 @@ public actor JobGenerator {
     public var pendingBatches: [BatchTime] { machine?.ledger.pending ?? [] }
 
     /// Tells the loop whenever a batch becomes due.
-    private func keepTime(on grid: BatchAlignment, from firstBatch: BatchTime) async {
+    private nonisolated func keepTime(
+        on grid: BatchAlignment, from firstBatch: BatchTime, tick: () async -> Void
+    ) async {
         var due = firstBatch
         // The only error is cancellation.
         while (try? await clock.sleep(until: due)) != nil {
             // Read before the message: a batch that gets due after it has a tick of its own.
             let now = clock.now
-            tell(.ticked)
+            await tick()
             due = grid.firstTime(after: now)
         }
     }

@@ -14,8 +14,8 @@ public struct SocketReceiver: Receiver {
     static let chunkBytes = 256 << 10
     /// Fewer bytes than this at a time are a trickle: more are waited for.
     static let trickleBytes = 16 << 10
-    /// How long a trickle is waited for.
-    static let rest = Duration.milliseconds(1)
+    /// How long a trickle is waited for at most.
+    static let restMaximum = Duration.milliseconds(10)
 
     /// A name or numeric address.
     public let host: String
@@ -68,8 +68,7 @@ public struct SocketReceiver: Receiver {
     ) async throws {
         var splitter = LineSplitter(maxLineBytes: maxLineBytes, longLines: longLines)
         var reported = LineSplitter.Counters()
-        // A rest must be short beside a block, so that blocks hold what arrived by their time.
-        let mayRest = output.configuration.blockInterval >= Self.rest * 4
+        let mayRest = output.configuration.blockInterval >= .milliseconds(4)
         var received = 0
         while true {
             var outcome = TCPConnection.Received.nothingYet
@@ -96,7 +95,7 @@ public struct SocketReceiver: Receiver {
                 report(splitter.counters, since: &reported, output)
                 // A peer that sends bit by bit would wake this thread for each of them.
                 if mayRest, (1..<Self.trickleBytes).contains(received) {
-                    try await connection.rest(for: Self.rest)
+                    try await IOThread.shared.sleep(for: rest(output))
                 } else {
                     try await connection.waitReadable()
                 }
@@ -107,6 +106,13 @@ public struct SocketReceiver: Receiver {
                 throw ReceiverError(.connectionEnded, "\(host):\(port) ended the connection")
             }
         }
+    }
+
+    /// Until shortly before the next block is cut, so that it holds what arrived by then.
+    private func rest(_ output: ReceiverOutput<String>) -> Duration {
+        let (now, margin) = (output.generator.clock.now, Duration.milliseconds(1))
+        let cut = output.generator.alignment.firstTime(after: now + margin)
+        return min(cut - now - margin, Self.restMaximum)
     }
 
     private func store(_ lines: LineBlock?, _ output: ReceiverOutput<String>) async throws {
