@@ -18,7 +18,7 @@ enum Latency {
         let ssc = StreamingContext(
             appName: "w4",
             batchInterval: .milliseconds(try arguments.number("batch-ms", default: 10)),
-            engine: .local(slots: try arguments.number("slots", default: 2)))
+            engine: .local(slots: try arguments.number("slots", default: 1)))
         let lines = ssc.socketTextStream("127.0.0.1", port: try arguments.number("port"))
         if arguments.has("ckpt") { ssc.checkpoint(try arguments.text("ckpt")) }
         (arguments.has("keyed") ? counted(lines) : lines.map { stamp($0) })
