@@ -195,7 +195,10 @@ struct LineBlockTests {
     func validation(seed: Int) {
         var random = Seeded(state: UInt64(seed))
         for _ in 0..<50 {
-            var bytes = Array("héllo wörld 漢字 🙂".utf8)
+            let text = Bool.random(using: &random) ? "héllo wörld 漢字 🙂" : "hello, this is ASCII"
+            var bytes = Array(text.utf8)
+            bytes.removeFirst(Int.random(in: 0...bytes.count - 1, using: &random))
+            bytes.removeLast(Int.random(in: 0...bytes.count - 1, using: &random))
             for _ in 0..<Int.random(in: 0...2, using: &random) {
                 let index = Int.random(in: 0..<bytes.count, using: &random)
                 bytes[index] = UInt8.random(in: 0...255, using: &random)

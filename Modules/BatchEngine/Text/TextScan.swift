@@ -41,10 +41,14 @@ package struct TextScan {
     package static func isValidUTF8(_ bytes: UnsafeRawBufferPointer) -> Bool {
         guard let base = bytes.baseAddress else { return true }
         let count = bytes.count
+        // Most strings that are this short are words in ASCII.
+        if count < 8, isShortASCII(base, count) { return true }
         var index = 0
         while index < count {
-            if index + 8 <= count {
-                let word = base.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+            if count >= 8 {
+                // The last bytes are looked at together with some that were looked at before.
+                let word = base.loadUnaligned(
+                    fromByteOffset: min(index, count - 8), as: UInt64.self)
                 if word & 0x8080_8080_8080_8080 == 0 {
                     index += 8
                     continue
@@ -66,6 +70,18 @@ package struct TextScan {
             index += length
         }
         return true
+    }
+
+    /// Whether fewer than eight bytes are ASCII; halves that overlap are read as a whole.
+    private static func isShortASCII(_ base: UnsafeRawPointer, _ count: Int) -> Bool {
+        if count >= 4 {
+            let first = base.loadUnaligned(as: UInt32.self)
+            let last = base.loadUnaligned(fromByteOffset: count - 4, as: UInt32.self)
+            return (first | last) & 0x8080_8080 == 0
+        }
+        var seen: UInt8 = 0
+        for index in 0..<count { seen |= base.load(fromByteOffset: index, as: UInt8.self) }
+        return seen < 0x80
     }
 
     /// Where to cut `kept` bytes, followed by `next`, so that no well-formed character is divided.
