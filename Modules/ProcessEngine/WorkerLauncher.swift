@@ -7,6 +7,10 @@ final class WorkerLauncher: WorkerSource {
     static let socketVariable = "DSTREAMS_WORKER_SOCKET"
     static let secretVariable = "DSTREAMS_WORKER_SECRET"
 
+    /// A trap ends a worker at once: printing a backtrace would take seconds, at each attempt.
+    private static let traps =
+        ProcessEnvironment["SWIFT_BACKTRACE"] == nil ? ["SWIFT_BACKTRACE": "enable=no"] : [:]
+
     private let configuration: ProcessEngine.Configuration
     private let executable = ChildProcess.ownExecutable
     private let expected: WorkerIdentity
@@ -65,9 +69,9 @@ final class WorkerLauncher: WorkerSource {
             executable,
             arguments: [CommandLine.arguments.first ?? "worker"]
                 + CommandLine.arguments.dropFirst(),
-            environment: [
+            environment: Self.traps.merging([
                 Self.socketVariable: listener.path, Self.secretVariable: secret,
-            ])
+            ]) { $1 })
         do { return (process, try await accept(process, listener, deadline)) } catch {
             await end(process)
             throw error

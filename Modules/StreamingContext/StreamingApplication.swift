@@ -39,8 +39,14 @@ extension StreamingApplication {
     public static var checkpointDirectory: String? { nil }
 
     /// Runs the program until it is told to end; see ``StreamingContext/runUntilInterrupted()``.
-    public static func main() async throws {
-        try await context().runUntilInterrupted()
+    ///
+    /// What it fails with is written to the standard error, and the program ends with status 1.
+    @concurrent  // What is isolated to its caller is no entry point of a program.
+    public static func main() async {
+        do { try await context().runUntilInterrupted() } catch {
+            ProcessOutput.writeStandardError("\(error)\n")
+            ProcessEnvironment.exit(1)
+        }
     }
 
     /// The built context, not started: for programs with a `main` of their own.

@@ -143,6 +143,66 @@ struct UpgradePromises {
         #expect(again == ["(\"a\", 9)", "(\"b\", 18)"])
     }
 
+    /// Two windows of one type, the other way round where told.
+    private static func windows(
+        isInverse: Bool, isSwapped: Bool = false, prefix: String = "", formerly: [String] = []
+    ) -> Program {
+        { harness, words in
+            var seen: OutputRecorder<String>?
+            for (place, key) in isSwapped ? [(1, "b"), (0, "a")] : [(0, "a"), (1, "b")] {
+                let own = words.filter { $0.0 == key }
+                let window = Duration.seconds(60)
+                let sums =
+                    isInverse
+                    ? own.reduceByKeyAndWindow(+, inverse: { $0 - $1 }, window: window)
+                    : own.reduceByKeyAndWindow(+, window: window)
+                if let former = formerly.dropFirst(place).first {
+                    sums.named(prefix + key, formerly: former)
+                } else if !prefix.isEmpty {
+                    sums.named(prefix + key)
+                }
+                let lines = sums.map { "\($0)" }
+                if key == "a" { seen = harness.record(lines) } else { lines.foreachRDD { _ in } }
+            }
+            return seen ?? harness.record(words.map { "\($0)" })
+        }
+    }
+
+    @Test("a window is found by the name of what it gives", arguments: [false, true])
+    func windowsAreFoundInAnyOrder(isInverse: Bool) async throws {
+        let named = Self.windows(isInverse: isInverse, prefix: "of ")
+        #expect(try await run(named) == ["(\"a\", 3)"])
+        let swapped = Self.windows(isInverse: isInverse, isSwapped: true, prefix: "of ")
+        #expect(try await run(swapped) == ["(\"a\", 6)"])
+        let more: Program = { harness, words in
+            words.reduceByKeyAndWindow(+, window: .seconds(60)).named("new").foreachRDD { _ in }
+            return named(harness, words)
+        }
+        #expect(try await run(more) == ["(\"a\", 9)"])
+        let fewer: Program = { harness, words in
+            harness.ssc.discardState(of: "new")
+            return swapped(harness, words)
+        }
+        #expect(try await run(fewer) == ["(\"a\", 12)"])
+    }
+
+    @Test("windows without names are given some", arguments: [false, true])
+    func windowsAreNamed(isInverse: Bool) async throws {
+        _ = try await run(Self.windows(isInverse: isInverse))
+        let message = await refusal(Self.windows(isInverse: isInverse, prefix: "of "))
+        #expect(message.contains("named(\"of a\", formerly: \"reduceByKeyAnd"), "\(message)")
+        // An inverse window keeps its batches and itself.
+        let ids = (isInverse ? [1, 3] : [0, 1]).map {
+            "reduceByKeyAndWindow of (String,Int) #\($0)"
+        }
+        let named = Self.windows(
+            isInverse: isInverse, isSwapped: true, prefix: "of ", formerly: ids)
+        #expect(try await run(named) == ["(\"a\", 6)"])
+        let renamed = Self.windows(
+            isInverse: isInverse, prefix: "sums of ", formerly: ["of a", "of b"])
+        #expect(try await run(renamed) == ["(\"a\", 9)"])
+    }
+
     @Test func aFormerNameMayStayInTheProgram() async throws {
         _ = try await run(Self.named)
         let renamed: Program = { harness, words in

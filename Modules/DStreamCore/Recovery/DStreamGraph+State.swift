@@ -112,13 +112,15 @@ extension DStreamGraph {
     private var stateCaptures: [(candidate: StateMatching.Candidate, capture: StateCapture)] {
         var counts: [String: Int] = [:]
         var captures: [(candidate: StateMatching.Candidate, capture: StateCapture)] = []
+        let names = partNames
         for node in nodes {
             let settings = node.settings.withLock { $0 }
+            let (name, formerly) = names[node.number] ?? (nil, nil)
             func add(_ capture: StateCapture?, _ suffix: String, _ shape: String, isState: Bool) {
                 guard var capture else { return }
                 capture.migrations = isState ? settings.migrations : [:]
                 var this = StatefulOperator(
-                    kind: node.site.name + suffix, name: settings.name, shape: shape)
+                    kind: node.site.name + suffix, name: name, shape: shape)
                 if this.name == nil {
                     // By place among those of the same kind and shape: other operators come and go.
                     let kind = "\(this.kind) of \(this.shape)"
@@ -126,7 +128,7 @@ extension DStreamGraph {
                     counts[kind] = this.number + 1
                 }
                 let candidate = StateMatching.Candidate(
-                    this: this, site: node.site, formerly: settings.formerName,
+                    this: this, site: node.site, formerly: formerly,
                     migrations: Set(capture.migrations.keys))
                 captures.append((candidate, capture))
             }

@@ -33,7 +33,8 @@ struct StateMatching {
     ///   - discarding: names or ids whose state the program gives up.
     init(found: [StatefulOperator], program: [Candidate], discarding: Set<String> = []) {
         func isGivenUp(_ known: StatefulOperator) -> Bool {
-            discarding.contains(known.id) || known.name.map { discarding.contains($0) } ?? false
+            let names = [known.id, known.name, known.name?.ofWholeOperator]
+            return names.contains { $0.map { discarding.contains($0) } ?? false }
         }
         discarded = found.filter(isGivenUp).map(\.id)
         self.found = found.filter { !isGivenUp($0) }
@@ -115,7 +116,7 @@ struct StateMatching {
         }
         var text = "the checkpoint holds state of \(known), and this program has no such operator; "
         if let other = near.first(where: { $0.this.shape == known.shape }),
-            let name = other.this.name
+            let name = other.this.name?.ofWholeOperator
         {
             text +=
                 "if it is now called \"\(name)\", say named(\"\(name)\", formerly: "
