@@ -83,6 +83,8 @@ struct Rig {
     var log: MemoryLog?
     /// Where the receivers run; nil: here.
     var services: MemoryServices?
+    /// Who hears of an event before `events` does.
+    var listeners: [any StreamingListener] = []
 
     init(_ change: (inout ReceiverConfiguration) -> Void = { _ in }) {
         change(&configuration)
@@ -91,6 +93,7 @@ struct Rig {
     /// A tracker of receivers for the streams 0 and up.
     func tracker(_ receivers: [ReceiverRegistration]) throws -> ReceiverTracker {
         let bus = ListenerBus()
+        for listener in listeners { bus.add(listener) }
         bus.add(events)
         let handler = handler
         let makeHandler: ReceiverRegistration.MakeHandler = { _, _, _ in handler }

@@ -2,6 +2,7 @@ import BatchEngine
 import DStreamCore
 import DStreamTestKit
 import ReceiverRuntime
+import Synchronization
 import Testing
 
 /// Receivers of bytes, against servers on the loopback and without.
@@ -92,6 +93,25 @@ import Testing
             })
             server.close()
         }
+    }
+
+    @Test func listenersAreNotCalledOnTheThreadOfSocketsAndTimers() async throws {
+        let listener = try await listen()
+        defer { listener.close() }
+        let ioThread = await Task(executorPreference: IOThread.shared) { SystemThread.current }
+            .value
+        let threads = ThreadListener()
+        var rig = Rig()
+        rig.listeners = [threads]
+        try await rig.run(SocketReceiver(host: "127.0.0.1", port: listener.port)) { _ in
+            let server = try await listener.accept()
+            try await server.writeAll([0xff, 0x0a])
+            _ = try await rig.events.events(where: {
+                $0.contains(.invalidUTF8Replaced(stream: StreamID(0), count: 1))
+            })
+            server.close()
+        }
+        #expect(!threads.seen.isEmpty && !threads.seen.contains(ioThread))
     }
 
     @Test func manyLinesArriveOnceAndInOrder() async throws {
@@ -237,5 +257,16 @@ import Testing
                 return count <= self.limit ? count : nil
             }
         }
+    }
+}
+
+/// Remembers the threads on which it was called.
+private final class ThreadListener: StreamingListener {
+    private let threads = Locked<Set<UInt>>([])
+
+    var seen: Set<UInt> { threads.withLock { $0 } }
+
+    func onEvent(_ event: StreamEvent) {
+        threads.withLock { _ = $0.insert(SystemThread.current) }
     }
 }

@@ -91,10 +91,10 @@ package final class IOThread: TaskExecutor {
     /// Suspends until `wait` is finished by another thread, at most until the deadline.
     package func waitFor(_ wait: IOWait, deadline: Duration?) async throws {
         try await wait.run {
-            // A negative descriptor is ignored by poll: only the deadline counts.
+            // Without a descriptor: only the deadline counts.
             add(Entry(wait: wait, descriptor: -1, events: 0, deadline: deadline))
         } forget: {
-            forget(wait)
+            // The thread drops it when it next looks: no descriptor waits for that.
         }
     }
 
@@ -209,7 +209,8 @@ package final class IOThread: TaskExecutor {
             polled.append(pollfd(fd: state.wakeReader, events: Int16(POLLIN), revents: 0))
             waits.append(nil)
             state.entries.removeAll { $0.wait.isFinished }
-            for entry in state.entries {
+            // Poll refuses a list that is longer than the number of files that may be open.
+            for entry in state.entries where entry.descriptor >= 0 {
                 polled.append(pollfd(fd: entry.descriptor, events: entry.events, revents: 0))
                 waits.append(entry.wait)
             }

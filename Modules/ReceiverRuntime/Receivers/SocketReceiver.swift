@@ -92,7 +92,7 @@ public struct SocketReceiver: Receiver {
                 try Task.checkCancellation()
             case .nothingYet:
                 try await store(splitter.cut(), output)
-                report(splitter.counters, since: &reported, output)
+                await report(splitter.counters, since: &reported, output)
                 // A peer that sends bit by bit would wake this thread for each of them.
                 if mayRest, (1..<Self.trickleBytes).contains(received) {
                     try await IOThread.shared.sleep(for: rest(output))
@@ -102,7 +102,7 @@ public struct SocketReceiver: Receiver {
                 received = 0
             case .end:
                 try await store(splitter.finish(), output)
-                report(splitter.counters, since: &reported, output)
+                await report(splitter.counters, since: &reported, output)
                 throw ReceiverError(.connectionEnded, "\(host):\(port) ended the connection")
             }
         }
@@ -122,7 +122,7 @@ public struct SocketReceiver: Receiver {
     private func report(
         _ counters: LineSplitter.Counters, since reported: inout LineSplitter.Counters,
         _ output: ReceiverOutput<String>
-    ) {
+    ) async {
         guard counters != reported else { return }
         let long =
             counters.truncatedLines - reported.truncatedLines
@@ -130,7 +130,10 @@ public struct SocketReceiver: Receiver {
         let invalid = counters.invalidUTF8Lines - reported.invalidUTF8Lines
         reported = counters
         let stream = output.streamID
-        if long > 0 { output.post(.linesTruncated(stream: stream, count: long)) }
-        if invalid > 0 { output.post(.invalidUTF8Replaced(stream: stream, count: invalid)) }
+        // A listener that is slow must not hold up the thread of all sockets and timers.
+        await withTaskExecutorPreference(globalConcurrentExecutor) {
+            if long > 0 { output.post(.linesTruncated(stream: stream, count: long)) }
+            if invalid > 0 { output.post(.invalidUTF8Replaced(stream: stream, count: invalid)) }
+        }
     }
 }
