@@ -27,13 +27,16 @@ final class TroubleLog: StreamingListener {
         case .invalidUTF8Replaced(let stream, let count):
             return "stream \(stream): invalid UTF-8 was replaced in \(count) lines"
         case .checkpointFailed(let time, let message):
-            return "batch \(time): \(message)"
+            return "batch \(time): a checkpoint could not be written, or old data released: \(message)"
+        case .outputOperationCompleted(let info):
+            guard let reason = info.failureReason else { return nil }
+            return "batch \(info.batchTime): \(info.description) failed: \(reason)"
         case .outputOperationRetrying(let info, let failures, let delay, let reason):
             return "batch \(info.batchTime): attempt \(failures) of \(info.description) failed, "
                 + "the next comes in \(delay): \(reason)"
         case .outputOperationDeadLettered(let info, let count):
-            return "batch \(info.batchTime): \(info.description) failed; \(count) elements are in "
-                + "a dead letter: \(info.failureReason ?? "")"
+            return "batch \(info.batchTime): \(count) elements of \(info.description) are in a "
+                + "dead letter"
         case .batchSetAside(let time, let message):
             return "batch \(time) was set aside: \(message)"
         case .batchesSkipped(let first, let count):

@@ -1,3 +1,4 @@
+internal import BatchEngine
 internal import Synchronization
 
 extension DStreamGraph {
@@ -10,13 +11,13 @@ extension DStreamGraph {
         for node in nodes {
             let settings = node.settings.withLock { $0 }
             guard let name = settings.name else { continue }
-            var kept = 0
-            for (place, part) in ([node] + node.partsOnTheWay).enumerated() {
+            // The first that keeps something is the batches of a window, whatever is made of them.
+            let parts = (node.partsOnTheWay + [node]).filter(\.isKept)
+            for (place, part) in parts.sorted(by: { $0.number < $1.number }).enumerated() {
                 let former = settings.formerName.map { former in
-                    former.number == nil ? former.ofPart(place) : former.numbered(lowerBy: kept)
+                    part.formerID(at: former) ?? former.ofPart(place)
                 }
                 names[part.number] = (name.ofPart(place), former)
-                kept += part.isKept ? 1 : 0
             }
         }
         return names
@@ -29,7 +30,16 @@ extension StreamNode {
         settings.withLock { $0.capture != nil || $0.elementCapture != nil }
     }
 
-    /// The streams that the same call of an operator made on the way to this one, nearest first.
+    /// The ``StatefulOperator/id`` that a part had without a name, when this is the id of a part of the
+    /// same call: calls of one operator make the same parts, so both have the same number.
+    fileprivate func formerID(at id: String) -> String? {
+        guard id.hasPrefix("\(site.name) of "), let mark = id.lastIndex(of: "#"),
+            let number = Int(id[mark...].dropFirst())
+        else { return nil }
+        return "\(site.name) of \(traits.stateShape ?? shape) #\(number)"
+    }
+
+    /// The streams that the same call of an operator made on the way to this one.
     fileprivate var partsOnTheWay: [StreamNode] {
         var parts: [StreamNode] = []
         var open = parents[...]
@@ -52,16 +62,5 @@ extension String {
     var ofWholeOperator: String {
         guard hasSuffix(")"), let range = firstRange(of: " (part ") else { return self }
         return String(self[..<range.lowerBound])
-    }
-
-    /// The number at the end of the ``StatefulOperator/id`` of an operator without a name.
-    fileprivate var number: Int? {
-        lastIndex(of: "#").flatMap { Int(self[$0...].dropFirst()) }
-    }
-
-    /// The id of the part that was declared so many before the one with this id.
-    fileprivate func numbered(lowerBy places: Int) -> String {
-        guard let number, let mark = lastIndex(of: "#") else { return self }
-        return "\(self[...mark])\(number - places)"
     }
 }
