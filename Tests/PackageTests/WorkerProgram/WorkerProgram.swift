@@ -10,11 +10,12 @@ struct WorkerProgram: StreamingApplication {
     }
 
     static func build(_ ssc: StreamingContext) {
-        ssc.queueStream([[1, 2], [3]], oneAtATime: false).map { $0 * 2 }.reduce(+)
+        ssc.inputStream { _, context in context.batch.parallelize([1, 2, 3]) }
+            .map { $0 * 2 }
             .foreachRDD { rdd in
-                guard let sum = try await rdd.collect().first else { return }
-                precondition(sum == 12)
-                // Not from inside the batch that it waits for.
+                let doubled = try await rdd.collect()
+                precondition(doubled == [2, 4, 6])
+                // Not from inside the batch, which the stop would wait for.
                 Task { await ssc.stop() }
             }
     }
