@@ -44,7 +44,8 @@ extension StreamNode {
         var parts: [StreamNode] = []
         var open = parents[...]
         while let part = open.popFirst() {
-            guard part.site == site, part.name == nil, !parts.contains(where: { $0 === part }) else {
+            guard part.site == site, part.name == nil, !parts.contains(where: { $0 === part })
+            else {
                 continue
             }
             parts.append(part)
@@ -56,7 +57,9 @@ extension StreamNode {
 
 extension String {
     /// What a part of the operator with this name is called.
-    fileprivate func ofPart(_ place: Int) -> String { place == 0 ? self : "\(self) (part \(place))" }
+    fileprivate func ofPart(_ place: Int) -> String {
+        place == 0 ? self : "\(self) (part \(place))"
+    }
 
     /// The name of the operator whose part has this one.
     var ofWholeOperator: String {
