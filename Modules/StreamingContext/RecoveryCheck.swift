@@ -40,10 +40,12 @@ extension StreamingContext {
                 let found = try await FileCheckpointStore.read(checkpointDirectory, on: medium)
             {
                 findings += found.findings
-                try await ssc.rehearse(found, &findings)
+                try await ssc.rehearse(found, in: checkpointDirectory, &findings)
                 findings += try await checkLogs(in: checkpointDirectory, on: medium)
             } else {
-                findings.append("there is no checkpoint in \(checkpointDirectory)")
+                findings.append(
+                    "there is no checkpoint in \(checkpointDirectory): the program would begin anew"
+                )
             }
         } catch {
             canStart = false
@@ -64,7 +66,7 @@ extension StreamingContext {
 
     /// Does what a start does with what an earlier run left, and no more.
     private func rehearse(
-        _ found: RecoveredCheckpoint, _ findings: inout [String]
+        _ found: RecoveredCheckpoint, in directory: String, _ findings: inout [String]
     ) async throws {
         graph.setCheckpointDirectory(true)
         graph.setFailureDefaults(configuration.failurePolicy, hasDeadLetters: true)
@@ -77,7 +79,7 @@ extension StreamingContext {
         }
         findings += plan.new.map { "\($0) begins without state" }
         findings += plan.discarded.map { "the state of \($0) is given up" }
-        try await restore(found)
+        try await restore(found, from: directory)
     }
 
     private static func isThere(

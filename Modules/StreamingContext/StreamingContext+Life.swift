@@ -275,7 +275,7 @@ extension StreamingContext {
         try await prepareEngine()
         if checkpoints != nil { graph.prepareCapture() }
         if let found = checkpoints?.found {
-            try await restore(found)
+            try await restore(found, from: checkpointDirectory.withLock { $0 })
             warnOfClock(now, behind: found.record.time)
         }
         try await graph.openSinks(on: batchContext.engine, goesOn: checkpoints?.found != nil)

@@ -44,7 +44,7 @@ extension StreamingContext {
             do {
                 store = try await ssc.openStore(checkpointDirectory)
             } catch {
-                throw StreamError(.checkpointUnwritable, "\(error)")
+                throw StreamError(.checkpointUnwritable, CheckpointDirectory.text(error))
             }
         }
         let found: RecoveredCheckpoint?
@@ -87,7 +87,7 @@ extension StreamingContext {
                 return nil
             }
         } catch {
-            throw StreamError(.checkpointUnwritable, "\(error)")
+            throw StreamError(.checkpointUnwritable, CheckpointDirectory.text(error))
         }
         let opened = Checkpoints(store: store, found: nil)
         // From here on it is closed with the context.
@@ -108,7 +108,8 @@ extension StreamingContext {
     }
 
     private func openStore(_ directory: String) async throws -> FileCheckpointStore {
-        try await FileCheckpointStore.open(directory, on: components.storageMedium) {
+        try CheckpointDirectory.refuseEmpty(directory)
+        return try await FileCheckpointStore.open(directory, on: components.storageMedium) {
             [listeners] time, error in
             listeners.post(
                 .checkpointFailed(
@@ -140,8 +141,18 @@ extension StreamingContext {
 
     /// Puts back what an earlier run left.
     ///
+    /// - Parameter directory: where it was left, for messages.
     /// - Throws: ``StreamError`` `.checkpointMismatch` when it was another program's.
-    func restore(_ found: RecoveredCheckpoint) async throws {
+    func restore(_ found: RecoveredCheckpoint, from directory: String?) async throws {
+        do { try await restore(found) } catch let error as StreamError {
+            guard let directory, components.checkpointStore == nil else { throw error }
+            throw StreamError(
+                error.code, "checkpoint directory \(directory): \(error.message)",
+                site: error.site, underlying: error.underlying, parts: error.parts)
+        }
+    }
+
+    private func restore(_ found: RecoveredCheckpoint) async throws {
         let record = found.record
         guard record.appName == appName else {
             throw StreamError(

@@ -243,7 +243,8 @@ public final class StreamingContext: Sendable {
         } catch {
             return graph.record(
                 StreamError(
-                    .checkpointUnwritable, "the checkpoint directory cannot be used: \(error)",
+                    .checkpointUnwritable,
+                    "the checkpoint directory cannot be used: \(CheckpointDirectory.text(error))",
                     site: site))
         }
         checkpointDirectory.withLock { $0 = directory }

@@ -59,6 +59,10 @@ struct ExamplesTests {
     func inspectChecks() async throws {
         try await withTemporaryFolder { folder in
             let inspect = ["checkpoint", "check", folder + "/none", "--"]
+            let typo = try ExampleRun("inspect", in: folder, inspect + ["/bin/true"])
+            #expect(try await typo.nextLine().hasPrefix("there is no directory \(folder)/none"))
+            #expect(try await typo.ended() == 1)
+            try FileSystem.createDirectory(folder + "/none")
             let idle = try ExampleRun("inspect", in: folder, inspect + ["/bin/true"])
             let line = try await idle.nextLine()
             #expect(line.contains("/bin/true ended without opening \(folder)/none"), "\(line)")
@@ -118,6 +122,12 @@ struct ExamplesTests {
         let report = try ExampleRun("inspect", in: folder, ["checkpoint", "checkpoint"])
         #expect(try await report.nextLine().hasPrefix("checkpoint "))
         #expect(try await report.ended() == 0)
+        let logs = try ExampleRun("inspect", in: folder, ["log", "checkpoint"])
+        #expect(try await logs.nextLine().hasPrefix("log checkpoint/state"))
+        #expect(try await logs.ended() == 0)
+        let letters = try ExampleRun("inspect", in: folder, ["dead-letters", "checkpoint"])
+        #expect(try await letters.nextLine().hasPrefix("0 dead letters wait in checkpoint"))
+        #expect(try await letters.ended() == 0)
         let program = try ExampleRun.program("RecoverableNetworkWordCount").path
         let check = try ExampleRun(
             "inspect", in: folder,

@@ -107,15 +107,17 @@ import Testing
     @Test func aLostCheckpointIsReportedAndTheNextOneSettlesIt() async throws {
         let harness = GeneratorHarness()
         let store = try #require(harness.store)
+        let failed = StreamEvent.checkpointFailed(
+            time: .seconds(1), message: "no checkpoint could be written: disk full")
         store.error.withLock { $0 = Boom("disk full") }
         try await harness.run {
             harness.clock.set(to: .seconds(1))
             _ = await harness.events.first {
-                $0 == .checkpointFailed(time: .seconds(1), message: "disk full")
+                $0 == failed
             }
             harness.queue.end(.seconds(1))
             _ = await harness.events.first {
-                $0 == .checkpointFailed(time: .seconds(1), message: "disk full")
+                $0 == failed
             }
             store.error.withLock { $0 = nil }
             harness.clock.set(to: .seconds(2))

@@ -202,7 +202,12 @@ struct MisuseTests {
         harness.ssc.checkpoint(base + "/file/below")
         let error = await startError(harness.ssc)
         #expect(error?.code == .checkpointUnwritable && error?.site?.name == "checkpoint")
-        #expect(error?.message.contains(base + "/file") == true)
+        #expect(error?.message.contains(base + "/file: ") == true)
+        #expect(error?.message.hasSuffix("name one, which is created when missing") == true)
+        let unnamed = await #expect(throws: StreamError.self) {
+            try await StreamingContext.getOrCreate(checkpointDirectory: "") { StreamHarness().ssc }
+        }
+        #expect(unnamed?.message.contains("is empty; name one") == true)
 
         let logger = LineLogger()
         var components = StreamingContext.Components()

@@ -7,8 +7,10 @@ import Foundation
 // locked or changed; a program may be at work there.
 //   inspect checkpoint DIR                        a checkpoint directory, receivers' logs included
 //   inspect checkpoint check DIR -- PROGRAM ARG…  whether that program could start from there
-//   inspect log DIR [--records]                   a write-ahead log, on request record by record
-//   inspect dead-letters DIR                      what failed for good and waits to be replayed
+//   inspect log DIR [--records]                   a write-ahead log, or all of a checkpoint
+//                                                 directory; on request record by record
+//   inspect dead-letters DIR                      what failed for good and waits to be replayed;
+//                                                 a checkpoint directory's are in dead-letters
 // The exit status is 1 when something is damaged or missing, or the program could not start.
 
 @main
@@ -21,10 +23,10 @@ struct Inspect {
             case ("checkpoint", 2): isGood = try await CheckpointReport(arguments[1]).print()
             case ("checkpoint", 5...) where arguments[1] == "check" && arguments[3] == "--":
                 isGood = try check(arguments[2], Array(arguments[4...]))
-            case ("log", 2): isGood = try await LogReport(arguments[1]).print()
+            case ("log", 2): isGood = try await LogReport.printAll(in: arguments[1])
             case ("dead-letters", 2): isGood = try await showDeadLetters(arguments[1])
             case ("log", 3) where arguments[2] == "--records":
-                isGood = try await LogReport(arguments[1]).print(showsRecords: true)
+                isGood = try await LogReport.printAll(in: arguments[1], showsRecords: true)
             default:
                 print(
                     """
@@ -44,7 +46,8 @@ struct Inspect {
     /// Prints the dead letters in a directory, and reads all of each.
     private static func showDeadLetters(_ directory: String) async throws -> Bool {
         // A program has none yet where there is no directory; an operator has mistyped its name.
-        _ = try FileStorageMedium().list(directory)
+        let names = try FileStorageMedium().list(directory)
+        let directory = names.contains("dead-letters") ? directory + "/dead-letters" : directory
         let store = FileDeadLetterStore(directory)
         let listing = try await store.list()
         var problems = listing.problems
@@ -53,12 +56,21 @@ struct Inspect {
             do { _ = try await store.read(entry.id) } catch { problems.append("\(error)") }
         }
         for problem in problems { print("damaged: \(problem)") }
-        print("\(listing.entries.count) dead letters wait")
+        let count = listing.entries.count
+        print("\(count) dead letter\(count == 1 ? " waits" : "s wait") in \(directory)")
         return problems.isEmpty
     }
 
     /// Lets a program check a directory: only it knows its streams.
     private static func check(_ directory: String, _ command: [String]) throws -> Bool {
+        do { _ = try FileStorageMedium().list(directory) } catch let error as StorageError
+            where error.code == .notFound
+        {
+            print(
+                "there is no directory \(directory), so nothing was checked: a program would "
+                    + "begin anew there")
+            return false
+        }
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         process.arguments = command

@@ -9,13 +9,38 @@ struct LogReport {
 
     init(_ directory: String) { self.directory = directory }
 
-    /// Prints it; false: something is damaged.
+    /// Prints the log, or those of a checkpoint directory; false: one is damaged, or there is none.
+    static func printAll(in directory: String, showsRecords: Bool = false) async throws -> Bool {
+        let medium = FileStorageMedium()
+        let names =
+            try medium.list(directory).filter { $0 == "state" }
+            + InputLogs.names(in: directory, on: medium)
+        if names.isEmpty {
+            return try await LogReport(directory).print(showsRecords: showsRecords)
+        }
+        var isGood = true
+        for name in names {
+            let report = LogReport(directory + "/" + name)
+            isGood = try await report.print(showsRecords: showsRecords) && isGood
+        }
+        return isGood
+    }
+
+    /// Prints it; false: it is damaged, or none.
     func print(showsRecords: Bool = false) async throws -> Bool {
         do {
             let log = try await LogInspection(of: directory)
             if log.segments.isEmpty {
-                Swift.print("there is no log in \(directory), or an empty one")
-                return true
+                // An empty log has its lock, and a segment whose creation was interrupted, at most.
+                let isEmpty = try FileStorageMedium().list(directory).allSatisfy {
+                    $0 == "lock" || $0.hasPrefix("log-")
+                }
+                Swift.print(
+                    isEmpty
+                        ? "log \(directory): empty"
+                        : "there is no log in \(directory): name a log's directory, or a checkpoint "
+                            + "directory")
+                return isEmpty
             }
             Swift.print("log \(directory)")
             for segment in log.segments {
@@ -33,7 +58,8 @@ struct LogReport {
             Swift.print("  \(count) records of \(byteCount) bytes, all intact")
             return true
         } catch let error as LogError {
-            Swift.print("damaged: \(error)")
+            // Its code comes first.
+            Swift.print("\(error)")
             return false
         }
     }

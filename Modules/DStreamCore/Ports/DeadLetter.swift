@@ -47,7 +47,7 @@ public struct DeadLetter: Sendable, Hashable {
         /// Batch, operation, number of elements and reason in one line.
         public var description: String {
             "batch \(id.batchTime): \(site), \(elementCount) \(isOutput ? "" : "input ")elements, "
-                + "\(attempts) attempts: \(reason)"
+                + "\(attempts) attempt\(attempts == 1 ? "" : "s"): \(reason)"
         }
     }
 

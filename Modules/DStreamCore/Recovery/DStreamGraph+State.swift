@@ -53,7 +53,7 @@ extension DStreamGraph {
         let matching = matching(operators)
         return StatePlan(
             taken: matching.taken.mapValues(\.id), new: matching.new.map(\.id),
-            discarded: matching.discarded, problems: matching.problems)
+            discarded: matching.discarded, problems: matching.problems.map(\.message))
     }
 
     /// Puts back what operators kept; called between the start and the first batch.
@@ -63,11 +63,7 @@ extension DStreamGraph {
     ///   program takes; what decoding throws.
     public func restoreState(_ pieces: [OperatorState], of record: CheckpointRecord) throws {
         let matching = matching(record.operators)
-        if let error = StreamError.gathering(
-            matching.problems.map { StreamError(.checkpointMismatch, $0) })
-        {
-            throw error
-        }
+        if let error = StreamError.gathering(matching.problems) { throw error }
         let time = record.newestCompleted ?? record.zeroTime
         let pieces = Dictionary(grouping: pieces, by: \.operatorID)
         let sources = Dictionary(uniqueKeysWithValues: matching.taken.map { ($1, $0) })

@@ -17,8 +17,8 @@ struct StateMatching {
 
     /// For each id in the checkpoint, the operator that takes its state.
     private(set) var taken: [String: StatefulOperator] = [:]
-    /// In words, what keeps the program from going on.
-    private(set) var problems: [String] = []
+    /// What keeps the program from going on.
+    private(set) var problems: [StreamError] = []
     /// The operators that begin without state.
     private(set) var new: [StatefulOperator] = []
     /// Ids in the checkpoint whose state is given up.
@@ -53,7 +53,7 @@ struct StateMatching {
             let known = found.remove(at: index)
             open.removeAll { $0.this.id == candidate.this.id }
             if known.shape != candidate.this.shape, !candidate.migrations.contains(known.shape) {
-                problems.append(Self.changed(known, to: candidate.this))
+                problems.append(Self.changed(known, to: candidate))
             } else {
                 taken[known.id] = candidate.this
             }
@@ -84,7 +84,7 @@ struct StateMatching {
             found.removeAll { ids.contains($0.id) }
             open.removeAll { candidate in ours.contains { $0.this.id == candidate.this.id } }
             guard ours.count == known.count else {
-                problems.append(Self.ambiguous(known, ours.count))
+                problems.append(Self.ambiguous(known, ours))
                 continue
             }
             for (known, ours) in zip(known.sorted { $0.number < $1.number }, ours) {
@@ -95,24 +95,33 @@ struct StateMatching {
 
     // MARK: What is wrong, and what to do
 
-    private static func changed(_ known: StatefulOperator, to this: StatefulOperator) -> String {
-        "\(known) kept \(known.shape), and in this program it keeps \(this.shape); turn the old "
-            + "state into the new one with migrateState(from:), give it up with "
-            + "discardState(of: \"\(known.discardName)\"), or go back to the old type"
+    private static func changed(_ known: StatefulOperator, to candidate: Candidate) -> StreamError {
+        let this = candidate.this
+        return StreamError(
+            .checkpointMismatch,
+            "\(known) kept \(known.shape), and in this program it keeps \(this.shape); turn the old "
+                + "state into the new one with migrateState(from:), give it up with "
+                + "discardState(of: \"\(known.discardName)\"), or go back to the old type",
+            site: candidate.site)
     }
 
-    private static func ambiguous(_ known: [StatefulOperator], _ count: Int) -> String {
+    private static func ambiguous(
+        _ known: [StatefulOperator], _ ours: [Candidate]
+    ) -> StreamError {
         let first = known[0]
-        return "the checkpoint holds \(known.count) unnamed \(first.kind) of \(first.shape), and "
-            + "this program has \(count), so it is not known which is which; name those that are "
-            + "new with named(_:), and give up what is gone with discardState(of:), by id: "
-            + known.map { "\"\($0.id)\"" }.joined(separator: ", ")
+        return StreamError(
+            .checkpointMismatch,
+            "the checkpoint holds \(known.count) unnamed \(first.kind) of \(first.shape), and "
+                + "this program has \(ours.count), so it is not known which is which; name those "
+                + "that are new with named(_:), and give up what is gone with discardState(of:), "
+                + "by id: " + known.map { "\"\($0.id)\"" }.joined(separator: ", "),
+            site: ours[0].site)
     }
 
-    private func leftOver(_ known: StatefulOperator) -> String {
+    private func leftOver(_ known: StatefulOperator) -> StreamError {
         let near = open.filter { $0.this.kind == known.kind }
         if known.name == nil, let other = near.first(where: { $0.this.name == nil }) {
-            return Self.changed(known, to: other.this)
+            return Self.changed(known, to: other)
         }
         var text = "the checkpoint holds state of \(known), and this program has no such operator; "
         if let other = near.first(where: { $0.this.shape == known.shape }),
@@ -122,7 +131,8 @@ struct StateMatching {
                 "if it is now called \"\(name)\", say named(\"\(name)\", formerly: "
                 + "\"\(known.name ?? known.id)\"); otherwise "
         }
-        return text + "give its state up with discardState(of: \"\(known.discardName)\")"
+        text += "give its state up with discardState(of: \"\(known.discardName)\")"
+        return StreamError(.checkpointMismatch, text)
     }
 }
 

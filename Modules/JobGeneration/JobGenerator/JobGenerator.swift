@@ -218,7 +218,9 @@ extension JobGenerator {
             guard let error = answer.error else {
                 return handle(.checkpointWritten(ticket: answer.ticket))
             }
-            listeners.post(.checkpointFailed(time: answer.time, message: "\(error)"))
+            listeners.post(
+                .checkpointFailed(
+                    time: answer.time, message: "no checkpoint could be written: \(error)"))
             lastCheckpointError = error
             return handle(.checkpointFailed(ticket: answer.ticket), underlying: error)
         case .cleanedUp(let batch, let error):

@@ -18,6 +18,25 @@ struct WordCount: StreamingApplication {
     }
 }
 
+struct Totals: StreamingApplication {
+    static let checkpointDirectory: String? = "checkpoint"
+
+    static func makeContext() -> StreamingContext {
+        StreamingContext(
+            appName: "Totals", batchInterval: .seconds(1), engine: .processes(workers: 4))
+    }
+
+    static func build(_ ssc: StreamingContext) {
+        ssc.socketTextStream("localhost", port: 9999, protection: .writeAheadLog)
+            .map { ($0, 1) }
+            .updateStateByKey { values, total -> Int? in
+                (total ?? 0) + values.reduce(0, +)
+            }
+            .named("totals")
+            .print()
+    }
+}
+
 @Suite("The guide on worker processes")
 struct WorkerProcessesGuideTests {
     @Test("builds a graph")
@@ -25,5 +44,6 @@ struct WorkerProcessesGuideTests {
         let ssc = WordCount.makeContext()
         WordCount.build(ssc)
         #expect(ssc.graph.outputSites.map(\.name) == ["print"])
+        #expect(Totals.checkpointDirectory == "checkpoint")
     }
 }
