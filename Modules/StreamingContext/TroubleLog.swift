@@ -27,8 +27,7 @@ final class TroubleLog: StreamingListener {
         case .invalidUTF8Replaced(let stream, let count):
             return "stream \(stream): invalid UTF-8 was replaced in \(count) lines"
         case .checkpointFailed(let time, let message):
-            return "batch \(time): a checkpoint could not be written, or old data released: "
-                + message
+            return "batch \(time): \(message)"
         case .outputOperationCompleted(let info):
             guard let reason = info.failureReason else { return nil }
             return "batch \(info.batchTime): \(info.description) failed: \(reason)"
