@@ -20,8 +20,9 @@ final class TroubleLog: StreamingListener {
         switch event {
         case .receiverStopped(let info), .receiverError(let info):
             guard let error = info.lastError, !error.isEmpty else { return nil }
-            return "receiver \(info.name) of stream \(info.streamID): "
-                + "\(info.lastErrorMessage ?? "failed"): \(error)"
+            let message = info.lastErrorMessage ?? "failed"
+            let text = message.hasSuffix(error) ? message : "\(message): \(error)"
+            return "receiver \(info.name) of stream \(info.streamID): \(text)"
         case .linesTruncated(let stream, let count):
             return "stream \(stream): \(count) lines were over the limit"
         case .invalidUTF8Replaced(let stream, let count):

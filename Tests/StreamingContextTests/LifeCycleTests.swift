@@ -165,7 +165,8 @@ struct LifeCycleTests {
         harness.input([[1]]).foreachRDD { _ in throw Boom() }
         let task = Task { try await harness.ssc.run() }
         await harness.listener.first(\.isStreamingStarted)
-        await harness.advance()
+        // Not waiting for the batch: its failure may have ended everything before it settles.
+        harness.clock.advance(by: .seconds(1))
         let error = await #expect(throws: StreamError.self) { try await task.value }
         #expect(error?.underlying is Boom)
         #expect(harness.ssc.state == .stopped)
