@@ -53,9 +53,8 @@ public final class StreamHarness: Sendable {
     /// Two engine threads; with `DSTREAMS_TEST_ENGINE=loopback` in the environment two workers in
     /// this process instead, to and from which everything goes as bytes.
     public static var usualEngine: StreamingContext.EngineSelection {
-        guard ProcessEnvironment["DSTREAMS_TEST_ENGINE"] == "loopback" else {
-            return .local(slots: 2)
-        }
+        guard let name = ProcessEnvironment["DSTREAMS_TEST_ENGINE"] else { return .local(slots: 2) }
+        precondition(name == "loopback", "DSTREAMS_TEST_ENGINE is \(name), not loopback")
         return .made {
             var configuration = ProcessEngine.Configuration(workers: 2)
             configuration.isLoopback = true

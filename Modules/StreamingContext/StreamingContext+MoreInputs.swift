@@ -91,9 +91,11 @@ struct StandardInputReceiver: Receiver {
     let longLines: LineSplitter.LongLinePolicy
     let storageLevel: StorageLevel
 
+    /// Reading blocks when another process has taken the bytes meanwhile: not where others wait.
+    private static let thread = IOThread(name: "stdin")
+
     func run(_ output: ReceiverOutput<String>) async throws {
-        // On the thread that waits for descriptors: the next bytes then cost no change of thread.
-        try await withTaskExecutorPreference(IOThread.shared) {
+        try await withTaskExecutorPreference(Self.thread) {
             let input = try descriptor.map { try StandardInput($0) } ?? StandardInput()
             defer { input.close() }
             var splitter = LineSplitter(maxLineBytes: maxLineBytes, longLines: longLines)

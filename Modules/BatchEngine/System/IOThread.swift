@@ -98,7 +98,8 @@ package final class IOThread: TaskExecutor {
         }
     }
 
-    /// Suspends for a duration, exact to about 0.1 ms on an idle machine.
+    /// Suspends for a duration, exact to about 0.1 ms on an idle machine, and to 1 ms where there is
+    /// no `ppoll`.
     package func sleep(for duration: Duration) async throws(CancellationError) {
         do { try await waitFor(IOWait(), deadline: SystemTime.monotonic() + duration) } catch {
             // Else the deadline has passed.
@@ -156,10 +157,6 @@ package final class IOThread: TaskExecutor {
 
     private func startIfNeeded(_ state: inout State) {
         guard state.phase == .notStarted else { return }
-        // Without one, for want of descriptors, the thread looks often by itself.
-        if let pipe = try? IODescriptor.makePipe() {
-            (state.wakeReader, state.wakeWriter) = pipe
-        }
         do { try SystemThread.start(name: name) { self.serve() } } catch {
             fatalError("the I/O thread cannot start: \(error)")
         }
@@ -182,6 +179,10 @@ package final class IOThread: TaskExecutor {
             runJobs()
             guard let timeout = prepare(&polled, &waits) else { break }
             let ready = dstream_poll(&polled, nfds_t(polled.count), timeout)
+            if ready < 0, currentErrno() != EINTR {
+                // It would fail again at once: more is waited for than files may be open.
+                _ = dstream_poll(&polled, 0, Self.lookMaximum)
+            }
             state.withLock { $0.isAsleep = false }
             if ready > 0 { dispatch(polled, waits) }
             expire()
@@ -206,6 +207,10 @@ package final class IOThread: TaskExecutor {
         waits.removeAll(keepingCapacity: true)
         return state.withLock { state in
             guard state.phase == .running else { return nil }
+            // Without one, for want of descriptors, the thread looks often by itself.
+            if state.wakeReader < 0, let pipe = try? IODescriptor.makePipe() {
+                (state.wakeReader, state.wakeWriter) = pipe
+            }
             polled.append(pollfd(fd: state.wakeReader, events: Int16(POLLIN), revents: 0))
             waits.append(nil)
             state.entries.removeAll { $0.wait.isFinished }

@@ -9,12 +9,12 @@ extension DStreamGraph {
     var partNames: [Int: (name: String, formerly: String?)] {
         var names: [Int: (name: String, formerly: String?)] = [:]
         for node in nodes {
-            let settings = node.settings.withLock { $0 }
-            guard let name = settings.name else { continue }
+            guard let name = node.name else { continue }
+            let formerly = node.settings.withLock(\.formerName)
             // The first that keeps something is the batches of a window, whatever is made of them.
             let parts = (node.partsOnTheWay + [node]).filter(\.isKept)
             for (place, part) in parts.sorted(by: { $0.number < $1.number }).enumerated() {
-                let former = settings.formerName.map { former in
+                let former = formerly.map { former in
                     part.formerID(at: former) ?? former.ofPart(place)
                 }
                 names[part.number] = (name.ofPart(place), former)

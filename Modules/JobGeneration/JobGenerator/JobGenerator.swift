@@ -115,7 +115,7 @@ public actor JobGenerator {
             let thread = clock is SystemStreamClock ? SystemStreamClock.thread : nil
             group.addTask(executorPreference: thread) { [self] in
                 await keepTime(on: grid, from: firstBatch) {
-                    // What follows a tick may call listeners, which may block.
+                    // What follows a tick calls listeners: not on the thread of all timers.
                     if thread == nil { await tell(.ticked) } else { mailbox.post(.ticked) }
                 }
             }
