@@ -61,6 +61,24 @@ import Testing
         #expect(read == piece)
     }
 
+    /// Above the highest number there is none for the next write.
+    @Test func aNumberWithNoneAboveIsDamage() throws {
+        for number in [UInt64(1) << 63, UInt64.max] {
+            for place in 0..<2 {
+                var contents = contents
+                if place == 0 { contents.sequence = number }
+                if place == 1 { contents.void = [1...number] }
+                let bytes = try CheckpointFormat.bytes(of: contents)
+                let error = #expect(throws: CheckpointError.self) {
+                    try CheckpointFormat.contents(of: bytes, path: "x")
+                }
+                #expect(error?.code == .damaged)
+            }
+            let record = try CheckpointFormat.bytes(of: piece, sequence: number)
+            #expect(throws: CodecError.self) { try CheckpointFormat.piece(of: record) }
+        }
+    }
+
     /// A directory as version 1 left it.
     @Test func theFirstVersionIsRead() async throws {
         let medium = SimulatedStorageMedium()

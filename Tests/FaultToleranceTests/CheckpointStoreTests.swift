@@ -264,6 +264,22 @@ import Testing
         #expect(try await store.recover()?.problems == [])
     }
 
+    /// What others called almost as the store calls its files is not taken for one of them.
+    @Test func onlyNumbersAsTheyAreWrittenCount() async throws {
+        let medium = try await History.medium(writing: 1...2)
+        let strangers = ["7", "+00000000007", "18446744073709551615", "9223372036854775808"]
+        for name in strangers {
+            medium.setContents(of: History.directory + "/checkpoint-" + name, to: [1])
+        }
+        let store = try await History.open(medium, retainedCount: 1)
+        #expect(try await store.recover()?.problems == [])
+        try await store.write(History.record(3), state: History.pieces(3))
+        let files = Set(
+            try medium.list(History.directory).filter { $0.hasPrefix("checkpoint-") })
+        #expect(
+            files == Set(strangers.map { "checkpoint-" + $0 } + ["checkpoint-000000000003"]))
+    }
+
     @Test func unfinishedFilesGoAndOthersStay() async throws {
         let medium = try await History.medium(writing: 1...2)
         medium.setContents(of: History.path(3) + ".tmp", to: [1])

@@ -150,6 +150,20 @@ import Testing
         #expect(longest <= 1 << 20)
     }
 
+    /// A header that is intact and has a number that no segment ever gets.
+    @Test func aNumberWithNoneAboveIsDamage() async throws {
+        let sample = try await Sample(isClosed: true)
+        for number in [0, UInt64(1) << 63, UInt64.max] {
+            var bytes = try #require(sample.files[sample.last])
+            withUnsafeBytes(of: number.littleEndian) { bytes.replaceSubrange(16..<24, with: $0) }
+            let checksum = Checksum.crc32c(Array(bytes.prefix(68)))
+            withUnsafeBytes(of: checksum.littleEndian) { bytes.replaceSubrange(68..<72, with: $0) }
+            let error = await error(sample.medium(replacing: sample.last, with: bytes))
+            #expect(error?.code == .damaged)
+            #expect(error?.message.contains("expected the header of a segment") == true)
+        }
+    }
+
     @Test func unknownFilesAndVersionsAreRefused() async throws {
         let sample = try await Sample(isClosed: true)
         for name in ["log-1", "log-1-2-3", "log-01-2", "log-1-2.x", "log-1-2.0", "log-a-b"] {

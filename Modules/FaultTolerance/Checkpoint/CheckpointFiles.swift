@@ -61,10 +61,18 @@ package struct CheckpointFiles: Sendable {
         }
     }
 
+    private static let prefix = "checkpoint-"
+
+    /// What the file of a number is called.
+    static func name(_ number: UInt64) -> String { prefix + number.padded(to: 12) }
+
     /// The number of a checkpoint file; nil: it is none by its name.
     static func number(of name: Substring) -> UInt64? {
-        guard name.hasPrefix("checkpoint-") else { return nil }
-        return UInt64(name.dropFirst("checkpoint-".count))
+        guard name.hasPrefix(Self.prefix),
+            let number = UInt64(name.dropFirst(Self.prefix.count)),
+            number <= CheckpointFormat.greatestSequence, name == Self.name(number)
+        else { return nil }
+        return number
     }
 
     /// What a state log holds.

@@ -7,6 +7,8 @@ package enum CheckpointFormat {
     static let version: UInt16 = 2
     private static let magic: [UInt8] = Array("DSCP".utf8)
     private static let headerByteCount = 16
+    /// No write ever has a higher number: there is always room above for those to come.
+    static let greatestSequence = UInt64(Int64.max)
 
     /// What a checkpoint file says.
     package struct Contents: Sendable, Hashable {
@@ -113,10 +115,11 @@ package enum CheckpointFormat {
     }
 
     private static func contents(from reader: inout ByteReader) throws -> Contents {
-        let sequence = try reader.readVarint()
+        let sequence = try Self.sequence(from: &reader)
         var void: [ClosedRange<UInt64>] = []
         for _ in 0..<(try reader.readCount()) {
-            let (lower, upper) = (try reader.readVarint(), try reader.readVarint())
+            let lower = try Self.sequence(from: &reader)
+            let upper = try Self.sequence(from: &reader)
             if lower <= upper { void.append(lower...upper) }
         }
         func time() throws -> BatchTime { BatchTime(milliseconds: try reader.readZigzag()) }
@@ -149,6 +152,14 @@ package enum CheckpointFormat {
         return Contents(record: record, sequence: sequence, void: void)
     }
 
+    private static func sequence(from reader: inout ByteReader) throws -> UInt64 {
+        let number = try reader.readVarint()
+        guard number <= greatestSequence else {
+            throw CodecError(.invalidValue, "\(number) is not the number of a write")
+        }
+        return number
+    }
+
     // MARK: Records of the state log
 
     package static func bytes(of piece: OperatorState, sequence: UInt64) throws -> [UInt8] {
@@ -178,7 +189,7 @@ package enum CheckpointFormat {
     ) throws -> (sequence: UInt64, piece: OperatorState) {
         try bytes.withUnsafeBytes { buffer in
             var reader = ByteReader(buffer)
-            let sequence = try reader.readVarint()
+            let sequence = try sequence(from: &reader)
             let id = try reader.readString()
             let time = BatchTime(milliseconds: try reader.readZigzag())
             let code = try reader.readByte()

@@ -203,7 +203,7 @@ public final class FileCheckpointStore: CheckpointStore {
     }
 
     private func path(of sequence: UInt64) -> String {
-        "\(directory)/checkpoint-\(sequence.padded(to: 12))"
+        directory + "/" + CheckpointFiles.name(sequence)
     }
 }
 

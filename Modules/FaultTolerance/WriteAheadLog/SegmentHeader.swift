@@ -89,12 +89,14 @@ package struct SegmentHeader: Hashable, Sendable {
             }
             let version = bytes.number(at: 8, UInt32.self)
             guard version == Self.version else { return .otherVersion(version) }
-            guard length == byteCount,
+            let sequence = bytes.number(at: 16, UInt64.self)
+            // A number with no room above it for those to come was never given to a segment.
+            guard length == byteCount, sequence > 0, sequence <= UInt64(Int64.max),
                 let previous = Int(exactly: bytes.number(at: 48, UInt64.self))
             else { return .broken }
             return .valid(
                 SegmentHeader(
-                    sequence: bytes.number(at: 16, UInt64.self),
+                    sequence: sequence,
                     start: bytes.number(at: 24, Int64.self),
                     stop: bytes.number(at: 32, Int64.self),
                     previousSequence: bytes.number(at: 40, UInt64.self),
