@@ -227,16 +227,3 @@ struct OutcomeMessage: Sendable {
         }
     }
 }
-
-extension EncodedValues {
-    func write(to writer: inout ByteWriter) {
-        writer.writeVarint(UInt64(count))
-        writer.writeVarint(UInt64(bytes.count))
-        writer.writeBytes(bytes)
-    }
-
-    init(from reader: inout ByteReader) throws {
-        let count = Int(clamping: try reader.readVarint())
-        self.init(bytes: Array(try reader.readBytes(count: try reader.readCount())), count: count)
-    }
-}

@@ -58,6 +58,21 @@ struct DeadLetterStoreTests {
         try await checkDeadLetterStore { FileDeadLetterStore(directory + "/a/b") }
     }
 
+    /// Numbers of elements that no sum could take, behind checksums that are right.
+    @Test func countsThatNobodyWroteAreDamage() async throws {
+        let store = FileDeadLetterStore("/letters", on: SimulatedStorageMedium())
+        let elements = DeadLetter.Elements(
+            shape: "Int", partitions: [EncodedValues(bytes: [], count: Int.max)])
+        #expect(throws: CodecError.self) { try elements.decode(as: Int.self) }
+        let letter = DeadLetter(
+            id: Self.id, site: "", reason: "", attempts: 1, contents: .output(elements))
+        try await store.write(letter)
+        let error = await #expect(throws: DeadLetterError.self) {
+            try await store.read(letter.entry.id)
+        }
+        #expect(error?.code == .damaged)
+    }
+
     @Test func aBatchThatFailsAgainReplacesItsLetter() async throws {
         let store = FileDeadLetterStore("/letters", on: SimulatedStorageMedium())
         try await store.write(try Self.letter(reason: "first"))

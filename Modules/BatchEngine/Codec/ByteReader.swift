@@ -103,6 +103,15 @@ extension ByteReader {
         return Int(truncatingIfNeeded: count)
     }
 
+    /// Reads how many elements or bytes there are elsewhere.
+    ///
+    /// At most 2^40, which nobody has written more of: sums of such numbers do not overflow.
+    package mutating func readQuantity() throws(CodecError) -> Int {
+        let count = try readVarint()
+        guard count <= 1 << 40 else { throw .invalid("number of elements or bytes") }
+        return Int(count)
+    }
+
     /// Reads the next `count` bytes without copying them.
     ///
     /// - Returns: A view that is valid as long as the reader's bytes are.

@@ -75,9 +75,7 @@ package enum PartitionCoding {
 
     private static func write(_ encoded: EncodedValues, to writer: inout ByteWriter) {
         writer.writeByte(Tag.encoded.rawValue)
-        writer.writeVarint(UInt64(encoded.count))
-        writer.writeVarint(UInt64(encoded.bytes.count))
-        writer.writeBytes(encoded.bytes)
+        encoded.write(to: &writer)
     }
 
     /// Reads what ``write(_:to:)`` wrote.
@@ -94,7 +92,7 @@ package enum PartitionCoding {
 
     private static func readPiece(from reader: inout ByteReader) throws -> PartitionData {
         switch Tag(rawValue: try reader.readByte()) {
-        case .encoded: return .encoded(try readValues(from: &reader))
+        case .encoded: return .encoded(try EncodedValues(from: &reader))
         case .lines:
             let bytes = try reader.readBytes(count: try reader.readCount())
             guard let block = LineBlock(bytes: bytes) else { throw CodecError.invalid("text") }
@@ -105,12 +103,19 @@ package enum PartitionCoding {
         case nil: throw CodecError.invalid("piece of a partition")
         }
     }
+}
 
-    private static func readValues(from reader: inout ByteReader) throws -> EncodedValues {
-        let count = try reader.readVarint()
-        guard let count = Int(exactly: count) else { throw CodecError.invalid("count") }
-        let bytes = try reader.readBytes(count: try reader.readCount())
-        return EncodedValues(bytes: Array(bytes), count: count)
+extension EncodedValues {
+    package func write(to writer: inout ByteWriter) {
+        writer.writeVarint(UInt64(count))
+        writer.writeVarint(UInt64(bytes.count))
+        writer.writeBytes(bytes)
+    }
+
+    /// Reads what ``write(to:)`` wrote.
+    package init(from reader: inout ByteReader) throws(CodecError) {
+        let count = try reader.readQuantity()
+        self.init(bytes: Array(try reader.readBytes(count: try reader.readCount())), count: count)
     }
 }
 

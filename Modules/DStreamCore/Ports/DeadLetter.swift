@@ -85,14 +85,7 @@ public struct DeadLetter: Sendable, Hashable {
             }
             var elements: [Element] = []
             for partition in partitions {
-                try partition.bytes.withUnsafeBytes { buffer in
-                    var reader = ByteReader(buffer)
-                    for _ in 0..<partition.count { elements.append(try codec.decode(&reader)) }
-                    guard reader.isAtEnd else {
-                        throw CodecError(
-                            .invalidValue, "bytes are left after \(partition.count) elements")
-                    }
-                }
+                try partition.forEach { elements.append(try codec.decode(&$0)) }
             }
             return elements
         }

@@ -198,16 +198,12 @@ package enum CheckpointFormat {
             }
             let partition = Int(clamping: try reader.readVarint())
             let count = Int(clamping: try reader.readVarint())
-            func values() throws -> EncodedValues {
-                let count = Int(clamping: try reader.readVarint())
-                let bytes = try reader.readBytes(count: Int(clamping: try reader.readVarint()))
-                return EncodedValues(bytes: Array(bytes), count: count)
-            }
             return (
                 sequence,
                 OperatorState(
                     operatorID: id, time: time, kind: kind, partition: partition,
-                    partitionCount: count, values: try values(), removed: try values())
+                    partitionCount: count, values: try EncodedValues(from: &reader),
+                    removed: try EncodedValues(from: &reader))
             )
         }
     }

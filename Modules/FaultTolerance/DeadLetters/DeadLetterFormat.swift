@@ -69,9 +69,7 @@ package enum DeadLetterFormat {
         writer.writeString(elements.shape)
         writer.writeVarint(UInt64(elements.partitions.count))
         for values in elements.partitions {
-            writer.writeVarint(UInt64(values.count))
-            writer.writeVarint(UInt64(values.bytes.count))
-            writer.writeBytes(values.bytes)
+            values.write(to: &writer)
         }
     }
 
@@ -120,7 +118,7 @@ package enum DeadLetterFormat {
                 id: id, site: try reader.readString(), reason: try reader.readString(),
                 attempts: Int(clamping: try reader.readVarint()),
                 isOutput: try reader.readByte() == 1,
-                elementCount: Int(clamping: try reader.readVarint()))
+                elementCount: try reader.readQuantity())
         }
     }
 
@@ -148,9 +146,7 @@ package enum DeadLetterFormat {
     private static func elements(_ reader: inout ByteReader) throws -> DeadLetter.Elements {
         let shape = try reader.readString()
         let partitions = try (0..<(try reader.readCount())).map { _ in
-            let count = Int(clamping: try reader.readVarint())
-            let bytes = try reader.readBytes(count: Int(clamping: try reader.readVarint()))
-            return EncodedValues(bytes: Array(bytes), count: count)
+            try EncodedValues(from: &reader)
         }
         return DeadLetter.Elements(shape: shape, partitions: partitions)
     }

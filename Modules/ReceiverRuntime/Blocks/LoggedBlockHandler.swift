@@ -95,7 +95,7 @@ public final class LoggedBlockHandler: ReceivedBlockHandler {
     private static func values(of record: [UInt8]) throws -> EncodedValues {
         try record.withUnsafeBytes { buffer in
             var reader = ByteReader(buffer)
-            let count = Int(clamping: try reader.readVarint())
+            let count = try reader.readQuantity()
             let bytes = try reader.readBytes(count: reader.remaining)
             return EncodedValues(bytes: Array(bytes), count: count)
         }

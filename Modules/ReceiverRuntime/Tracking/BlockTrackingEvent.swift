@@ -91,8 +91,8 @@ extension BlockTrackingEvent: StreamCodable {
         let id = BlockID.input(stream: stream, try reader.readZigzag())
         return StoredBlock(
             id: id, streamID: StreamID(Int(try reader.readZigzag())),
-            recordCount: Int(clamping: try reader.readVarint()),
-            byteCount: Int(clamping: try reader.readVarint()),
+            recordCount: try reader.readQuantity(),
+            byteCount: try reader.readQuantity(),
             metadata: try [String: String].decode(from: &reader),
             logHandle: try String?.decode(from: &reader).map { LogRecordHandle(place: $0) })
     }

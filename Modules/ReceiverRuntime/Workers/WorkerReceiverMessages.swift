@@ -143,7 +143,7 @@ package enum ReceiverReport: Sendable {
     private static func read(from reader: inout ByteReader) throws -> ReceiverReport {
         switch Tag(rawValue: try reader.readByte()) {
         case .block:
-            let count = Int(clamping: try reader.readVarint())
+            let count = try reader.readQuantity()
             let metadata = try [String: String].decode(from: &reader)
             return .block(
                 ReportedBlock(
@@ -151,9 +151,9 @@ package enum ReceiverReport: Sendable {
                     metadata: metadata))
         case .error:
             return .error(try reader.readString(), cause: try String?.decode(from: &reader))
-        case .linesTruncated: return .linesTruncated(Int(clamping: try reader.readVarint()))
+        case .linesTruncated: return .linesTruncated(try reader.readQuantity())
         case .invalidUTF8Replaced:
-            return .invalidUTF8Replaced(Int(clamping: try reader.readVarint()))
+            return .invalidUTF8Replaced(try reader.readQuantity())
         case .stoppedByDriver: return .ended(.stoppedByDriver)
         case .stoppedItself: return .ended(.stoppedItself(message: try reader.readString()))
         case .restart:
