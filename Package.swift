@@ -78,7 +78,8 @@ let package = Package(
         module("DStreamCore", ["BatchEngine"]),
         module("JobGeneration", ["DStreamCore", "BatchEngine"]),
         module("ReceiverRuntime", ["DStreamCore", "BatchEngine"]),
-        module("FaultTolerance", ["DStreamCore", "BatchEngine"]),
+        module("FaultTolerance", ["DStreamCore", "BatchEngine", "CChecksum"]),
+        .systemLibrary(name: "CChecksum", path: "Modules/CChecksum"),
         module("ProcessEngine", ["BatchEngine"]),
         module(
             "StreamingContext",

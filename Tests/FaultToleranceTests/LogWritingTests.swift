@@ -185,6 +185,17 @@ import Testing
 
     @Test func checksumsAreThoseOfCastagnoli() {
         #expect(Checksum.crc32c(Array("123456789".utf8)) == 0xE306_9283)
+        let bytes = (0..<300).map { UInt8(truncatingIfNeeded: $0 &* $0 &* 7 &+ $0) }
+        bytes.withUnsafeBytes { bytes in
+            for start in 0..<9 {
+                for end in start...bytes.count {
+                    let part = UnsafeRawBufferPointer(rebasing: bytes[start..<end])
+                    let before = UInt32(truncatingIfNeeded: end &* 2_654_435_761)
+                    let expected = Checksum.crc32cByTable(part, after: before)
+                    #expect(Checksum.crc32c(part, after: before) == expected)
+                }
+            }
+        }
         #expect(Checksum.crc32c([]) == 0)
         #expect(Checksum.crc32c([UInt8](repeating: 0, count: 32)) == 0x8A91_36AA)
         #expect(Checksum.crc32c([UInt8](repeating: 255, count: 32)) == 0x62A8_AB43)

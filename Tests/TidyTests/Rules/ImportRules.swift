@@ -29,7 +29,7 @@ struct ImportTable {
         "DStreamCore": Row(["BatchEngine"]),
         "JobGeneration": Row(["DStreamCore", "BatchEngine"]),
         "ReceiverRuntime": Row(["DStreamCore", "BatchEngine"]),
-        "FaultTolerance": Row(["DStreamCore", "BatchEngine"]),
+        "FaultTolerance": Row(["DStreamCore", "BatchEngine", "CChecksum"]),
         "ProcessEngine": Row(["BatchEngine"]),
         "SQLiteSink": Row(["DStreamCore", "BatchEngine", "CSQLite"]),
         "StreamingContext": Row(layers),
