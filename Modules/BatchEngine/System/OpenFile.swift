@@ -147,6 +147,18 @@ package final class OpenFile: Sendable {
         #endif
         guard code == 0 else { throw SystemError.last(call, path) }
     }
+
+    /// Lets the system take back the memory that holds a part of the file, which was flushed.
+    package func letGo(of range: Range<Int>) {
+        #if canImport(Glibc)
+            // Whole pages alone are let go of: the first may have begun before, the last one, to
+            // which more is appended, would have to be read again.
+            let start = range.lowerBound & ~0xFFFF
+            let count = range.upperBound - 1 - start
+            // Advice: where it is not taken, nothing is lost.
+            if count > 0 { posix_fadvise(number, start, count, POSIX_FADV_DONTNEED) }
+        #endif
+    }
 }
 
 private func systemWrite(_ number: Int32, _ base: UnsafeRawPointer?, _ count: Int) -> Int {

@@ -47,7 +47,25 @@ private func checkFiles(_ medium: some StorageMedium, _ directory: String) throw
     try file.append([9])
     try file.sync()
     try require(try medium.readAll(path) == [1, 2, 9], "a cut file goes on at its new end")
+    try checkLettingGo(medium, directory + "/long")
     try expect(.tooLarge, "reading more than wanted") { _ = try medium.readAll(path, maximum: 2) }
+}
+
+/// Bytes that will hardly be read are there all the same, with those that were not said to be.
+private func checkLettingGo(_ medium: some StorageMedium, _ path: String) throws {
+    let file = try medium.open(path, .createNew)
+    var all: [UInt8] = []
+    for count in [70_000, 1, 5_000, 200_000, 4_096] {
+        let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ count) }
+        try file.append(bytes)
+        try file.sync()
+        file.willHardlyRead(all.count..<(all.count + count))
+        all += bytes
+    }
+    try file.append([1, 2, 3])
+    file.willHardlyRead(0..<all.count)
+    try require(try medium.readAll(path) == all + [1, 2, 3], "what is let go of is there")
+    _ = try medium.remove(path)
 }
 
 private func checkNames(_ medium: some StorageMedium, _ directory: String) throws {

@@ -97,6 +97,8 @@ private struct SystemStorageFile: StorageFile {
         guard isThere else { throw StorageError.nameless(file.path) }
     }
 
+    func willHardlyRead(_ range: Range<Int>) { file.letGo(of: range) }
+
     func read(at offset: Int, count: Int) throws -> [UInt8] {
         try translated { () throws(SystemError) in try file.read(at: offset, count: count) }
     }

@@ -90,6 +90,10 @@ public protocol StorageFile: Sendable {
     ///   file was removed meanwhile: it will be found by nobody.
     func sync() throws
 
+    /// Tells that bytes which are durable will hardly be read before a restart, so that memory which
+    /// holds them can be had for others; nothing unless implemented.
+    func willHardlyRead(_ range: Range<Int>)
+
     /// Up to `count` bytes at `offset`; fewer only at the end of the file.
     ///
     /// Complexity: O(`count`) time and memory, also when the file is shorter.
@@ -100,6 +104,11 @@ public protocol StorageFile: Sendable {
 
     /// Cuts the file to a shorter length, durable after ``sync()``.
     func truncate(to byteCount: Int) throws
+}
+
+extension StorageFile {
+    /// Does nothing.
+    public func willHardlyRead(_ range: Range<Int>) {}
 }
 
 /// A lock that is held; given back when released, at the latest with the object.

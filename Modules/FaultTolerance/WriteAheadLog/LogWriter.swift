@@ -193,6 +193,7 @@ struct LogWriter: Sendable {
         }
         try current.file.append(buffer)
         try current.file.sync()
+        current.file.willHardlyRead(start..<offset)
         tip.end = offset
         catalogue.setEnd(offset)
         return places
