@@ -290,6 +290,9 @@ extension StreamingContext {
             try await logs?.choices?.release(before: BatchTime(milliseconds: .max))
         }
         let pending = checkpoints?.found?.record.pendingBatches ?? []
+        if let found = checkpoints?.found {
+            await warnOfReleased(found.record, runtime.tracker)
+        }
         for block in try await runtime.tracker.restoreBlocks(pending: pending) {
             components.logger.log(
                 level: .warning,
@@ -311,6 +314,21 @@ extension StreamingContext {
             "\(appName): the clock is at \(now), before the latest batch of the checkpoint, "
                 + "\(newest): no new batch comes for \((newest - now).prettyPrint()), until the "
                 + "clock is past it; was it set back?")
+    }
+
+    /// Says which batches run again without what receivers had given them: where several of the
+    /// newest checkpoints cannot be read, the one that counts does not say that they had completed.
+    private func warnOfReleased(_ record: CheckpointRecord, _ tracker: ReceiverTracker) async {
+        // Blocks are released in the order of batches.
+        let again = record.pendingBatches + [record.time + batchInterval]
+        guard let first = await tracker.firstReleased(of: again) else { return }
+        components.logger.log(
+            level: .error,
+            "\(appName): the checkpoint of batch \(record.time), the newest that can be read, does not "
+                + "say that batch \(first) and those after it had completed, and what receivers had "
+                + "given to them has been released: they run again without it, and state and windows "
+                + "lack it; where that must not be, stop, put back readable checkpoints, and start "
+                + "again")
     }
 
     private func keepRunning(_ runtime: Runtime) async {

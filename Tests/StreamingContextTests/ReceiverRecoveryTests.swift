@@ -14,6 +14,7 @@ struct ReceiverRecoveryTests {
         let harness: StreamHarness
         let feed = FeedReceiver<Int>()
         let seen: OutputRecorder<Int>
+        let warnings = Notes<String>()
 
         init(
             _ directory: String, from start: BatchTime, fails: Bool = false,
@@ -26,7 +27,10 @@ struct ReceiverRecoveryTests {
                 configuration.receiverWriteAheadLog.rollingInterval = .seconds(1)
                 configuration.driverWriteAheadLog.rollingInterval = .seconds(1)
             }
-            let harness = StreamHarness(startTime: start, configuration: configuration)
+            var components = StreamHarness.quietComponents
+            components.logger = NotingLogger(notes: warnings)
+            let harness = StreamHarness(
+                startTime: start, configuration: configuration, components: components)
             let stream = harness.ssc.receiverStream(feed)
             if fails || failed != nil {
                 stream.foreachRDD { _, time in if fails || time == failed { throw FeedError() } }
@@ -71,6 +75,35 @@ struct ReceiverRecoveryTests {
             await second.harness.ssc.stop()
             #expect(second.output == [2000: [3, 4, 5, 6], 3000: []])
             #expect(second.harness.errors.isEmpty, "\(second.harness.errors)")
+        }
+    }
+
+    @Test(
+        "what batches lack that run again without their input is told",
+        arguments: [(damaged: 1, isTold: false), (damaged: 9, isTold: true)])
+    func releasedInput(damaged: Int, isTold: Bool) async throws {
+        try await inDirectory { directory in
+            let first = try await Run(directory, from: .zero)
+            for number in 1...8 {
+                try await first.feed.store(block: [number])
+                await first.harness.advance()
+            }
+            await first.harness.ssc.stop()
+            let files = try FileSystem.list(directory).filter { $0.hasPrefix("checkpoint-") }
+            try #require(files.count == 10)
+            for name in files.suffix(damaged) {
+                try FileSystem.writeAtomically(
+                    directory + "/" + name, [], durability: .handedOver)
+            }
+
+            let second = try await Run(directory, from: .seconds(8))
+            await second.harness.advance()
+            await second.harness.ssc.stop()
+            let told = second.warnings.all.filter { $0.contains("has been released") }
+            #expect(told.isEmpty != isTold, "\(told)")
+            let lost = second.output.filter { $0.key <= 8000 && $0.value.isEmpty }.keys.min()
+            #expect((lost != nil) == isTold, "\(second.output)")
+            if let lost { #expect(told.allSatisfy { $0.contains("that batch \(lost) ms and") }) }
         }
     }
 

@@ -68,9 +68,10 @@ package struct CheckpointFiles: Sendable {
 
     /// The number of a checkpoint file; nil: it is none by its name.
     static func number(of name: Substring) -> UInt64? {
-        guard name.hasPrefix(Self.prefix),
+        // Digits alone: also what another program calls so is a checkpoint, if a damaged one.
+        guard name.hasPrefix(Self.prefix), name.dropFirst(Self.prefix.count).first != "+",
             let number = UInt64(name.dropFirst(Self.prefix.count)),
-            number <= CheckpointFormat.greatestSequence, name == Self.name(number)
+            number <= CheckpointFormat.greatestSequence
         else { return nil }
         return number
     }

@@ -115,4 +115,9 @@ public struct ReceivedBlockTracker: Sendable {
 
     /// Whether any stream has blocks that belong to no batch yet.
     public var hasUnallocatedBlocks: Bool { unallocated.values.contains { !$0.isEmpty } }
+
+    /// Whether a batch was given blocks, or none, and they have been released since.
+    func isReleased(_ batch: BatchTime) -> Bool {
+        lastAllocated.map { batch <= $0 } ?? false && allocated[batch] == nil
+    }
 }

@@ -235,6 +235,11 @@ public actor ReceiverTracker: BlockAllocator, RateController, ReceivedBlockRepor
     /// Whether there are blocks that belong to no batch yet.
     public var hasUnallocatedBlocks: Bool { tracker.hasUnallocatedBlocks }
 
+    /// The first of some batches whose blocks have been released: it would run again without.
+    package func firstReleased(of batches: [BatchTime]) -> BatchTime? {
+        batches.sorted().first { tracker.isReleased($0) }
+    }
+
     /// Takes up what the log of an earlier run says; without a log there is nothing.
     ///
     /// - Throws: what reading throws, or `CodecError` for a record that is not one of a tracker.
