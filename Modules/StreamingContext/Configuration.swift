@@ -44,7 +44,7 @@ extension StreamingContext {
         ///
         /// A restart runs the batches since the last checkpoint again, also after a stop that was not
         /// graceful: at most those of this time and of one more batch.
-        public var checkpointSpacing = Duration.milliseconds(100)
+        public var checkpointSpacing = Duration.milliseconds(200)
         /// The log of received elements, and whether streams have one that do not say otherwise.
         public var receiverWriteAheadLog = WriteAheadLogSettings()
         /// The log of which elements belong to which batch; there is one where any stream has one.
