@@ -66,7 +66,7 @@ public final class LoggedInputChoices: InputChoices {
     private static func choice(of record: [UInt8]) throws -> (Choice, [UInt8]) {
         try record.withUnsafeBytes { bytes in
             var reader = ByteReader(bytes)
-            let batch = BatchTime(milliseconds: try reader.readZigzag())
+            let batch = try reader.readTime()
             let stream = StreamID(Int(clamping: try reader.readZigzag()))
             return (
                 Choice(batch: batch, stream: stream),

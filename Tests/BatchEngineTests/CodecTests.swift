@@ -98,6 +98,22 @@ struct CodecTests {
         }
     }
 
+    /// Parts that add up to more than can be written again.
+    @Test func `durations that nobody wrote are refused`() throws {
+        let wrong: [(Int64, Int64)] = [
+            (.max, .max), (.min, .min), (1, 1_000_000_000_000_000_000), (1, -1), (-1, 1),
+        ]
+        for (seconds, attoseconds) in wrong {
+            var writer = ByteWriter()
+            writer.writeZigzag(seconds)
+            writer.writeZigzag(attoseconds)
+            let bytes = try writer.takeBytes()
+            #expect(throws: CodecError.self) { try Codec<Duration>.of().value(of: bytes) }
+        }
+        try expectRoundTrip(Duration(secondsComponent: -3, attosecondsComponent: -7))
+        try expectRoundTrip(Duration.milliseconds(-1))
+    }
+
     @Test func `strings and characters survive with their own bytes`() throws {
         for value in ["", "a", "fifteen bytes!!", "sixteen bytes!!!", "caf\u{e9}", "cafe\u{301}"] {
             try expectRoundTrip(value)

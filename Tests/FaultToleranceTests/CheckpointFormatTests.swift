@@ -79,6 +79,32 @@ import Testing
         }
     }
 
+    /// Behind a checksum that is right: what no program has written, and what none could go on from.
+    @Test func impossibleNumbersAreDamage() throws {
+        typealias Change = (inout CheckpointFormat.Contents) -> Void
+        let far = BatchTime(milliseconds: .min)
+        let changes: [Change] = [
+            { $0.record.zeroTime = far }, { $0.record.pendingBatches = [far] },
+            { $0.record.newestCompleted = BatchTime(milliseconds: .max) },
+            { $0.record.oldestState = far }, { $0.record.parallelism = .max },
+        ]
+        for (number, change) in changes.enumerated() {
+            var contents = contents
+            change(&contents)
+            let bytes = try CheckpointFormat.bytes(of: contents)
+            let error = #expect(throws: CheckpointError.self, "change \(number)") {
+                try CheckpointFormat.contents(of: bytes, path: "x")
+            }
+            #expect(error?.code == .damaged)
+        }
+        for (partition, count) in [(2, 2), (0, 0), (0, Int.max), (Int.max, Int.max)] {
+            var piece = piece
+            (piece.partition, piece.partitionCount) = (partition, count)
+            let bytes = try CheckpointFormat.bytes(of: piece, sequence: 1)
+            #expect(throws: CodecError.self) { try CheckpointFormat.piece(of: bytes) }
+        }
+    }
+
     /// A directory as version 1 left it.
     @Test func theFirstVersionIsRead() async throws {
         let medium = SimulatedStorageMedium()

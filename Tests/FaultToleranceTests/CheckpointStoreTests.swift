@@ -280,6 +280,18 @@ import Testing
             files == Set(strangers.map { "checkpoint-" + $0 } + ["checkpoint-000000000003"]))
     }
 
+    /// A stranger's file with the highest name there is: the next writes do not come after it.
+    @Test func aFarNumberIsNotGoneOnFrom() async throws {
+        let medium = try await History.medium(writing: 1...2)
+        medium.setContents(of: History.directory + "/checkpoint-9223372036854775807", to: [])
+        for number in 3...8 {
+            let store = try await History.open(medium, retainedCount: 3)
+            #expect(try await store.recover()?.record == History.record(number - 1))
+            try await store.write(History.record(number), state: History.pieces(number))
+            await store.close()
+        }
+    }
+
     @Test func unfinishedFilesGoAndOthersStay() async throws {
         let medium = try await History.medium(writing: 1...2)
         medium.setContents(of: History.path(3) + ".tmp", to: [1])

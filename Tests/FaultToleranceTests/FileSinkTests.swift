@@ -126,6 +126,34 @@ import Testing
         #expect(seen.allSatisfy { $0 == Array(1...5) || $0 == Array(1...6) }, "\(seen)")
     }
 
+    /// A name that leads nowhere is told; it was sought for ever.
+    @Test func aNameThatLeadsNowhereEndsTheReading() async throws {
+        let medium = SimulatedStorageMedium()
+        let sink = History.sink(medium)
+        _ = try await sink.recover(slide: .seconds(1))
+        try await History.write(sink, 1)
+        medium.fail { $0.kind == .open && $0.path.hasSuffix("batch-1000") ? .notFound : nil }
+        let error = #expect(throws: StorageError.self) { try committedNumbers(medium) }
+        #expect(error?.code == .notFound)
+    }
+
+    /// Files called almost as those of the manifest are none of them.
+    @Test func strangersInTheManifestAreLeftAlone() async throws {
+        let medium = SimulatedStorageMedium()
+        let sink = History.sink(medium, batchesPerSegment: 2)
+        _ = try await sink.recover(slide: .seconds(1))
+        for number in 1...4 { try await History.write(sink, number) }
+        await sink.close()
+        let manifest = History.directory + "/manifest/"
+        let segment = try #require(medium.contents(of: manifest + "segment-000000001"))
+        for name in ["segment-9223372036854775807", "segment-7", "batch-+5000", "batch-05"] {
+            medium.setContents(of: manifest + name, to: segment)
+        }
+        let again = History.sink(medium.restarted(), batchesPerSegment: 2)
+        _ = try await again.recover(slide: .seconds(1))
+        for number in 5...9 { try await History.write(again, number) }
+    }
+
     private func committedNumbers(_ medium: SimulatedStorageMedium) throws -> [Int] {
         try FileSinkLayout(directory: History.directory).committed(on: medium)
             .map { Int($0.batch.milliseconds / 1000) }

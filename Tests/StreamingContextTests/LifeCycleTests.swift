@@ -10,6 +10,23 @@ struct LifeCycleTests {
         harness.record(harness.input([[1, 2], [3]]))
     }
 
+    @Test("a pause of a year costs no step for each batch that was left out")
+    func longPause() async throws {
+        var configuration = StreamingContext.Configuration()
+        configuration.lateBatches = .skip
+        let harness = StreamHarness(
+            batchInterval: .milliseconds(10), configuration: configuration)
+        let seen = harness.record(harness.input([[1], [2], [3]]).window(.milliseconds(50)))
+        try await harness.ssc.start()
+        for _ in 0..<3 { await harness.advance() }
+        harness.clock.advance(by: .seconds(365 * 86400))
+        for _ in 0..<10 { await harness.advance() }
+        await harness.ssc.stop()
+        #expect(seen.batches.prefix(3).map(\.elements.count) == [1, 2, 3])
+        #expect(seen.batches.dropFirst(3).allSatisfy { $0.elements.isEmpty })
+        #expect(harness.errors.isEmpty, "\(harness.errors)")
+    }
+
     @Test("goes from initialized to active to stopped", .timeLimit(.minutes(5)))
     func states() async throws {
         let harness = StreamHarness()

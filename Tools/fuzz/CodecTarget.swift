@@ -13,7 +13,7 @@ enum CodecTarget {
     static func feed(_ bytes: [UInt8]) {
         guard let choice = bytes.first else { return }
         let rest = Array(bytes.dropFirst())
-        switch choice % 8 {
+        switch choice % 9 {
         case 0: check(rest, [String: [Int?]].self)
         case 1: check(rest, (String, (Int, Double)).self)
         case 2: check(rest, [(Int64, [UInt8])].self)
@@ -21,6 +21,7 @@ enum CodecTarget {
         case 4: check(rest, Click.self)
         case 5: check(rest, (UInt8, Bool, Float, String?).self)
         case 6: check(rest, [[[Int32]]].self)
+        case 7: check(rest, (Duration, Character).self)
         default: check(rest, BlockID?.self)
         }
     }
@@ -33,6 +34,7 @@ enum CodecTarget {
             [3] + (try bytes(Set(["a", "bb"]))), [4] + (try bytes(click)),
             [5] + (try bytes((UInt8(3), true, Float(1), String?.none))),
             [6] + (try bytes([[[Int32(5), -5]], []])),
+            [7] + (try bytes((Duration.seconds(Int64.max), Character("é")))),
         ]
     }
 

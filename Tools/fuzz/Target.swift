@@ -12,6 +12,8 @@ enum Target: String, CaseIterable {
     case codecs
     /// A checkpoint file; the second, behind a header that is right.
     case checkpoint, checkpointPayload
+    /// A checkpoint directory, in which a program goes on.
+    case directory
     /// A record of the log of state.
     case state
     /// A record of the log of what happened to blocks.
@@ -33,6 +35,7 @@ enum Target: String, CaseIterable {
         case .codecs: CodecTarget.feed(bytes)
         case .checkpoint: feedCheckpoint(bytes)
         case .checkpointPayload: feedCheckpoint(Self.header(of: bytes) + bytes)
+        case .directory: DirectoryTarget.feed(bytes)
         case .state: feedState(bytes)
         case .events: feedEvent(bytes)
         case .log: LogTarget.feed(bytes)
@@ -53,6 +56,7 @@ enum Target: String, CaseIterable {
         case .codecs: return try CodecTarget.seeds()
         case .checkpoint: return [try Self.checkpoint()]
         case .checkpointPayload: return [Array(try Self.checkpoint().dropFirst(16))]
+        case .directory: return [try DirectoryTarget.seed()]
         case .state: return [try CheckpointFormat.bytes(of: Self.piece, sequence: 3)]
         case .events:
             return try Self.sampleEvents.map { try Codec<BlockTrackingEvent>.of().bytes(of: $0) }
@@ -93,7 +97,7 @@ enum Target: String, CaseIterable {
     }
 
     /// The header of a checkpoint with this payload.
-    private static func header(of payload: [UInt8]) -> [UInt8] {
+    static func header(of payload: [UInt8]) -> [UInt8] {
         var writer = ByteWriter()
         writer.writeBytes(Array("DSCP".utf8))
         writer.writeFixed(UInt16(1))

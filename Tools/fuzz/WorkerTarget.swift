@@ -68,6 +68,7 @@ enum WorkerTarget {
         let reports: [ReceiverReport] = [
             .block(block), .error("message", cause: "cause"), .linesTruncated(3),
             .ended(.restart(message: "again", error: nil, delay: .seconds(1))),
+            .ended(.restart(message: "", error: nil, delay: .seconds(Int64.max))),
         ]
         return orders.map { [0] + $0.bytes } + (try reports.map { [255] + (try $0.bytes()) })
     }

@@ -115,9 +115,13 @@ extension Duration: StreamCodable {
     /// Reads whole seconds and attoseconds.
     @inlinable
     public static func decode(from reader: inout ByteReader) throws -> Duration {
-        Duration(
-            secondsComponent: try reader.readZigzag(), attosecondsComponent: try reader.readZigzag()
-        )
+        let (seconds, attoseconds) = (try reader.readZigzag(), try reader.readZigzag())
+        // As components are: others may add up to more seconds than can be written again.
+        let isSplit = seconds == 0 || attoseconds == 0 || (seconds < 0) == (attoseconds < 0)
+        guard isSplit, attoseconds.magnitude < 1_000_000_000_000_000_000 else {
+            throw CodecError.invalid("Duration")
+        }
+        return Duration(secondsComponent: seconds, attosecondsComponent: attoseconds)
     }
 
     /// The name of the type.

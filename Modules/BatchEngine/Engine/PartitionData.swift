@@ -141,14 +141,19 @@ public struct EncodedValues: Sendable, Hashable {
     ///   the bytes hold, or more than such bytes can hold.
     @inlinable @inline(__always)
     public func forEach(_ body: (inout ByteReader) throws -> Void) throws {
-        // Elements may take no bytes, so they are counted; a count nobody has written ends early.
-        guard count >= 0, count - bytes.count <= 1 << 32 else {
-            throw CodecError.invalid("count of elements")
-        }
+        try checkCount()
         try bytes.withUnsafeBytes { buffer in
             var reader = ByteReader(buffer)
             for _ in 0..<count { try body(&reader) }
             guard reader.isAtEnd else { throw CodecError.invalid("sequence of \(count) elements") }
+        }
+    }
+
+    /// Fails for a count that nobody has written: elements may take no bytes, and are counted.
+    @inlinable
+    func checkCount() throws(CodecError) {
+        guard count >= 0, count - bytes.count <= 1 << 32 else {
+            throw CodecError.invalid("count of elements")
         }
     }
 

@@ -120,6 +120,7 @@ public struct Pipe<Element: Sendable>: Sendable {
                 .codecMissing, "\(Element.self) has no codec; declare it StreamCodable", site: site)
         }
         var check = CancellationCheck(context)
+        try encoded.checkCount()
         try encoded.bytes.withUnsafeBytes { bytes in
             var reader = ByteReader(bytes)
             // Counted, not read to the end of the bytes: elements may take none.

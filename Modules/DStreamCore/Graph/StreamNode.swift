@@ -385,6 +385,10 @@ extension StreamNode {
         for parent in parents { parent.remember(demand + traits.parentRemember) }
     }
 
+    /// Batches without a plan, one after the other, after which the next plan is looked for in the
+    /// table: after a long pause there may be years of them.
+    static let longGap = 1000
+
     /// Forgets RDDs that no batch after `time` needs.
     ///
     /// - Parameter dropped: gets their plans: the end of one can be the end of datasets, which is
@@ -394,9 +398,21 @@ extension StreamNode {
             guard let remember = settings.remember else { return }
             let threshold = time - remember
             // Along the grid, not through the table: a long window remembers thousands of plans.
+            var gap = 0
             while let oldest = settings.oldestPlan, oldest <= threshold {
-                if let plan = settings.plans.removeValue(forKey: oldest) { dropped.append(plan) }
-                settings.oldestPlan = settings.plans.isEmpty ? nil : oldest + slideDuration
+                if let plan = settings.plans.removeValue(forKey: oldest) {
+                    dropped.append(plan)
+                    gap = 0
+                }
+                gap += 1
+                if settings.plans.isEmpty {
+                    settings.oldestPlan = nil
+                } else if gap > Self.longGap {
+                    settings.oldestPlan = settings.plans.keys.min()
+                    gap = 0
+                } else {
+                    settings.oldestPlan = oldest + slideDuration
+                }
             }
             settings.failed.removeAll(through: threshold)
             settings.withoutRDD.removeAll(through: threshold)

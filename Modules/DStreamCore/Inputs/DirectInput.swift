@@ -117,7 +117,7 @@ final class DirectInput: Sendable {
                         restored.next[end.topicPartition] = end.untilOffset
                     }
                     while !reader.isAtEnd {
-                        let time = BatchTime(milliseconds: try reader.readZigzag())
+                        let time = try reader.readTime()
                         restored.batches.append(
                             Batch(time: time, ranges: try codec.decode(&reader)))
                     }

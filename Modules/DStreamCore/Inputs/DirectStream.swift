@@ -76,7 +76,7 @@ public struct DirectDStream<Element: Sendable>: Sendable {
 
 extension OffsetRange {
     /// The count, as far as sums over partitions and streams stay countable: offsets may be times.
-    fileprivate var boundedCount: Int { min(count, 1 << 44) }
+    fileprivate var boundedCount: Int { min(count, 1 << 40) }
 }
 
 /// A range to be read by one task.

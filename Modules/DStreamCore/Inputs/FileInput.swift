@@ -188,10 +188,10 @@ extension FileInput {
                 guard let values = pieces.last?.values else { return }
                 try values.bytes.withUnsafeBytes { buffer in
                     var reader = ByteReader(buffer)
-                    let start = BatchTime(milliseconds: try reader.readZigzag())
+                    let start = try reader.readTime()
                     var batches: [FileSelection.Batch] = []
                     while !reader.isAtEnd {
-                        let time = BatchTime(milliseconds: try reader.readZigzag())
+                        let time = try reader.readTime()
                         let paths = try (0..<(try reader.readCount())).map { _ in
                             try reader.readString()
                         }
@@ -215,7 +215,7 @@ final class FileSlice: PartitionValues {
     }
 
     /// About how many lines there are: enough for an engine to tell small files from large ones.
-    var count: Int { 1 + byteCount / 32 }
+    var count: Int { min(1 + byteCount / 32, 1 << 40) }
 
     /// The path and the length: the task reads the file where it runs.
     func encoded() throws -> EncodedValues {

@@ -77,9 +77,22 @@ extension StreamNode {
                 batch = batch + .milliseconds(((first - batch).milliseconds / slide + 1) * slide)
             }
             var found: [(key: BatchTime, value: Plan)] = []
+            var gap = 0
             while batch <= last {
-                if let plan = settings.plans[batch] { found.append((batch, plan)) }
-                batch = batch + slideDuration
+                if let plan = settings.plans[batch] {
+                    found.append((batch, plan))
+                    gap = 0
+                }
+                gap += 1
+                guard gap > StreamNode.longGap else {
+                    batch = batch + slideDuration
+                    continue
+                }
+                let passed = batch
+                guard let next = settings.plans.keys.lazy.filter({ $0 > passed }).min() else {
+                    break
+                }
+                (batch, gap) = (next, 0)
             }
             return found
         }
@@ -92,13 +105,22 @@ extension StreamNode {
         guard let oldest = settings.withLock({ $0.oldestPlan }), oldest <= time else { return nil }
         let slide = max(1, slideDuration.milliseconds)
         var batch = oldest + .milliseconds((time - oldest).milliseconds / slide * slide)
+        var gap = 0
         while batch >= oldest {
             if let plan = settings.withLock({ $0.plans[batch] }),
                 let contents = try contents(of: plan, engine)
             {
                 return (batch, plan, contents)
             }
-            batch = batch - slideDuration
+            gap += 1
+            guard gap > StreamNode.longGap else {
+                batch = batch - slideDuration
+                continue
+            }
+            let passed = batch
+            let before = settings.withLock { $0.plans.keys.lazy.filter { $0 < passed }.max() }
+            guard let before else { return nil }
+            (batch, gap) = (before, 0)
         }
         return nil
     }

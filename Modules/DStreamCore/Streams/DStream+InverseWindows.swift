@@ -184,13 +184,13 @@ struct WindowAggregate<Value: Sendable>: Sendable {
     @inlinable
     mutating func leave(_ value: Value, _ combine: (Value, Value) throws -> Value) rethrows {
         leaving = try leaving.map { try combine($0, value) } ?? value
-        batches -= 1
+        batches &-= 1
     }
 
     @inlinable
     mutating func enter(_ value: Value, _ combine: (Value, Value) throws -> Value) rethrows {
         entering = try entering.map { try combine($0, value) } ?? value
-        batches += 1
+        batches &+= 1
     }
 
     /// The aggregate after the slide, in the order Spark applies the functions.

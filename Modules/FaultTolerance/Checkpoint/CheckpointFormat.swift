@@ -7,8 +7,10 @@ package enum CheckpointFormat {
     static let version: UInt16 = 2
     private static let magic: [UInt8] = Array("DSCP".utf8)
     private static let headerByteCount = 16
-    /// No write ever has a higher number: there is always room above for those to come.
+    /// No write ever has a higher number.
     static let greatestSequence = UInt64(Int64.max)
+    /// No program ever comes so far; above there is room for writes to come.
+    static let farSequence: UInt64 = 1 << 62
 
     /// What a checkpoint file says.
     package struct Contents: Sendable, Hashable {
@@ -122,22 +124,21 @@ package enum CheckpointFormat {
             let upper = try Self.sequence(from: &reader)
             if lower <= upper { void.append(lower...upper) }
         }
-        func time() throws -> BatchTime { BatchTime(milliseconds: try reader.readZigzag()) }
-        let newest = try time()
+        let newest = try reader.readTime()
         let appName = try reader.readString()
-        let zeroTime = try time()
+        let zeroTime = try reader.readTime()
         let interval = Duration.milliseconds(try reader.readZigzag())
         let fingerprint = try reader.readString()
-        let pending = try (0..<(try reader.readCount())).map { _ in try time() }
+        let pending = try (0..<(try reader.readCount())).map { _ in try reader.readTime() }
         var record = CheckpointRecord(
             time: newest, appName: appName, zeroTime: zeroTime, batchInterval: interval,
             fingerprint: fingerprint, pendingBatches: pending,
             isCompleted: try reader.readByte() == 1)
         let hasCompleted = try reader.readByte() == 1
-        let completed = try time()
+        let completed = try reader.readTime()
         record.newestCompleted = hasCompleted ? completed : nil
-        record.parallelism = Int(clamping: try reader.readVarint())
-        record.oldestState = try time()
+        record.parallelism = try partitionCount(from: &reader)
+        record.oldestState = try reader.readTime()
         record.operators = try (0..<(try reader.readCount())).map { _ in
             let kind = try reader.readString()
             let isNamed = try reader.readByte() == 1
@@ -158,6 +159,14 @@ package enum CheckpointFormat {
             throw CodecError(.invalidValue, "\(number) is not the number of a write")
         }
         return number
+    }
+
+    private static func partitionCount(from reader: inout ByteReader) throws -> Int {
+        let count = Int(clamping: try reader.readVarint())
+        guard count <= BatchContext.partitionMaximum else {
+            throw CodecError(.invalidValue, "\(count) partitions")
+        }
+        return count
     }
 
     // MARK: Records of the state log
@@ -191,13 +200,16 @@ package enum CheckpointFormat {
             var reader = ByteReader(buffer)
             let sequence = try sequence(from: &reader)
             let id = try reader.readString()
-            let time = BatchTime(milliseconds: try reader.readZigzag())
+            let time = try reader.readTime()
             let code = try reader.readByte()
             guard let kind = OperatorState.Kind(rawValue: code) else {
                 throw CheckpointError(.unsupported, "state of the unknown kind \(code)")
             }
             let partition = Int(clamping: try reader.readVarint())
-            let count = Int(clamping: try reader.readVarint())
+            let count = try partitionCount(from: &reader)
+            guard partition < count else {
+                throw CodecError(.invalidValue, "partition \(partition) of \(count)")
+            }
             return (
                 sequence,
                 OperatorState(

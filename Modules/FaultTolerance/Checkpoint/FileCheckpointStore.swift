@@ -119,6 +119,9 @@ public final class FileCheckpointStore: CheckpointStore {
             return (state.sequence, state.void.map(\.numbers))
         }
         let path = path(of: sequence)
+        guard sequence <= CheckpointFormat.greatestSequence else {
+            throw CheckpointError(.unsupported, "\(directory): there is no number above \(path)")
+        }
         do {
             try await write(pieces, of: record, sequence)
             let bytes = try CheckpointFormat.bytes(
@@ -176,7 +179,9 @@ public final class FileCheckpointStore: CheckpointStore {
         let found = try await files.state(in: log.records())
         // Also of the first write of all there may be pieces without a file.
         let counted = files.newest?.sequence ?? 0
-        let highest = max(files.damaged.map(\.sequence).max() ?? 0, found.newest, counted)
+        // A stranger's name may be a number with hardly any above it.
+        let damaged = files.damaged.map(\.sequence).filter { $0 <= CheckpointFormat.farSequence }
+        let highest = max(damaged.max() ?? 0, found.newest, counted)
         state.withLock { state in
             state.sequence = highest
             state.void = found.void.map { VoidWrites(numbers: $0.key, newest: $0.value) }

@@ -112,7 +112,7 @@ package enum DeadLetterFormat {
             Checksum.crc32c(bytes) == header.entryChecksum
         else { throw DeadLetterError(.damaged, "\(path): the checksum of its entry is wrong") }
         return try decoded(bytes, path) { reader in
-            let time = BatchTime(milliseconds: try reader.readZigzag())
+            let time = try reader.readTime()
             let id = DeadLetter.ID(batchTime: time, operationID: try reader.readString())
             return DeadLetter.Entry(
                 id: id, site: try reader.readString(), reason: try reader.readString(),

@@ -58,8 +58,9 @@ public struct FileDeadLetterStore: DeadLetterStore {
                     listing.entries.append(try Self.open(directory + "/" + name, medium).entry)
                 } catch let error as DeadLetterError {
                     listing.problems.append(error.message)
-                } catch let error as StorageError where error.code == .notFound {
-                    // Replayed by another program meanwhile.
+                } catch let error as StorageError {
+                    // Not found: replayed by another program meanwhile.
+                    if error.code != .notFound { listing.problems.append("\(error)") }
                 }
             }
             listing.entries.sort {
@@ -143,8 +144,10 @@ public struct FileDeadLetterStore: DeadLetterStore {
         let file = try medium.open(path, .read)
         let header = try DeadLetterFormat.header(
             of: try file.read(at: 0, count: DeadLetterFormat.headerByteCount), path: path)
+        // The file's length bounds what is made room for.
         let bytes = try file.read(
-            at: DeadLetterFormat.headerByteCount, count: header.entryByteCount)
+            at: DeadLetterFormat.headerByteCount,
+            count: min(header.entryByteCount, try file.byteCount()))
         return Opened(
             file: file, header: header,
             entry: try DeadLetterFormat.entry(of: bytes, header, path: path))

@@ -14,10 +14,15 @@ package struct FileSinkLayout: Sendable {
     var staged: String { directory + "/staged" }
     var manifest: String { directory + "/manifest" }
 
-    func path(of batch: BatchTime) -> String { "\(manifest)/batch-\(batch.milliseconds)" }
+    private static let batchPrefix = "batch-"
+    private static let segmentPrefix = "segment-"
+
+    func path(of batch: BatchTime) -> String {
+        "\(manifest)/\(Self.batchPrefix)\(batch.milliseconds)"
+    }
 
     func path(ofSegment number: Int) -> String {
-        "\(manifest)/segment-\(number.padded(to: 9))"
+        "\(manifest)/\(Self.segmentPrefix)\(number.padded(to: 9))"
     }
 
     /// What a file of the manifest is.
@@ -30,10 +35,13 @@ package struct FileSinkLayout: Sendable {
 
     static func kind(ofManifest name: String) -> Kind? {
         if name.hasSuffix(".tmp") { return .leftover }
-        if name.hasPrefix("batch-"), let time = Int64(name.dropFirst(6)) {
+        if let time = Int64(name.dropFirst(batchPrefix.count)), name == batchPrefix + "\(time)" {
             return .batch(BatchTime(milliseconds: time))
         }
-        if name.hasPrefix("segment-"), let number = Int(name.dropFirst(8)) {
+        // No program ever comes so far; above there is room for segments to come.
+        if let number = Int(name.dropFirst(segmentPrefix.count)), (0...1 << 62).contains(number),
+            name == segmentPrefix + number.padded(to: 9)
+        {
             return .segment(number)
         }
         return nil
@@ -90,7 +98,7 @@ extension FileSinkLayout {
     /// The batches that the manifest names, in the order of their times.
     package func committed(on medium: some StorageMedium) throws -> [CommittedFiles] {
         var batches: [BatchTime: CommittedFiles] = [:]
-        var known: Set<String> = []
+        var (known, gone): (Set<String>, Set<String>) = ([], [])
         // Files of single batches go once they are in a segment, also while names are listed: only a
         // list without anything new shows that nothing was missed.
         while true {
@@ -104,7 +112,10 @@ extension FileSinkLayout {
                         batches[entry.batch] = entry
                     }
                     known.insert(name)
-                } catch let error as StorageError where error.code == .notFound {}
+                } catch let error as StorageError where error.code == .notFound {
+                    // What was put into a segment is not listed again; a link to nowhere is.
+                    guard gone.insert(name).inserted else { throw error }
+                }
             }
         }
     }

@@ -54,7 +54,7 @@ extension BlockTrackingEvent: StreamCodable {
         switch try reader.readByte() {
         case Tag.blockAdded: return .blockAdded(try decodeBlock(&reader))
         case Tag.batchAllocated:
-            let time = BatchTime(milliseconds: try reader.readZigzag())
+            let time = try reader.readTime()
             var blocks: [StreamID: [StoredBlock]] = [:]
             for _ in 0..<(try reader.readCount()) {
                 let stream = StreamID(Int(try reader.readZigzag()))
@@ -66,7 +66,7 @@ extension BlockTrackingEvent: StreamCodable {
         case Tag.batchesCleaned:
             return .batchesCleaned(
                 try (0..<(try reader.readCount())).map { _ in
-                    BatchTime(milliseconds: try reader.readZigzag())
+                    try reader.readTime()
                 })
         default: throw CodecError(.invalidValue, "the bytes are not a valid \(codecShape)")
         }
@@ -88,7 +88,10 @@ extension BlockTrackingEvent: StreamCodable {
 
     private static func decodeBlock(_ reader: inout ByteReader) throws -> StoredBlock {
         let stream = Int(try reader.readZigzag())
-        let id = BlockID.input(stream: stream, try reader.readZigzag())
+        let number = try reader.readZigzag()
+        // There are numbers above for those to come.
+        guard number <= 1 << 62 else { throw CodecError(.invalidValue, "block \(number)") }
+        let id = BlockID.input(stream: stream, number)
         return StoredBlock(
             id: id, streamID: StreamID(Int(try reader.readZigzag())),
             recordCount: try reader.readQuantity(),
