@@ -4,7 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The processor's instructions for CRC-32C, which Swift has no way to name. */
+/* The processor's instructions for CRC-32C, which Swift has no way to name: on x86-64 if it has them, on
+   arm64 where the compiler may count on them, as for Apple's; elsewhere there are none. */
 
 #if defined(__x86_64__)
 

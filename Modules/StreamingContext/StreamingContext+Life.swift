@@ -290,8 +290,12 @@ extension StreamingContext {
             try await logs?.choices?.release(before: BatchTime(milliseconds: .max))
         }
         let pending = checkpoints?.found?.record.pendingBatches ?? []
-        if let found = checkpoints?.found {
-            await warnOfReleased(found.record, runtime.tracker)
+        if let record = checkpoints?.found?.record {
+            // Left out batches give their blocks to the one that runs.
+            let isSkipping = configuration.lateBatches == .skip
+            if isSkipping { await runtime.tracker.takeBackAllocations(after: record.time) }
+            let next = isSkipping ? [] : [record.time + batchInterval]
+            await warnOfReleased(pending + next, record, runtime.tracker)
         }
         for block in try await runtime.tracker.restoreBlocks(pending: pending) {
             components.logger.log(
@@ -318,17 +322,19 @@ extension StreamingContext {
 
     /// Says which batches run again without what receivers had given them: where several of the
     /// newest checkpoints cannot be read, the one that counts does not say that they had completed.
-    private func warnOfReleased(_ record: CheckpointRecord, _ tracker: ReceiverTracker) async {
-        // Blocks are released in the order of batches.
-        let again = record.pendingBatches + [record.time + batchInterval]
+    ///
+    /// - Parameter again: the first of them; blocks are released in the order of batches.
+    private func warnOfReleased(
+        _ again: [BatchTime], _ record: CheckpointRecord, _ tracker: ReceiverTracker
+    ) async {
         guard let first = await tracker.firstReleased(of: again) else { return }
         components.logger.log(
             level: .error,
             "\(appName): the checkpoint of batch \(record.time), the newest that can be read, does not "
                 + "say that batch \(first) and those after it had completed, and what receivers had "
-                + "given to them has been released: they run again without it, and state and windows "
-                + "lack it; where that must not be, stop, put back readable checkpoints, and start "
-                + "again")
+                + "given to them has been released, if they had been given anything: they run again "
+                + "without it, and state and windows lack it; where that must not be, stop, put back "
+                + "readable checkpoints, and start again")
     }
 
     private func keepRunning(_ runtime: Runtime) async {

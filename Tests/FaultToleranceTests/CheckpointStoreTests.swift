@@ -264,32 +264,39 @@ import Testing
         #expect(try await store.recover()?.problems == [])
     }
 
-    /// What others called almost as the store calls its files is not taken for one of them.
-    @Test func onlyNumbersWithOthersAboveCount() async throws {
+    /// What is called almost as the store calls its files is told, and is not gone on from.
+    @Test func strangersAreToldAndLeftAlone() async throws {
         let medium = try await History.medium(writing: 1...2)
-        let strangers = ["+00000000007", "18446744073709551615", "9223372036854775808"]
+        let copy = try #require(medium.contents(of: History.path(1)))
+        let strangers = ["7", "9223372036854775807", "18446744073709551615"]
         for name in strangers {
-            medium.setContents(of: History.directory + "/checkpoint-" + name, to: [1])
+            medium.setContents(of: History.directory + "/checkpoint-" + name, to: copy)
         }
-        let store = try await History.open(medium, retainedCount: 1)
-        #expect(try await store.recover()?.problems == [])
-        try await store.write(History.record(3), state: History.pieces(3))
-        let files = Set(
-            try medium.list(History.directory).filter { $0.hasPrefix("checkpoint-") })
-        #expect(
-            files == Set(strangers.map { "checkpoint-" + $0 } + ["checkpoint-000000000003"]))
-    }
-
-    /// A stranger's file with the highest name there is: the next writes do not come after it.
-    @Test func aFarNumberIsNotGoneOnFrom() async throws {
-        let medium = try await History.medium(writing: 1...2)
-        medium.setContents(of: History.directory + "/checkpoint-9223372036854775807", to: [])
-        for number in 3...8 {
+        medium.setContents(of: History.directory + "/checkpoint-+00000000007", to: copy)
+        for run in 0..<2 {
             let store = try await History.open(medium, retainedCount: 3)
-            #expect(try await store.recover()?.record == History.record(number - 1))
-            try await store.write(History.record(number), state: History.pieces(number))
+            let found = try await store.recover()
+            #expect(found?.record == History.record(2 + run * 6))
+            #expect(found?.problems.count == 3)
+            for number in (3 + run * 6)...(8 + run * 6) {
+                try await store.write(History.record(number), state: History.pieces(number))
+            }
             await store.close()
         }
+        let files = try medium.list(History.directory).filter { $0.hasPrefix("checkpoint-0") }
+        #expect(
+            files == [
+                "checkpoint-000000000012", "checkpoint-000000000013", "checkpoint-000000000014",
+            ])
+    }
+
+    @Test func aDirectoryOfStrangersOnlyIsRefused() async throws {
+        let medium = SimulatedStorageMedium()
+        medium.setDirectory(History.directory)
+        medium.setContents(of: History.directory + "/checkpoint-1000", to: [1])
+        let store = try await History.open(medium)
+        let error = await #expect(throws: CheckpointError.self) { try await store.recover() }
+        #expect(error?.code == .damaged)
     }
 
     @Test func unfinishedFilesGoAndOthersStay() async throws {

@@ -149,9 +149,10 @@ import Testing
         for name in ["segment-9223372036854775807", "segment-7", "batch-+5000", "batch-05"] {
             medium.setContents(of: manifest + name, to: segment)
         }
-        let again = History.sink(medium.restarted(), batchesPerSegment: 2)
+        let again = History.sink(medium, batchesPerSegment: 2)
         _ = try await again.recover(slide: .seconds(1))
         for number in 5...9 { try await History.write(again, number) }
+        #expect(try committedNumbers(medium) == Array(1...9))
     }
 
     private func committedNumbers(_ medium: SimulatedStorageMedium) throws -> [Int] {

@@ -10,12 +10,18 @@ struct LifeCycleTests {
         harness.record(harness.input([[1, 2], [3]]))
     }
 
-    @Test("a pause of a year costs no step for each batch that was left out")
-    func longPause() async throws {
+    @Test(
+        "a pause of a year costs no step for each batch that was left out",
+        .timeLimit(.minutes(1)), arguments: [false, true])
+    func longPause(hasCheckpoints: Bool) async throws {
         var configuration = StreamingContext.Configuration()
         configuration.lateBatches = .skip
+        configuration.checkpointSpacing = .zero
+        var components = StreamHarness.quietComponents
+        components.storageMedium = SimulatedStorageMedium()
         let harness = StreamHarness(
-            batchInterval: .milliseconds(10), configuration: configuration)
+            batchInterval: .milliseconds(10), configuration: configuration, components: components)
+        if hasCheckpoints { harness.ssc.checkpoint("/c") }
         let seen = harness.record(harness.input([[1], [2], [3]]).window(.milliseconds(50)))
         try await harness.ssc.start()
         for _ in 0..<3 { await harness.advance() }
@@ -23,6 +29,7 @@ struct LifeCycleTests {
         for _ in 0..<10 { await harness.advance() }
         await harness.ssc.stop()
         #expect(seen.batches.prefix(3).map(\.elements.count) == [1, 2, 3])
+        #expect(seen.batches.count > 12)
         #expect(seen.batches.dropFirst(3).allSatisfy { $0.elements.isEmpty })
         #expect(harness.errors.isEmpty, "\(harness.errors)")
     }

@@ -14,20 +14,37 @@ struct RecoveryTroubleTests {
     private final class Run: Sendable {
         let harness: StreamHarness
         let feed = FeedReceiver<String>()
+        let words: OutputRecorder<String>
         let seen: OutputRecorder<(String, Int)>
 
         init(
-            _ medium: SimulatedStorageMedium, from start: BatchTime
+            _ medium: SimulatedStorageMedium, from start: BatchTime, late: LateBatches = .generate
         ) async throws {
+            var configuration = StreamingContext.Configuration()
+            configuration.lateBatches = late
             var components = StreamHarness.quietComponents
             components.storageMedium = medium
-            harness = StreamHarness(startTime: start, components: components)
-            let counts = harness.ssc.receiverStream(feed, protection: .writeAheadLog)
-                .map { ($0, 1) }
+            harness = StreamHarness(
+                startTime: start, configuration: configuration, components: components)
+            let stream = harness.ssc.receiverStream(feed, protection: .writeAheadLog)
+            words = harness.record(stream)
+            let counts = stream.map { ($0, 1) }
                 .updateStateByKey { values, sum -> Int? in (sum ?? 0) + values.reduce(0, +) }
             seen = harness.record(counts)
             _ = try await StreamingContext.getOrCreate(checkpointDirectory: "/c") { harness.ssc }
             try await harness.ssc.start()
+        }
+
+        /// Runs a batch whose checkpoint cannot be written.
+        func runBatchWithoutCheckpoint(_ second: Int64, _ medium: SimulatedStorageMedium) async {
+            medium.fail { $0.path.hasPrefix("/c/checkpoint-") ? .failed : nil }
+            harness.clock.advance(by: .seconds(1))
+            await harness.listener.first { event in
+                if case .batchCompleted(let info) = event {
+                    return info.batchTime == .seconds(second)
+                }
+                return false
+            }
         }
 
         var last: [String: Int] {
@@ -103,6 +120,37 @@ struct RecoveryTroubleTests {
     private struct Nothing: StreamKey {
         func encode(to writer: inout ByteWriter) {}
         static func decode(from reader: inout ByteReader) throws -> Nothing { Nothing() }
+    }
+
+    /// No checkpoint speaks of the batch, and under `.skip` it will never run.
+    @Test(
+        "a batch that ran before its checkpoint could be written gives its blocks to the next",
+        arguments: [LateBatches.generate, .skip])
+    func allocatedAndLeftOut(late: LateBatches) async throws {
+        let medium = SimulatedStorageMedium()
+        let first = try await Run(medium, from: .zero, late: late)
+        try await first.feed.store(block: ["a"])
+        await first.harness.advance()
+        try await first.feed.store(block: ["b"])
+        await first.runBatchWithoutCheckpoint(2, medium)
+        await first.harness.ssc.stop()
+        #expect(first.last == ["a": 1, "b": 1])
+
+        // Again, so that what was taken back is taken back once more.
+        var after = medium.restarted()
+        for (start, isLast) in [(5, false), (9, true)] as [(Int64, Bool)] {
+            let next = try await Run(after, from: .seconds(start), late: late)
+            if isLast {
+                await next.harness.advance()
+            } else {
+                await next.runBatchWithoutCheckpoint(start + 1, after)
+            }
+            await next.harness.ssc.stop()
+            #expect(next.words.batches.flatMap(\.elements) == ["b"])
+            #expect(next.last == ["a": 1, "b": 1])
+            #expect(next.harness.errors.isEmpty, "\(next.harness.errors)")
+            after = after.restarted()
+        }
     }
 
     @Test("a full disk refuses the block and keeps what was acknowledged")

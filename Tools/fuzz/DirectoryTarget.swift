@@ -41,13 +41,18 @@ enum DirectoryTarget {
         }
     }
 
-    private static let record = CheckpointRecord(
-        time: .seconds(9), appName: "fuzz", zeroTime: .zero, batchInterval: .seconds(1),
-        fingerprint: "f", pendingBatches: [], isCompleted: true)
+    private static let record = record(of: .seconds(9))
+
+    private static func record(of time: BatchTime) -> CheckpointRecord {
+        CheckpointRecord(
+            time: time, appName: "fuzz", zeroTime: .zero, batchInterval: .seconds(1),
+            fingerprint: "f", pendingBatches: [], isCompleted: true)
+    }
 
     static func seed() throws -> [UInt8] {
         try (1...2 as ClosedRange<UInt64>).flatMap { number in
-            let contents = CheckpointFormat.Contents(record: record, sequence: number, void: [])
+            let contents = CheckpointFormat.Contents(
+                record: record(of: .seconds(1)), sequence: number, void: [])
             let payload = Array(try CheckpointFormat.bytes(of: contents).dropFirst(16))
             return [
                 UInt8(number - 1), UInt8(payload.count & 255), UInt8(payload.count >> 8),

@@ -149,6 +149,8 @@ extension DatasetCapture {
             if known.isEmpty { return lineage.restore(nil, asOf: time) }
             throw StreamError.baseMissing(site)
         }
+        // Each partition has a piece.
+        guard base.partitionCount <= known.count else { throw StreamError.baseMissing(site) }
         var partitions = [[Element]?](repeating: nil, count: base.partitionCount)
         for piece in known where piece.kind == base.kind && piece.time == base.time {
             if partitions.indices.contains(piece.partition) {

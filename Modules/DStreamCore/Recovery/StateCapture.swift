@@ -195,7 +195,10 @@ extension [(piece: OperatorState, contents: PartitionData)] {
     ///
     /// - Parameter inBytes: whether it is kept as bytes.
     fileprivate func source(inBytes: Bool) -> Plan? {
-        guard let count = first?.piece.partitionCount, count > 0 else { return nil }
+        // Each partition has a piece.
+        guard let count = first?.piece.partitionCount, (1...self.count).contains(count) else {
+            return nil
+        }
         var partitions = [[PartitionData]?](repeating: nil, count: count)
         for (piece, contents) in self where piece.partition < count {
             partitions[piece.partition] = [inBytes ? .encoded(piece.values) : contents]

@@ -7,6 +7,9 @@ package struct CheckpointFiles: Sendable {
     /// Those that cannot, and why.
     package private(set) var damaged: [(sequence: UInt64, problem: String)] = []
 
+    /// Files that are called almost as checkpoints are: another program's, or copies.
+    private var strange: [String] = []
+
     /// The one that counts.
     package var newest: CheckpointFormat.Contents? { readable.last }
 
@@ -25,7 +28,7 @@ package struct CheckpointFiles: Sendable {
                 return files
             }
         }
-        if files.readable.isEmpty, let problem = files.damaged.last?.problem {
+        if files.readable.isEmpty, let problem = files.damaged.last?.problem ?? files.strange.last {
             throw CheckpointError(
                 .damaged, "no checkpoint in \(directory) can be read: \(problem)")
         }
@@ -40,8 +43,14 @@ package struct CheckpointFiles: Sendable {
     private mutating func read(
         _ name: String, in directory: String, _ medium: some StorageMedium
     ) throws {
-        guard let number = Self.number(of: name[...]) else { return }
         let path = directory + "/" + name
+        guard let number = Self.number(of: name[...]) else {
+            let rest = name.dropFirst(Self.prefix.count)
+            if name.hasPrefix(Self.prefix), !rest.isEmpty, rest.allSatisfy(\.isNumber) {
+                strange.append("\(path): no checkpoint is called that")
+            }
+            return
+        }
         do {
             let contents = try CheckpointFormat.contents(
                 of: try medium.readAll(path, maximum: 1 << 28), path: path)
@@ -68,10 +77,8 @@ package struct CheckpointFiles: Sendable {
 
     /// The number of a checkpoint file; nil: it is none by its name.
     static func number(of name: Substring) -> UInt64? {
-        // Digits alone: also what another program calls so is a checkpoint, if a damaged one.
-        guard name.hasPrefix(Self.prefix), name.dropFirst(Self.prefix.count).first != "+",
-            let number = UInt64(name.dropFirst(Self.prefix.count)),
-            number <= CheckpointFormat.greatestSequence
+        guard let number = UInt64(name.dropFirst(prefix.count)), name == Self.name(number),
+            number < CheckpointFormat.endOfSequences
         else { return nil }
         return number
     }
@@ -116,7 +123,7 @@ package struct CheckpointFiles: Sendable {
     func recovered(_ state: [OperatorState]) -> RecoveredCheckpoint? {
         newest.map {
             RecoveredCheckpoint(
-                record: $0.record, state: state, problems: damaged.map(\.problem))
+                record: $0.record, state: state, problems: damaged.map(\.problem) + strange)
         }
     }
 }

@@ -7,10 +7,8 @@ package enum CheckpointFormat {
     static let version: UInt16 = 2
     private static let magic: [UInt8] = Array("DSCP".utf8)
     private static let headerByteCount = 16
-    /// No write ever has a higher number.
-    static let greatestSequence = UInt64(Int64.max)
-    /// No program ever comes so far; above there is room for writes to come.
-    static let farSequence: UInt64 = 1 << 62
+    /// No program ever writes so often: all numbers of writes are lower.
+    static let endOfSequences: UInt64 = 1 << 62
 
     /// What a checkpoint file says.
     package struct Contents: Sendable, Hashable {
@@ -137,8 +135,12 @@ package enum CheckpointFormat {
         let hasCompleted = try reader.readByte() == 1
         let completed = try reader.readTime()
         record.newestCompleted = hasCompleted ? completed : nil
-        record.parallelism = try partitionCount(from: &reader)
-        record.oldestState = try reader.readTime()
+        record.parallelism = Int(clamping: try reader.readVarint())
+        guard record.parallelism <= BatchContext.partitionMaximum else {
+            throw CodecError(.invalidValue, "\(record.parallelism) partitions")
+        }
+        // Of one who remembers for ever it is at the beginning of all times.
+        record.oldestState = BatchTime(milliseconds: try reader.readZigzag())
         record.operators = try (0..<(try reader.readCount())).map { _ in
             let kind = try reader.readString()
             let isNamed = try reader.readByte() == 1
@@ -155,18 +157,10 @@ package enum CheckpointFormat {
 
     private static func sequence(from reader: inout ByteReader) throws -> UInt64 {
         let number = try reader.readVarint()
-        guard number <= greatestSequence else {
+        guard number < endOfSequences else {
             throw CodecError(.invalidValue, "\(number) is not the number of a write")
         }
         return number
-    }
-
-    private static func partitionCount(from reader: inout ByteReader) throws -> Int {
-        let count = Int(clamping: try reader.readVarint())
-        guard count <= BatchContext.partitionMaximum else {
-            throw CodecError(.invalidValue, "\(count) partitions")
-        }
-        return count
     }
 
     // MARK: Records of the state log
@@ -206,7 +200,7 @@ package enum CheckpointFormat {
                 throw CheckpointError(.unsupported, "state of the unknown kind \(code)")
             }
             let partition = Int(clamping: try reader.readVarint())
-            let count = try partitionCount(from: &reader)
+            let count = Int(clamping: try reader.readVarint())
             guard partition < count else {
                 throw CodecError(.invalidValue, "partition \(partition) of \(count)")
             }

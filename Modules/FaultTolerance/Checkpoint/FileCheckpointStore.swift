@@ -119,7 +119,7 @@ public final class FileCheckpointStore: CheckpointStore {
             return (state.sequence, state.void.map(\.numbers))
         }
         let path = path(of: sequence)
-        guard sequence <= CheckpointFormat.greatestSequence else {
+        guard sequence < CheckpointFormat.endOfSequences else {
             throw CheckpointError(.unsupported, "\(directory): there is no number above \(path)")
         }
         do {
@@ -160,13 +160,13 @@ public final class FileCheckpointStore: CheckpointStore {
             if let needed { state.void.removeAll { $0.newest < needed } }
             return (state.kept.prefix(count).map(\.sequence), needed)
         }
-        guard let last = old.last else { return }
+        if old.isEmpty { return }
         let paths = old.map { path(of: $0) }
         try await medium.perform { medium in
             for path in paths { try medium.remove(path) }
         }
         if let needed { try await log.clean(before: needed) }
-        state.withLock { state in state.kept.removeAll { $0.sequence <= last } }
+        state.withLock { $0.kept.removeFirst(old.count) }
     }
 
     // MARK: Recovery
@@ -179,9 +179,7 @@ public final class FileCheckpointStore: CheckpointStore {
         let found = try await files.state(in: log.records())
         // Also of the first write of all there may be pieces without a file.
         let counted = files.newest?.sequence ?? 0
-        // A stranger's name may be a number with hardly any above it.
-        let damaged = files.damaged.map(\.sequence).filter { $0 <= CheckpointFormat.farSequence }
-        let highest = max(damaged.max() ?? 0, found.newest, counted)
+        let highest = max(files.damaged.map(\.sequence).max() ?? 0, found.newest, counted)
         state.withLock { state in
             state.sequence = highest
             state.void = found.void.map { VoidWrites(numbers: $0.key, newest: $0.value) }

@@ -98,7 +98,8 @@ extension FileSinkLayout {
     /// The batches that the manifest names, in the order of their times.
     package func committed(on medium: some StorageMedium) throws -> [CommittedFiles] {
         var batches: [BatchTime: CommittedFiles] = [:]
-        var (known, gone): (Set<String>, Set<String>) = ([], [])
+        var known: Set<String> = []
+        var missing: Set<String> = []
         // Files of single batches go once they are in a segment, also while names are listed: only a
         // list without anything new shows that nothing was missed.
         while true {
@@ -106,6 +107,7 @@ extension FileSinkLayout {
                 !known.contains(name) && Self.isOfManifest(name)
             }
             if new.isEmpty { return batches.values.sorted { $0.batch < $1.batch } }
+            var failure: StorageError?
             for name in new {
                 do {
                     for entry in try read(manifest + "/" + name, medium) {
@@ -113,10 +115,12 @@ extension FileSinkLayout {
                     }
                     known.insert(name)
                 } catch let error as StorageError where error.code == .notFound {
-                    // What was put into a segment is not listed again; a link to nowhere is.
-                    guard gone.insert(name).inserted else { throw error }
+                    failure = error
                 }
             }
+            // What was put into a segment is not listed again; a link to nowhere is, for ever.
+            if let failure, missing == Set(new) { throw failure }
+            missing = Set(new).subtracting(known)
         }
     }
 }

@@ -75,11 +75,6 @@ struct LogOpening: Sendable {
     /// Follows the links from the newest segment to the oldest.
     private mutating func chain(_ found: [(name: String, header: SegmentHeader)]) throws {
         guard let newest = found.last else { return }
-        guard newest.header.sequence <= 1 << 62 else {
-            throw LogError.damaged(
-                path(newest.name), at: 0, expected: "a number with others above it",
-                found: "number \(newest.header.sequence)")
-        }
         nextSequence = newest.header.sequence + 1
         var (sequence, end) = (newest.header.sequence, 0)
         for (name, header) in found.reversed() {

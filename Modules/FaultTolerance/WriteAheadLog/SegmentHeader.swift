@@ -90,8 +90,8 @@ package struct SegmentHeader: Hashable, Sendable {
             let version = bytes.number(at: 8, UInt32.self)
             guard version == Self.version else { return .otherVersion(version) }
             let sequence = bytes.number(at: 16, UInt64.self)
-            // A number with no room above it for those to come was never given to a segment.
-            guard length == byteCount, sequence > 0, sequence <= UInt64(Int64.max),
+            // No program ever comes further, and above there is room for segments to come.
+            guard length == byteCount, sequence > 0, sequence < 1 << 62,
                 let previous = Int(exactly: bytes.number(at: 48, UInt64.self))
             else { return .broken }
             return .valid(

@@ -1,3 +1,4 @@
+internal import BatchEngine
 public import DStreamCore
 
 /// Which received blocks belong to which batch: a value that decides, and never waits.
@@ -73,14 +74,22 @@ public struct ReceivedBlockTracker: Sendable {
         }
     }
 
-    /// Takes all blocks back from batches, oldest first: the next batch gets them.
-    mutating func takeBackAllocations() {
-        for (_, streams) in allocated.sorted(by: { $0.key > $1.key }) {
+    /// Takes all blocks back from batches after one, oldest first: the next batch gets them.
+    mutating func takeBackAllocations(after batch: BatchTime) {
+        let later = allocated.filter { $0.key > batch }.sorted { $0.key < $1.key }
+        var taken: Set<BlockID> = []
+        var back: [StreamID: [StoredBlock]] = [:]
+        for (time, streams) in later {
+            allocated[time] = nil
+            // They may have been taken back before, and given to another one.
             for (stream, blocks) in streams {
-                unallocated[stream] = blocks + (unallocated[stream] ?? [])
+                back[stream, default: []] += blocks.filter { taken.insert($0.id).inserted }
             }
         }
-        allocated = [:]
+        for (stream, blocks) in back {
+            let rest = (unallocated[stream] ?? []).filter { !taken.contains($0.id) }
+            unallocated[stream] = blocks + rest
+        }
     }
 
     /// Takes blocks out whose contents are gone.
@@ -116,7 +125,7 @@ public struct ReceivedBlockTracker: Sendable {
     /// Whether any stream has blocks that belong to no batch yet.
     public var hasUnallocatedBlocks: Bool { unallocated.values.contains { !$0.isEmpty } }
 
-    /// Whether a batch was given blocks, or none, and they have been released since.
+    /// Whether nothing is known any more of what a batch was given, though later ones were.
     func isReleased(_ batch: BatchTime) -> Bool {
         lastAllocated.map { batch <= $0 } ?? false && allocated[batch] == nil
     }

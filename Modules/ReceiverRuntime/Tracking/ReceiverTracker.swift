@@ -250,9 +250,11 @@ public actor ReceiverTracker: BlockAllocator, RateController, ReceivedBlockRepor
         }
     }
 
-    /// Takes all blocks back from the batches of an earlier run, of which nothing else is known: it
-    /// ended before its first checkpoint.
-    public func takeBackAllocations() { tracker.takeBackAllocations() }
+    /// Takes all blocks back from the batches of an earlier run after one, which will not run as they
+    /// were: no checkpoint speaks of them, and there is none or they are left out.
+    public func takeBackAllocations(
+        after batch: BatchTime = BatchTime(milliseconds: .min)
+    ) { tracker.takeBackAllocations(after: batch) }
 
     /// Stores again the blocks that ``recover()`` found; called before ``run()``.
     ///
