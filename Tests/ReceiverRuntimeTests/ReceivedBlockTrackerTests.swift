@@ -115,6 +115,29 @@ import Testing
         }
     }
 
+    /// What the log tells of a block that was taken back from a batch which was left out.
+    ///
+    /// With the clean-up of the batch that got it then, nothing is held any more.
+    @Test func aBlockBelongsToTheBatchThatGotItLast() {
+        let stream = StreamID(0)
+        let blocks = (1...2).map { number in
+            StoredBlock(
+                id: .input(stream: 0, Int64(number)), streamID: stream, recordCount: 1,
+                byteCount: 1,
+                metadata: [:], logHandle: nil)
+        }
+        var tracker = ReceivedBlockTracker(streamIDs: [stream])
+        tracker.apply(.blockAdded(blocks[0]))
+        tracker.apply(.batchAllocated(.seconds(1), [stream: [blocks[0]]]))
+        tracker.apply(.blockAdded(blocks[1]))
+        tracker.apply(.batchAllocated(.seconds(5), [stream: blocks]))
+        #expect(tracker.blocks(of: .seconds(1), stream: stream).isEmpty)
+        #expect(tracker.blocks(of: .seconds(5), stream: stream).map(\.id) == blocks.map(\.id))
+        #expect(!tracker.hasUnallocatedBlocks)
+        tracker.apply(.batchesCleaned([.seconds(5)]))
+        #expect(tracker.heldBlocks.isEmpty)
+    }
+
     @Test func whatCannotBeLoggedChangesNothing() async throws {
         let log = MemoryLog()
         let tracker = try tracker(log)

@@ -16,6 +16,8 @@ package struct FileSinkLayout: Sendable {
 
     private static let batchPrefix = "batch-"
     private static let segmentPrefix = "segment-"
+    /// No program ever comes so far.
+    static let greatestSegment = 1 << 62
 
     func path(of batch: BatchTime) -> String {
         "\(manifest)/\(Self.batchPrefix)\(batch.milliseconds)"
@@ -38,8 +40,8 @@ package struct FileSinkLayout: Sendable {
         if let time = Int64(name.dropFirst(batchPrefix.count)), name == batchPrefix + "\(time)" {
             return .batch(BatchTime(milliseconds: time))
         }
-        // No program ever comes so far; above there is room for segments to come.
-        if let number = Int(name.dropFirst(segmentPrefix.count)), (0...1 << 62).contains(number),
+        if let number = Int(name.dropFirst(segmentPrefix.count)),
+            (0...greatestSegment).contains(number),
             name == segmentPrefix + number.padded(to: 9)
         {
             return .segment(number)

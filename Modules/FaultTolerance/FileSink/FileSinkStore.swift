@@ -250,7 +250,8 @@ final class FileSinkStore: Sendable {
     /// A segment is never written again, so that each batch costs the same however many there are.
     private func makeSegment() throws {
         let (loose, number, step) = state.withLock { ($0.loose, $0.segments + 1, $0.step) }
-        guard loose.count >= batchesPerSegment * 2 else { return }
+        guard loose.count >= batchesPerSegment * 2, number <= FileSinkLayout.greatestSegment
+        else { return }
         let old = Array(loose.prefix(batchesPerSegment))
         try medium.replaceFile(
             layout.path(ofSegment: number), with: FileSinkManifest(old, step: step).bytes)

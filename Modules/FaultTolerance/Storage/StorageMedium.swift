@@ -92,6 +92,8 @@ public protocol StorageFile: Sendable {
 
     /// Tells that bytes which are durable will hardly be read before a restart, so that memory which
     /// holds them can be had for others; nothing unless implemented.
+    ///
+    /// - Parameter range: their offsets in the file.
     func willHardlyRead(_ range: Range<Int>)
 
     /// Up to `count` bytes at `offset`; fewer only at the end of the file.

@@ -62,6 +62,10 @@ public struct ReceivedBlockTracker: Sendable {
                 } else {
                     let taken = Set(blocks.map(\.id))
                     unallocated[stream] = waiting.filter { !taken.contains($0.id) }
+                    // Those that were taken back from a batch which was left out are this one's now.
+                    for earlier in allocated.keys {
+                        allocated[earlier]?[stream]?.removeAll { taken.contains($0.id) }
+                    }
                 }
             }
             allocated[time] = blocks
