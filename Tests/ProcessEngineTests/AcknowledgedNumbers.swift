@@ -23,8 +23,6 @@ final class AcknowledgedNumbers: Sendable {
     }
 
     var port: Int { listener.port }
-    /// All numbers up to this one are acknowledged.
-    var acknowledged: Int { state.withLock { $0.acknowledged } }
     /// Numbers that were sent more than once, as they were not acknowledged.
     var repeated: Set<Int> { state.withLock { $0.repeated } }
 
