@@ -26,7 +26,6 @@ final class SlotExecutor: TaskExecutor {
             return job
         }
     }
-    private enum Step { case signal, start, nothing }
 
     private let queue: Monitor<Queue>
     private let name: String
@@ -45,20 +44,20 @@ final class SlotExecutor: TaskExecutor {
 
     func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
-        perform(
-            queue.withLock { queue in
-                queue.jobs.append(job)
-                return Self.step(&queue)
-            })
+        // All of it under the lock: once a thread may take the job, that job may let go of the last
+        // reference to this executor, and the runtime holds none while it calls.
+        queue.withLock { queue in
+            queue.jobs.append(job)
+            callThread(&queue)
+        }
     }
 
     /// Allows `count` threads more.
     func raiseLimit(by count: Int = 1) {
-        perform(
-            queue.withLock { queue in
-                queue.limit += count
-                return Self.step(&queue)
-            })
+        queue.withLock { queue in
+            queue.limit += count
+            callThread(&queue)
+        }
     }
 
     /// Takes back what ``raiseLimit(by:)`` allowed; threads that are busy carry on.
@@ -73,35 +72,19 @@ final class SlotExecutor: TaskExecutor {
         queue.broadcast()
     }
 
-    /// What to do so that a waiting job runs as soon as it may.
+    /// Wakes or starts a thread where a job waits and may run.
     ///
     /// A thread that was signalled counts as idle until it wakes: each needs a job of its own.
-    private static func step(_ queue: inout Queue) -> Step {
-        guard queue.waiting > 0 else { return .nothing }
-        if queue.waiting <= queue.idle { return .signal }
-        guard queue.started < queue.limit else { return .nothing }
-        queue.started += 1
-        return .start
-    }
-
-    private func perform(_ step: Step) {
-        switch step {
-        case .signal: queue.signal()
-        case .start: startThread()
-        case .nothing: break
-        }
-    }
-
-    private func startThread() {
+    private func callThread(_ state: inout Queue) {
+        guard state.waiting > 0 else { return }
+        if state.waiting <= state.idle { return queue.signal() }
+        guard state.started < state.limit else { return }
         do {
             try SystemThread.start(name: name, stackBytes: 8 << 20) { self.work() }
+            state.started += 1
         } catch {
             // The system has no more threads: the others carry on; without any, nothing can run.
-            let remaining = queue.withLock { queue in
-                queue.started -= 1
-                return queue.started
-            }
-            precondition(remaining > 0, "no engine thread could be started: \(error)")
+            precondition(state.started > 0, "no engine thread could be started: \(error)")
         }
     }
 
