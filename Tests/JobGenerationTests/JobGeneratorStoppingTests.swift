@@ -102,14 +102,16 @@ import Testing
             group.addTask { await harness.generator.run(on: grid, from: .seconds(1)) }
             harness.clock.set(to: .seconds(1))
             try await started.pass()
-            group.addTask {
+            let executor = StepExecutor()
+            group.addTask(executorPreference: executor) {
                 await #expect(throws: CancellationError.self) {
-                    harness.trace.note("draining")
                     try await harness.generator.drain()
                 }
             }
-            await harness.trace.wait(for: "draining")
+            // It has asked, and waits.
+            executor.runUntilIdle()
             harness.generator.stop()
+            executor.letGo()
             try await group.waitForAll()
         }
         harness.clock.finish()

@@ -39,7 +39,9 @@ import Testing
         #expect(run.lines("RESTART").count > 5)
     }
 
-    @Test("S34: a trap in a receiver ends its process, and it is started in a fresh one")
+    @Test(
+        "S34: a trap in a receiver ends its process, and it is started in a fresh one",
+        .timeLimit(.minutes(2)))
     func trap() async throws {
         let source = try await AcknowledgedNumbers(to: 300)
         let run = try await run(source, "trap=100")

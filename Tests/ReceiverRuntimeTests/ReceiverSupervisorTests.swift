@@ -92,6 +92,8 @@ import Testing
             let next = try await rig.events.events(atLeast: 3)
             #expect(
                 told(next).last?.message == "Restarting receiver with delay 2000ms: why")
+            // The end of the block, and of the delay.
+            await rig.clock.waitForSleepers(count: 2)
             try await tracker.allocateBlocks(to: .milliseconds(100))
             rig.clock.advance(by: .seconds(2))
             _ = try await rig.events.events(atLeast: 4)
@@ -110,7 +112,10 @@ import Testing
             let message = asks ? "enough" : "The receiver ended by itself"
             #expect(told(events).last?.message == message)
             await rig.clock.waitForSleepers(count: 2)
-            rig.clock.advance(by: .seconds(2))
+            // The end of the block, then of the delay.
+            rig.clock.advance(by: .milliseconds(200))
+            _ = try await rig.handler.blocks(atLeast: 1)
+            rig.clock.advance(by: .milliseconds(1800))
             _ = try await rig.events.events(atLeast: 4)
         }
         #expect(rig.handler.blocks.elements(of: Int.self) == [[1], [2]])

@@ -64,6 +64,8 @@ struct BackpressureTests {
             harness.clock.advance(by: .milliseconds(100))
             if tenth % 10 == 0 { await harness.listener.batchSettled(.milliseconds(tenth * 100)) }
         }
+        // Else a store that goes on would meet the end.
+        await harness.clock.waitForSleepers(count: 2)
         await harness.ssc.stop()
         storing.cancel()
         await #expect(throws: CancellationError.self) { try await storing.value }

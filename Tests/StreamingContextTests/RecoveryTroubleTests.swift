@@ -37,7 +37,9 @@ struct RecoveryTroubleTests {
 
         /// Lets no further checkpoint be written.
         static func refuseCheckpoints(on medium: SimulatedStorageMedium) {
-            medium.fail { $0.kind == .create && $0.path.hasPrefix("/c/checkpoint-") ? .failed : nil }
+            medium.fail {
+                $0.kind == .create && $0.path.hasPrefix("/c/checkpoint-") ? .failed : nil
+            }
         }
 
         /// Runs a batch whose checkpoint is refused.

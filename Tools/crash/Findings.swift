@@ -98,7 +98,8 @@ struct Findings {
                 seen[connection].indices.contains(number - deliveries[connection].first),
                 parts[2] == NumberSource.word(number)
             else {
-                unknown.append("\(name): \(line)")
+                // A plain append that a kill cut short is made again as a whole.
+                if isOnce { unknown.append("\(name): \(line)") }
                 continue
             }
             seen[connection][number - deliveries[connection].first] += 1

@@ -59,7 +59,8 @@ struct KilledProgram {
         records.foreachRDD { rdd, time in
             let lines = try await rdd.collect()
             if lines.isEmpty { return }
-            let text = lines.joined(separator: "\n") + "\n"
+            // A kill may cut a write short: the next one begins a line of its own.
+            let text = "\n" + lines.joined(separator: "\n") + "\n"
             try FileSystem.append(
                 directory + "/appended", Array(text.utf8), durability: .handedOver)
         }

@@ -34,6 +34,8 @@ struct Probe: StreamingApplication {
         components.logger = SilentDiagnosticLogger()
         components.standardOutput = { text in outputs.withLock { $0.append(text) } }
         configuration.receiver.restartDelay = .zero
+        // Batches of 20 ms fall behind on a busy machine, and a stop runs them all.
+        configuration.gracefulStopTimeout = .seconds(100)
         if settings.has("killing-receiver") {
             let seed = try settings.number("killing-receiver", default: 1)
             components.makeReceivedBlockHandler = { id, level, codec in
@@ -62,10 +64,7 @@ struct Probe: StreamingApplication {
             try await lastNumber.wait()
             await ssc.stop(graceful: true)
         } else {
-            for batch in 1...(try settings.number("batches", default: 8)) {
-                clock.advance(by: .seconds(1))
-                await listener.batchSettled(start + .seconds(batch))
-            }
+            try await runBatches()
         }
         if settings.has("letters") { try await printLetters(ssc) }
         if settings.has("wait") { try await Task.sleep(for: .seconds(3600)) }
@@ -85,6 +84,19 @@ struct Probe: StreamingApplication {
             ProcessOutput.flush()
             ChildProcess.leave(0)
         }
+    }
+
+    /// Runs a number of batches, and more until workers were started a number of times.
+    static func runBatches() async throws {
+        let batches = try settings.number("batches", default: 8)
+        let starts = try settings.number("starts", default: 0)
+        var batch = 0
+        while batch < batches || (engine.withLock { $0 }?.workers.startCount ?? 0) < starts {
+            batch += 1
+            clock.advance(by: .seconds(1))
+            await listener.batchSettled(start + .seconds(batch))
+        }
+        if settings.has("starts") { outputs.withLock { $0.append("BATCHES \(batch)") } }
     }
 
     static func printLetters(_ ssc: StreamingContext) async throws {

@@ -3,16 +3,29 @@ import Synchronization
 
 /// Runs tasks on the test's own thread, when it says so: afterwards each of them is suspended or done.
 final class StepExecutor: TaskExecutor {
-    private let jobs = Locked<[UnownedJob]>([])
+    private let jobs = Locked<[UnownedJob]?>([])
 
     func enqueue(_ job: consuming ExecutorJob) {
         let unowned = UnownedJob(job)
-        jobs.withLock { $0.append(unowned) }
+        let isKept = jobs.withLock { jobs in
+            jobs?.append(unowned)
+            return jobs != nil
+        }
+        if !isKept { globalConcurrentExecutor.enqueue(ExecutorJob(unowned)) }
+    }
+
+    /// Lets the tasks go on without the test.
+    func letGo() {
+        let kept = jobs.withLock { jobs in
+            defer { jobs = nil }
+            return jobs ?? []
+        }
+        for job in kept { globalConcurrentExecutor.enqueue(ExecutorJob(job)) }
     }
 
     /// Runs until nobody can go on.
     func runUntilIdle() {
-        while let job = jobs.withLock({ $0.isEmpty ? nil : $0.removeFirst() }) {
+        while let job = jobs.withLock({ $0?.isEmpty == false ? $0?.removeFirst() : nil }) {
             job.runSynchronously(on: asUnownedTaskExecutor())
         }
     }
