@@ -7,19 +7,19 @@ extension Pipe {
     public static func cogrouped<Key: StreamKey, First: Sendable, Second: Sendable>(
         _ site: OperatorSite
     ) -> Pipe where Element == (Key, ([First], [Second])) {
-        let first = Pipe<(Key, First)>.source(site).run
-        let second = Pipe<(Key, Second)>.source(site).run
+        let first = Pipe<(Key, First)>.source(site)
+        let second = Pipe<(Key, Second)>.source(site)
         let hint = TableSizeHint()
         return Pipe { context, inputs, sink in
             let table = AggregationTable<Key, ([First], [Second])>(minimumCapacity: hint.capacity)
             for case .branch(let side, let inner) in inputs {
                 if side == 0 {
-                    try first(context, inner) { key, value in
-                        table.update(key, default: ([], [])) { $0.0.append(value) }
+                    try first.push(context, inner) { element in
+                        table.update(element.0, default: ([], [])) { $0.0.append(element.1) }
                     }
                 } else {
-                    try second(context, inner) { key, value in
-                        table.update(key, default: ([], [])) { $0.1.append(value) }
+                    try second.push(context, inner) { element in
+                        table.update(element.0, default: ([], [])) { $0.1.append(element.1) }
                     }
                 }
             }
@@ -35,9 +35,9 @@ extension Pipe {
     >(
         _ site: OperatorSite
     ) -> Pipe where Element == (Key, ([First], [Second], [Third])) {
-        let first = Pipe<(Key, First)>.source(site).run
-        let second = Pipe<(Key, Second)>.source(site).run
-        let third = Pipe<(Key, Third)>.source(site).run
+        let first = Pipe<(Key, First)>.source(site)
+        let second = Pipe<(Key, Second)>.source(site)
+        let third = Pipe<(Key, Third)>.source(site)
         let hint = TableSizeHint()
         return Pipe { context, inputs, sink in
             let table = AggregationTable<Key, ([First], [Second], [Third])>(
@@ -45,16 +45,16 @@ extension Pipe {
             for case .branch(let side, let inner) in inputs {
                 switch side {
                 case 0:
-                    try first(context, inner) { key, value in
-                        table.update(key, default: ([], [], [])) { $0.0.append(value) }
+                    try first.push(context, inner) { element in
+                        table.update(element.0, default: ([], [], [])) { $0.0.append(element.1) }
                     }
                 case 1:
-                    try second(context, inner) { key, value in
-                        table.update(key, default: ([], [], [])) { $0.1.append(value) }
+                    try second.push(context, inner) { element in
+                        table.update(element.0, default: ([], [], [])) { $0.1.append(element.1) }
                     }
                 default:
-                    try third(context, inner) { key, value in
-                        table.update(key, default: ([], [], [])) { $0.2.append(value) }
+                    try third.push(context, inner) { element in
+                        table.update(element.0, default: ([], [], [])) { $0.2.append(element.1) }
                     }
                 }
             }
@@ -70,10 +70,10 @@ extension Pipe {
     >(
         _ site: OperatorSite
     ) -> Pipe where Element == (Key, ([First], [Second], [Third], [Fourth])) {
-        let first = Pipe<(Key, First)>.source(site).run
-        let second = Pipe<(Key, Second)>.source(site).run
-        let third = Pipe<(Key, Third)>.source(site).run
-        let fourth = Pipe<(Key, Fourth)>.source(site).run
+        let first = Pipe<(Key, First)>.source(site)
+        let second = Pipe<(Key, Second)>.source(site)
+        let third = Pipe<(Key, Third)>.source(site)
+        let fourth = Pipe<(Key, Fourth)>.source(site)
         let hint = TableSizeHint()
         return Pipe { context, inputs, sink in
             let table = AggregationTable<Key, ([First], [Second], [Third], [Fourth])>(
@@ -81,20 +81,28 @@ extension Pipe {
             for case .branch(let side, let inner) in inputs {
                 switch side {
                 case 0:
-                    try first(context, inner) { key, value in
-                        table.update(key, default: ([], [], [], [])) { $0.0.append(value) }
+                    try first.push(context, inner) { element in
+                        table.update(element.0, default: ([], [], [], [])) {
+                            $0.0.append(element.1)
+                        }
                     }
                 case 1:
-                    try second(context, inner) { key, value in
-                        table.update(key, default: ([], [], [], [])) { $0.1.append(value) }
+                    try second.push(context, inner) { element in
+                        table.update(element.0, default: ([], [], [], [])) {
+                            $0.1.append(element.1)
+                        }
                     }
                 case 2:
-                    try third(context, inner) { key, value in
-                        table.update(key, default: ([], [], [], [])) { $0.2.append(value) }
+                    try third.push(context, inner) { element in
+                        table.update(element.0, default: ([], [], [], [])) {
+                            $0.2.append(element.1)
+                        }
                     }
                 default:
-                    try fourth(context, inner) { key, value in
-                        table.update(key, default: ([], [], [], [])) { $0.3.append(value) }
+                    try fourth.push(context, inner) { element in
+                        table.update(element.0, default: ([], [], [], [])) {
+                            $0.3.append(element.1)
+                        }
                     }
                 }
             }
@@ -170,14 +178,13 @@ extension Pipe {
         _ site: OperatorSite,
         _ body: @escaping @Sendable (Grouped, (Row) throws -> Void) throws -> Void
     ) -> Pipe<(Key, Row)> where Element == (Key, Grouped) {
-        let run = run
-        return Pipe<(Key, Row)>(around: depth, site) { context, inputs, sink in
+        Pipe<(Key, Row)>(around: depth, site) { context, inputs, sink in
             // A key may have very many rows.
             var check = CancellationCheck(context)
-            try run(context, inputs) { key, values in
-                try body(values) { row in
+            try push(context, inputs) { element in
+                try body(element.1) { row in
                     try check.next()
-                    try sink((key, row))
+                    try sink((element.0, row))
                 }
             }
         }

@@ -5,10 +5,9 @@ extension Pipe {
         id: KernelID, _ site: OperatorSite, placement: KeyPlacement<Key>,
         _ combine: @escaping @Sendable (Value, Value) throws -> Value
     ) -> Kernel where Element == (Key, Value) {
-        let run = run
         let hint = TableSizeHint()
         return Kernel(id: id, site: site, making: (Key, Value).self) { context, inputs, outputs in
-            let table = try Self.reducedTable(run, context, inputs, hint, site, combine)
+            let table = try reducedTable(context, inputs, hint, site, combine)
             return try buckets(of: table, placement, outputs)
         }
     }
@@ -20,11 +19,10 @@ extension Pipe {
         create: @escaping @Sendable (Value) throws -> Combined,
         mergeValue: @escaping @Sendable (Combined, Value) throws -> Combined
     ) -> Kernel where Element == (Key, Value) {
-        let run = run
         let hint = TableSizeHint()
         return Kernel(id: id, site: site, making: (Key, Combined).self) {
             context, inputs, outputs in
-            let table = try Self.combinedTable(run, context, inputs, hint, site, create, mergeValue)
+            let table = try combinedTable(context, inputs, hint, site, create, mergeValue)
             return try buckets(of: table, placement, outputs)
         }
     }
@@ -34,15 +32,14 @@ extension Pipe {
     public func partitionKernel<Key: StreamKey, Value: Sendable>(
         id: KernelID, _ site: OperatorSite, placement: KeyPlacement<Key>
     ) -> Kernel where Element == (Key, Value) {
-        let run = run
-        return Kernel(id: id, site: site, making: (Key, Value).self) { context, inputs, outputs in
+        Kernel(id: id, site: site, making: (Key, Value).self) { context, inputs, outputs in
             var buckets = [[Element]](repeating: [], count: outputs)
             if outputs == 1, case .hash = placement {
-                try run(context, inputs) { buckets[0].append($0) }
+                try push(context, inputs) { buckets[0].append($0) }
                 return [.values(Values(buckets[0]))]
             }
-            try run(context, inputs) { key, value in
-                buckets[try placement.partition(for: key, count: outputs)].append((key, value))
+            try push(context, inputs) { element in
+                buckets[try placement.partition(for: element.0, count: outputs)].append(element)
             }
             return contents(of: buckets)
         }
@@ -53,12 +50,12 @@ extension Pipe {
     public static func merged<Key: StreamKey, Value: Sendable>(
         _ site: OperatorSite, _ combine: @escaping @Sendable (Value, Value) throws -> Value
     ) -> Pipe where Element == (Key, Value) {
-        let source = Pipe.source(site).run
+        let source = Pipe.source(site)
         let hint = TableSizeHint()
         return Pipe { context, inputs, sink in
             // One upstream partition's keys are distinct already.
-            if inputs.isSinglePiece { return try source(context, inputs, sink) }
-            let table = try Self.reducedTable(source, context, inputs, hint, site, combine)
+            if inputs.isSinglePiece { return try source.run(context, inputs, sink) }
+            let table = try source.reducedTable(context, inputs, hint, site, combine)
             try table.drain { try sink(($0, $1)) }
         }
     }
@@ -69,10 +66,9 @@ extension Pipe {
         _ site: OperatorSite, create: @escaping @Sendable (Value) throws -> Combined,
         mergeValue: @escaping @Sendable (Combined, Value) throws -> Combined
     ) -> Pipe<(Key, Combined)> where Element == (Key, Value) {
-        let run = run
         let hint = TableSizeHint()
         return Pipe<(Key, Combined)>(around: depth, site) { context, inputs, sink in
-            let table = try Self.combinedTable(run, context, inputs, hint, site, create, mergeValue)
+            let table = try combinedTable(context, inputs, hint, site, create, mergeValue)
             try table.drain { try sink(($0, $1)) }
         }
     }
@@ -83,14 +79,13 @@ extension Pipe {
     public func grouped<Key: StreamKey, Value: Sendable>(
         _ site: OperatorSite
     ) -> Pipe<(Key, [Value])> where Element == (Key, Value) {
-        let run = run
-        return Pipe<(Key, [Value])>(around: depth, site) { context, inputs, sink in
+        Pipe<(Key, [Value])>(around: depth, site) { context, inputs, sink in
             let table = AggregationTable<Key, [Value]>(minimumCapacity: 0)
             func append(_ key: Key, _ hash: UInt64, _ value: Value) {
                 table.update(key, hash: hash, default: []) { $0.append(value) }
             }
             var ahead = LookAhead<Key, Value>()
-            try run(context, inputs) { ahead.add($0, $1, to: table, append) }
+            try push(context, inputs) { ahead.add($0.0, $0.1, to: table, append) }
             ahead.finish(append)
             try table.drain { try sink(($0, $1)) }
         }
@@ -100,8 +95,8 @@ extension Pipe {
 extension Pipe {
     /// The values of each key, combined.
     @inlinable
-    static func reducedTable<Key: StreamKey, Value: Sendable>(
-        _ run: Body, _ context: TaskContext, _ inputs: [PartitionData], _ hint: TableSizeHint,
+    func reducedTable<Key: StreamKey, Value: Sendable>(
+        _ context: TaskContext, _ inputs: [PartitionData], _ hint: TableSizeHint,
         _ site: OperatorSite, _ combine: @escaping (Value, Value) throws -> Value
     ) throws -> AggregationTable<Key, Value> where Element == (Key, Value) {
         let table = AggregationTable<Key, Value>(minimumCapacity: hint.capacity)
@@ -112,7 +107,7 @@ extension Pipe {
             }
         }
         var ahead = LookAhead<Key, Value>()
-        try run(context, inputs) { try ahead.add($0, $1, to: table, merge) }
+        try push(context, inputs) { try ahead.add($0.0, $0.1, to: table, merge) }
         try ahead.finish(merge)
         hint.record(table.count)
         return table
@@ -120,8 +115,8 @@ extension Pipe {
 
     /// A combiner for each key, made of its values.
     @inlinable
-    static func combinedTable<Key: StreamKey, Value: Sendable, Combined: Sendable>(
-        _ run: Body, _ context: TaskContext, _ inputs: [PartitionData], _ hint: TableSizeHint,
+    func combinedTable<Key: StreamKey, Value: Sendable, Combined: Sendable>(
+        _ context: TaskContext, _ inputs: [PartitionData], _ hint: TableSizeHint,
         _ site: OperatorSite, _ create: @escaping (Value) throws -> Combined,
         _ mergeValue: @escaping (Combined, Value) throws -> Combined
     ) throws -> AggregationTable<Key, Combined> where Element == (Key, Value) {
@@ -135,7 +130,7 @@ extension Pipe {
             }
         }
         var ahead = LookAhead<Key, Value>()
-        try run(context, inputs) { try ahead.add($0, $1, to: table, merge) }
+        try push(context, inputs) { try ahead.add($0.0, $0.1, to: table, merge) }
         try ahead.finish(merge)
         hint.record(table.count)
         return table

@@ -44,6 +44,18 @@ public struct Pipe<Element: Sendable>: Sendable {
         self.run = depth < Self.depthMaximum ? run : Self.tooDeep(site)
     }
 
+    /// Pushes a partition's elements into a sink.
+    ///
+    /// Generic in the element, unlike a call of ``run`` where the element is known to be a tuple: a
+    /// sink that is written at the call and takes the tuple in one piece is called as it is. Else
+    /// each element would go through another function that takes it apart.
+    @inlinable
+    package func push(
+        _ context: TaskContext, _ inputs: [PartitionData], into sink: (Element) throws -> Void
+    ) throws {
+        try run(context, inputs, sink)
+    }
+
     @usableFromInline
     static func tooDeep(_ site: OperatorSite) -> Body {
         { _, _, _ in

@@ -154,11 +154,11 @@ extension RDD {
         _ key: Key, file: String = #fileID, line: UInt = #line
     ) async throws -> [Value] where Element == (Key, Value) {
         let site = OperatorSite("lookup", file: file, line: line)
-        let run = pipe.run
+        let pipe = pipe
         return try await runTasks(site) { context, inputs in
             var values: [Value] = []
-            try run(context, inputs) { candidate, value in
-                if Key.isSameKey(candidate, key) { values.append(value) }
+            try pipe.push(context, inputs) { element in
+                if Key.isSameKey(element.0, key) { values.append(element.1) }
             }
             return values
         }.flatMap { $0 }

@@ -159,15 +159,15 @@ extension Pipe {
     /// The elements that both inputs have, as the first has them.
     @inlinable
     static func common(_ site: OperatorSite) -> Pipe where Element: StreamKey {
-        let source = Pipe<(Element, Bool)>.source(site).run
+        let source = Pipe<(Element, Bool)>.source(site)
         return Pipe { context, inputs, sink in
             let table = AggregationTable<Element, Bool>()
             for case .branch(let side, let inner) in inputs {
-                try source(context, inner) { element, _ in
+                try source.push(context, inner) { mark in
                     if side == 0 {
-                        table.update(element, default: false) { _ in }
+                        table.update(mark.0, default: false) { _ in }
                     } else {
-                        table.updateExisting(element) { $0 = true }
+                        table.updateExisting(mark.0) { $0 = true }
                     }
                 }
             }
@@ -182,16 +182,18 @@ extension Pipe {
     static func remaining<Key: StreamKey, Value: Sendable>(
         _ site: OperatorSite
     ) -> Pipe where Element == (Key, Value) {
-        let removed = Pipe<(Key, Bool)>.source(site).run
-        let source = Pipe.source(site).run
+        let removed = Pipe<(Key, Bool)>.source(site)
+        let source = Pipe.source(site)
         return Pipe { context, inputs, sink in
             let table = AggregationTable<Key, Bool>()
             for case .branch(let side, let inner) in inputs {
                 if side == 0 {
-                    try removed(context, inner) { table.merge($0, $1) { first, _ in first } }
+                    try removed.push(context, inner) { mark in
+                        table.merge(mark.0, mark.1) { first, _ in first }
+                    }
                 } else {
-                    try source(context, inner) { key, value in
-                        if table[key] == nil { try sink((key, value)) }
+                    try source.push(context, inner) { element in
+                        if table[element.0] == nil { try sink(element) }
                     }
                 }
             }

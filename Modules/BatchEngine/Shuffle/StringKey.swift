@@ -64,7 +64,11 @@ struct ShortUTF8 {
         var string: String {
             let isASCII = (low | (high & 0x00FF_FFFF_FFFF_FFFF)) & 0x8080_8080_8080_8080 == 0
             let mark: UInt64 = isASCII ? 0xE000_0000_0000_0000 : 0xA000_0000_0000_0000
-            return unsafeBitCast((low, high | mark), to: String.self)
+            var words = (low, high | mark)
+            // Moved, as a bit cast would count a reference that small strings do not have.
+            return withUnsafeMutableBytes(of: &words) {
+                $0.bindMemory(to: String.self).moveElement(from: 0)
+            }
         }
     }
 #else

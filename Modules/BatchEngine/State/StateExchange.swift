@@ -143,7 +143,8 @@ extension StateCell: ReplicatedState {
         let site = OperatorSite("state", file: "", line: 0)
         let context = TaskContext(partition: step.partition)
         var removed: [Key] = []
-        try Pipe<(Key, (Value, Int64))>.source(site).run(context, earlier) { key, state in
+        try Pipe<(Key, (Value, Int64))>.source(site).push(context, earlier) { entry in
+            let (key, state) = entry
             let time = state.1 == .min ? step.time : state.1
             table.load(key, state.0, updatedAt: time)
             if left[key] == nil { removed.append(key) }

@@ -27,18 +27,18 @@ package struct StateJoin<Key: StreamKey, Value: Sendable, State: Sendable>: Send
         _ body: (Key, [Value], State?) throws -> Void
     ) throws {
         guard inputs.step.hasRecords else {
-            return try states.run(context, inputs.earlier) { try body($0.0, [], $0.1) }
+            return try states.push(context, inputs.earlier) { try body($0.0, [], $0.1) }
         }
         let table = AggregationTable<Key, NewValues<Value>>(minimumCapacity: hint.capacity)
-        try records.run(context, inputs.records) { key, value in
-            table.update(key, default: NewValues()) { $0.values.append(value) }
+        try records.push(context, inputs.records) { record in
+            table.update(record.0, default: NewValues()) { $0.values.append(record.1) }
         }
         hint.record(table.count)
         let repeats = mayRepeat || inputs.origin.version == nil
         let seen = repeats ? AggregationTable<Key, Bool>() : nil
-        try states.run(context, inputs.earlier) { key, state in
-            if let seen, !seen.addsKey(key) { return }
-            try body(key, table.takeValues(of: key), state)
+        try states.push(context, inputs.earlier) { entry in
+            if let seen, !seen.addsKey(entry.0) { return }
+            try body(entry.0, table.takeValues(of: entry.0), entry.1)
         }
         try table.drain { key, new in
             if !new.isTaken { try body(key, new.values, nil) }

@@ -119,8 +119,8 @@ struct MapWithStateStep<Key: StreamKey, Value: Sendable, StateValue: Sendable, M
     /// Applies the batch to the table and gives what the function maps to.
     @inlinable
     var pipe: Pipe<Mapped> {
-        let records = Pipe<(Key, Value)>.source(site).run
-        let earlier = Pipe<(Key, (StateValue, Int64))>.source(site).run
+        let records = Pipe<(Key, Value)>.source(site)
+        let earlier = Pipe<(Key, (StateValue, Int64))>.source(site)
         let (site, function, hasTimers) = (site, function, timing.isOn)
         return Pipe { context, inputs, sink in
             let inputs = try StateInputs(inputs, site)
@@ -133,7 +133,8 @@ struct MapWithStateStep<Key: StreamKey, Value: Sendable, StateValue: Sendable, M
                     step.time, on: inputs.origin.version, keepingFrom: step.oldest)
                 let state = State<StateValue>()
                 do {
-                    try earlier(context, inputs.earlier) { key, state in
+                    try earlier.push(context, inputs.earlier) { entry in
+                        let (key, state) = entry
                         let time = state.1 == .min ? step.time : state.1
                         table.load(key, state.0, updatedAt: time)
                     }
@@ -153,8 +154,8 @@ struct MapWithStateStep<Key: StreamKey, Value: Sendable, StateValue: Sendable, M
                         if let mapped { try sink(mapped) }
                     }
                     var ahead = LookAhead<Key, Value>()
-                    try records(context, inputs.records) {
-                        try ahead.add($0, $1, to: table, update)
+                    try records.push(context, inputs.records) {
+                        try ahead.add($0.0, $0.1, to: table, update)
                     }
                     try ahead.finish(update)
                     if let due = step.dueBefore {

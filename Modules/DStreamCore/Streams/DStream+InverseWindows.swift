@@ -125,8 +125,8 @@ struct WindowStep<Key: StreamKey, Value: Sendable>: Sendable {
     /// Turns (previous, leaving, entering) into the window's aggregates.
     @inlinable
     var pipe: Pipe<(Key, (Value, Int))> {
-        let aggregates = Pipe<(Key, (Value, Int))>.source(site).run
-        let values = Pipe<(Key, Value)>.source(site).run
+        let aggregates = Pipe<(Key, (Value, Int))>.source(site)
+        let values = Pipe<(Key, Value)>.source(site)
         let hint = TableSizeHint()
         return Pipe { context, inputs, sink in
             let table = AggregationTable<Key, WindowAggregate<Value>>(
@@ -135,21 +135,21 @@ struct WindowStep<Key: StreamKey, Value: Sendable>: Sendable {
                 for case .branch(let role, let inner) in inputs {
                     switch role {
                     case 0:
-                        try aggregates(context, inner) { key, entry in
-                            table.update(key, default: WindowAggregate()) {
-                                $0 = WindowAggregate(value: entry.0, batches: entry.1)
+                        try aggregates.push(context, inner) { entry in
+                            table.update(entry.0, default: WindowAggregate()) {
+                                $0 = WindowAggregate(value: entry.1.0, batches: entry.1.1)
                             }
                         }
                     case 1:
-                        try values(context, inner) { key, value in
-                            try table.update(key, default: WindowAggregate()) {
-                                try $0.leave(value, combine)
+                        try values.push(context, inner) { entry in
+                            try table.update(entry.0, default: WindowAggregate()) {
+                                try $0.leave(entry.1, combine)
                             }
                         }
                     default:
-                        try values(context, inner) { key, value in
-                            try table.update(key, default: WindowAggregate()) {
-                                try $0.enter(value, combine)
+                        try values.push(context, inner) { entry in
+                            try table.update(entry.0, default: WindowAggregate()) {
+                                try $0.enter(entry.1, combine)
                             }
                         }
                     }

@@ -92,12 +92,12 @@ extension Pipe {
     static func concatenated<Key: StreamKey, Value: Sendable>(
         _ site: OperatorSite
     ) -> Pipe where Element == (Key, [Value]) {
-        let source = Pipe.source(site).run
+        let source = Pipe.source(site)
         let hint = TableSizeHint()
         return Pipe { context, inputs, sink in
             let table = AggregationTable<Key, [Value]>(minimumCapacity: hint.capacity)
-            try source(context, inputs) { key, values in
-                table.update(key, default: []) { $0 += values }
+            try source.push(context, inputs) { entry in
+                table.update(entry.0, default: []) { $0 += entry.1 }
             }
             hint.record(table.count)
             try table.drain { try sink(($0, $1)) }

@@ -40,20 +40,20 @@ struct WindowSteps<Key: StreamKey, Value: Sendable>: Sendable {
     func added(
         _ join: @escaping @Sendable (_ table: Value, _ panes: Value) throws -> Value
     ) -> Pipe<(Key, Value)> {
-        let entries = Pipe<(Key, Value)>.source(site).run
+        let entries = Pipe<(Key, Value)>.source(site)
         let merge = merge
         let hint = TableSizeHint()
         return Pipe { context, inputs, sink in
             let panes = inputs.tables(from: 1)
             let before = inputs.tables(from: 0, through: 0)
-            if panes.isEmpty { return try entries(context, before, sink) }
-            if before.isEmpty, panes.count == 1 { return try entries(context, panes, sink) }
+            if panes.isEmpty { return try entries.run(context, before, sink) }
+            if before.isEmpty, panes.count == 1 { return try entries.run(context, panes, sink) }
             let table = AggregationTable<Key, Value>(minimumCapacity: hint.capacity)
             try merge(context, panes, table)
             hint.record(table.count)
-            try entries(context, before) { key, value in
-                let isAdded = try table.updateExisting(key) { $0 = try join(value, $0) }
-                if !isAdded { try sink((key, value)) }
+            try entries.push(context, before) { entry in
+                let isAdded = try table.updateExisting(entry.0) { $0 = try join(entry.1, $0) }
+                if !isAdded { try sink(entry) }
             }
             try table.drain { try sink(($0, $1)) }
         }
@@ -61,16 +61,16 @@ struct WindowSteps<Key: StreamKey, Value: Sendable>: Sendable {
 
     /// A table, then panes put before it: what each of their keys had in the table.
     @inlinable var overwritten: Pipe<(Key, Value?)> {
-        let entries = Pipe<(Key, Value)>.source(site).run
+        let entries = Pipe<(Key, Value)>.source(site)
         let hint = TableSizeHint()
         return Pipe { context, inputs, sink in
             let table = AggregationTable<Key, Value?>(minimumCapacity: hint.capacity)
-            try entries(context, inputs.tables(from: 1)) { key, _ in
-                table.update(key, default: nil) { _ in }
+            try entries.push(context, inputs.tables(from: 1)) { entry in
+                table.update(entry.0, default: nil) { _ in }
             }
             hint.record(table.count)
-            try entries(context, inputs.tables(from: 0, through: 0)) { key, value in
-                table.updateExisting(key) { $0 = value }
+            try entries.push(context, inputs.tables(from: 0, through: 0)) { entry in
+                table.updateExisting(entry.0) { $0 = entry.1 }
             }
             try table.drain { try sink(($0, $1)) }
         }
@@ -78,8 +78,8 @@ struct WindowSteps<Key: StreamKey, Value: Sendable>: Sendable {
 
     /// A table and what some of its keys are to have instead; or panes.
     @inlinable var stepped: Pipe<(Key, Value)> {
-        let entries = Pipe<(Key, Value)>.source(site).run
-        let changes = Pipe<(Key, Value?)>.source(site).run
+        let entries = Pipe<(Key, Value)>.source(site)
+        let changes = Pipe<(Key, Value?)>.source(site)
         let merge = merge
         let hint = TableSizeHint()
         return Pipe { context, inputs, sink in
@@ -90,25 +90,25 @@ struct WindowSteps<Key: StreamKey, Value: Sendable>: Sendable {
                 return try table.drain { try sink(($0, $1)) }
             }
             let table = AggregationTable<Key, Value?>(minimumCapacity: hint.capacity)
-            try changes(context, inputs.tables(from: 1, through: 1)) { key, value in
-                table.update(key, default: nil) { $0 = value }
+            try changes.push(context, inputs.tables(from: 1, through: 1)) { change in
+                table.update(change.0, default: nil) { $0 = change.1 }
             }
             hint.record(table.count)
-            try entries(context, inputs.tables(from: 0, through: 0)) { key, value in
-                guard let change = table[key] else { return try sink((key, value)) }
-                if let earlier = change { try sink((key, earlier)) }
+            try entries.push(context, inputs.tables(from: 0, through: 0)) { entry in
+                guard let change = table[entry.0] else { return try sink(entry) }
+                if let earlier = change { try sink((entry.0, earlier)) }
             }
         }
     }
 
     /// The three parts of a window, oldest first; the rest is there only to be computed by now.
     @inlinable var joined: Pipe<(Key, Value)> {
-        let entries = Pipe<(Key, Value)>.source(site).run
+        let entries = Pipe<(Key, Value)>.source(site)
         let merge = merge
         let hint = TableSizeHint()
         return Pipe { context, inputs, sink in
             let parts = inputs.tables(from: 0, through: 0) + inputs.tables(from: 3)
-            if parts.count < 2 { return try entries(context, parts, sink) }
+            if parts.count < 2 { return try entries.run(context, parts, sink) }
             let table = AggregationTable<Key, Value>(minimumCapacity: hint.capacity)
             try merge(context, parts, table)
             hint.record(table.count)
@@ -120,10 +120,10 @@ struct WindowSteps<Key: StreamKey, Value: Sendable>: Sendable {
     @inlinable
     var merge: @Sendable (TaskContext, [PartitionData], AggregationTable<Key, Value>) throws -> Void
     {
-        let entries = Pipe<(Key, Value)>.source(site).run
+        let entries = Pipe<(Key, Value)>.source(site)
         return { [site, combine] context, inputs, table in
-            try entries(context, inputs) { key, value in
-                do { try table.merge(key, value, combine) } catch {
+            try entries.push(context, inputs) { entry in
+                do { try table.merge(entry.0, entry.1, combine) } catch {
                     throw OperatorFailure.wrap(error, at: site)
                 }
             }
