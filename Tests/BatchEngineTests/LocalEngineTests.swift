@@ -236,6 +236,16 @@ struct LocalEngineTests {
 
 @Suite("Giving up on the local engine")
 struct AbandonTests {
+    /// Where something of the engine is used too long, a sanitizer can say so.
+    @Test("an engine may be let go of as soon as its last job has ended")
+    func letGo() async throws {
+        for count in 0..<500 {
+            let sum = try await BatchContext.parallel().parallelize(0..<count, partitions: 2)
+                .map { $0 + 1 }.fold(0, +)
+            #expect(sum == count * (count + 1) / 2)
+        }
+    }
+
     @Test("the caller of a task that blocks is freed and told operator and partition")
     func abandonTask() async throws {
         // One slot: the first partition has ended when the second begins.

@@ -178,7 +178,7 @@ struct ExamplesTests {
             try FileSystem.createDirectory(folder + "/in")
             try FileSystem.writeAtomically(
                 folder + "/words", Array("hello world\nhello\n".utf8), durability: .handedOver)
-            // Only now it is in the directory: files there are read at once.
+            // The temporary file of the call before must not lie there: it would be an input.
             try FileSystem.rename(
                 folder + "/words", to: folder + "/in/words", durability: .handedOver)
             #expect(try await run.nextElements().sorted() == ["(hello,2)", "(world,1)"])

@@ -12,6 +12,8 @@ final class AcknowledgedNumbers: Sendable {
         var repeated: Set<Int> = []
     }
 
+    /// How far it sends beyond what is acknowledged: whoever gets the last number has acknowledged all
+    /// but as many.
     private static let window = 60
     let last: Int
     private let listener: TCPListener

@@ -28,7 +28,6 @@ import Testing
         let run = try await run(source, "killing-receiver=\(seed)")
         #expect(run.end == .exited(0))
         #expect(run.lines("ERROR") == [])
-        // All but the last window was acknowledged; the program may end before it says so of that.
         let all = numbers(run, "all")
         #expect(Set(all) == Set(1...3000))
         #expect(numbers(run, "once").sorted() == Array(1...3000))

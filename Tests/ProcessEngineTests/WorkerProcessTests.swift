@@ -15,18 +15,17 @@ import Testing
         #expect(remote.end == .exited(0))
     }
 
-    @Test("S30: killed workers change nothing", arguments: 1...2)
+    @Test("S30: killed workers change nothing", .timeLimit(.minutes(5)), arguments: 1...2)
     func killedWorkersChangeNothing(seed: Int) async throws {
-        // Two would do without kills; how many hit a task depends on how fast the tasks are.
+        // As many batches as it takes until 201 workers were started, two of them without a kill: how
+        // many kills hit a task depends on how fast tasks are. One task may be hit again and again.
         let remote = try await Program.run(
             "everything", "engine=processes", "starts=201", "failures=12", "kill=\(seed)")
         let batches = try #require(remote.lines("BATCHES").first)
         let local = try await Program.run("everything", "batches=\(batches)")
-        #expect(local.end == .exited(0) && local.outputs.count >= 8)
+        #expect(local.end == .exited(0) && local.outputs.count > 60)
         #expect(remote.outputs == local.outputs)
         #expect(remote.lines("ERROR") == [])
-        let started = try #require(remote.lines("STARTED").first.flatMap { Int($0) })
-        #expect(started > 200)
     }
 
     @Test("S31: a trap fails its batch and nothing else")
@@ -141,7 +140,9 @@ import Testing
         try FileSystem.removeTree(folder)
     }
 
-    @Test("S33: a driver that is killed while a worker builds its graph leaves nothing behind")
+    @Test(
+        "S33: a driver that is killed while a worker builds its graph leaves nothing behind",
+        .timeLimit(.minutes(2)))
     func aDriverKilledEarlyLeavesNothingBehind() async throws {
         let folder = try FileSystem.createTemporaryDirectory(prefix: "probe")
         let program = try await Program(
@@ -154,14 +155,14 @@ import Testing
         try FileSystem.removeTree(folder)
     }
 
-    @Test("S33: a killed driver leaves nothing behind")
+    @Test("S33: a killed driver leaves nothing behind", .timeLimit(.minutes(2)))
     func aKilledDriverLeavesNothingBehind() async throws {
         let program = try await Program(["everything", "engine=processes", "pids", "wait"])
         let line = try #require(await program.nextLine())
         let ids = line.split(separator: " ").dropFirst().compactMap { Int32($0) }
         #expect(ids.count == 2)
         program.kill()
-        // Workers hold the output as well: it ends with the last of them.
+        // Workers hold the output as well: one that were left behind would keep it open.
         _ = try await program.remainingLines()
         _ = try await program.ended()
     }

@@ -111,7 +111,7 @@ struct EndingPromises {
         harness.clock.advance(by: .seconds(1))
         try await sink.isCommitting.wait()
         async let stopping = harness.ssc.stop(deadline: .seconds(100))
-        // The deadline is what is waited for once the timer of batches has gone.
+        // The stop cancels the timer of batches; then the deadline is the next that is waited for.
         while await harness.clock.nextSleeper() < .seconds(101) { await Task.yield() }
         harness.clock.set(to: .seconds(101))
         let report = await stopping

@@ -64,7 +64,7 @@ struct BackpressureTests {
             harness.clock.advance(by: .milliseconds(100))
             if tenth % 10 == 0 { await harness.listener.batchSettled(.milliseconds(tenth * 100)) }
         }
-        // Else a store that goes on would meet the end.
+        // A store that is not held up would be refused by the stop, with another error.
         await harness.clock.waitForSleepers(count: 2)
         await harness.ssc.stop()
         storing.cancel()

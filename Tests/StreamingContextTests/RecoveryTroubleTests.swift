@@ -146,7 +146,7 @@ struct RecoveryTroubleTests {
         // Again, so that what was taken back is taken back once more.
         var after = medium.restarted()
         for (start, isLast) in [(5, false), (9, true)] as [(Int64, Bool)] {
-            // Before the start, for batches left behind run at once.
+            // Before the start: batches left behind run at once, and would have theirs written.
             if !isLast { Run.refuseCheckpoints(on: after) }
             let next = try await Run(after, from: .seconds(start), late: late)
             if isLast {

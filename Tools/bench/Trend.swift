@@ -9,10 +9,12 @@ struct Trend {
         let name: String
         let factor: Double
         let amount: Double
+        /// What is compared.
         var quantile = 0.5
 
         static let memory = Tolerance(name: "memory in MB", factor: 1.1, amount: 16)
-        /// A program that begins to use the machine slows most batches, what grows slows all of them.
+        /// A program that begins to use the machine slows most batches; growth of only some of them
+        /// is not seen.
         static let batchTime = Tolerance(
             name: "batch time in ms", factor: 1.5, amount: 10, quantile: 0.1)
         static let openFiles = Tolerance(name: "open files", factor: 1, amount: 2)

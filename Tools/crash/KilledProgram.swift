@@ -59,7 +59,7 @@ struct KilledProgram {
         records.foreachRDD { rdd, time in
             let lines = try await rdd.collect()
             if lines.isEmpty { return }
-            // A kill may cut a write short: the next one begins a line of its own.
+            // A kill may cut the write before this one short: this one begins a line of its own.
             let text = "\n" + lines.joined(separator: "\n") + "\n"
             try FileSystem.append(
                 directory + "/appended", Array(text.utf8), durability: .handedOver)

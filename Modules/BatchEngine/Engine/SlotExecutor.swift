@@ -44,7 +44,7 @@ final class SlotExecutor: TaskExecutor {
 
     func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
-        // All of it under the lock: once a thread may take the job, that job may let go of the last
+        // All of it under the lock: once a thread may take the job, it may let go of the last
         // reference to this executor, and the runtime holds none while it calls.
         queue.withLock { queue in
             queue.jobs.append(job)
@@ -52,19 +52,24 @@ final class SlotExecutor: TaskExecutor {
         }
     }
 
-    /// Allows `count` threads more.
-    func raiseLimit(by count: Int = 1) {
+    /// Allows one thread more.
+    func raiseLimit() {
         queue.withLock { queue in
-            queue.limit += count
+            queue.limit += 1
             callThread(&queue)
         }
     }
 
-    /// Takes back what ``raiseLimit(by:)`` allowed; threads that are busy carry on.
+    /// Takes back what ``raiseLimit()`` allowed; threads that are busy carry on.
     func lowerLimit() { queue.withLock { $0.limit -= 1 } }
 
     /// Allows as many new threads as there are now, because these may never come back.
-    func replaceThreads() { raiseLimit(by: queue.withLock { $0.started }) }
+    func replaceThreads() {
+        queue.withLock { queue in
+            queue.limit += queue.started
+            callThread(&queue)
+        }
+    }
 
     /// Threads end when the queue is empty; jobs that arrive later still run, on new threads.
     func close() {
@@ -72,7 +77,7 @@ final class SlotExecutor: TaskExecutor {
         queue.broadcast()
     }
 
-    /// Wakes or starts a thread where a job waits and may run.
+    /// Wakes or starts a thread where a job waits and may run; under the lock, see ``enqueue(_:)``.
     ///
     /// A thread that was signalled counts as idle until it wakes: each needs a job of its own.
     private func callThread(_ state: inout Queue) {

@@ -54,7 +54,7 @@ extension Pipe {
         let hint = TableSizeHint()
         return Pipe { context, inputs, sink in
             // One upstream partition's keys are distinct already.
-            if inputs.isSinglePiece { return try source.run(context, inputs, sink) }
+            if inputs.isSinglePiece { return try source.push(context, inputs, into: sink) }
             let table = try source.reducedTable(context, inputs, hint, site, combine)
             try table.drain { try sink(($0, $1)) }
         }

@@ -11,7 +11,7 @@ public struct Pipe<Element: Sendable>: Sendable {
     /// How many operators may be nested in one pass: each takes some of the thread's stack.
     public static var depthMaximum: Int { 1000 }
 
-    /// Runs the chain over one partition.
+    /// Runs the chain over one partition; see ``push(_:_:into:)`` for sinks of pairs.
     public let run: Body
     /// How many operators are nested here, from 1.
     public let depth: Int
@@ -44,11 +44,13 @@ public struct Pipe<Element: Sendable>: Sendable {
         self.run = depth < Self.depthMaximum ? run : Self.tooDeep(site)
     }
 
-    /// Pushes a partition's elements into a sink.
+    /// Runs the chain over one partition.
     ///
-    /// Generic in the element, unlike a call of ``run`` where the element is known to be a tuple: a
-    /// sink that is written at the call and takes the tuple in one piece is called as it is. Else
-    /// each element would go through another function that takes it apart.
+    /// To be called instead of ``run`` where the element is known to be a tuple, with a sink that is
+    /// written at the call and takes the tuple as one parameter. The element is generic here, so the
+    /// sink is compiled for a value in one piece, which is what a chain hands on. Around a sink of
+    /// several parameters, or one given to ``run``, the compiler puts a function that takes the
+    /// tuple apart, and calls it for every element.
     @inlinable
     package func push(
         _ context: TaskContext, _ inputs: [PartitionData], into sink: (Element) throws -> Void

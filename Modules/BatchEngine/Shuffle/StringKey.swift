@@ -65,9 +65,9 @@ struct ShortUTF8 {
             let isASCII = (low | (high & 0x00FF_FFFF_FFFF_FFFF)) & 0x8080_8080_8080_8080 == 0
             let mark: UInt64 = isASCII ? 0xE000_0000_0000_0000 : 0xA000_0000_0000_0000
             var words = (low, high | mark)
-            // Moved, as a bit cast would count a reference that small strings do not have.
-            return withUnsafeMutableBytes(of: &words) {
-                $0.bindMemory(to: String.self).moveElement(from: 0)
+            // Moved: a bit cast copies, and that calls retain, which does nothing here but costs.
+            return withUnsafeMutablePointer(to: &words) {
+                $0.withMemoryRebound(to: String.self, capacity: 1) { $0.move() }
             }
         }
     }

@@ -46,8 +46,10 @@ struct WindowSteps<Key: StreamKey, Value: Sendable>: Sendable {
         return Pipe { context, inputs, sink in
             let panes = inputs.tables(from: 1)
             let before = inputs.tables(from: 0, through: 0)
-            if panes.isEmpty { return try entries.run(context, before, sink) }
-            if before.isEmpty, panes.count == 1 { return try entries.run(context, panes, sink) }
+            if panes.isEmpty { return try entries.push(context, before, into: sink) }
+            if before.isEmpty, panes.count == 1 {
+                return try entries.push(context, panes, into: sink)
+            }
             let table = AggregationTable<Key, Value>(minimumCapacity: hint.capacity)
             try merge(context, panes, table)
             hint.record(table.count)
@@ -108,7 +110,7 @@ struct WindowSteps<Key: StreamKey, Value: Sendable>: Sendable {
         let hint = TableSizeHint()
         return Pipe { context, inputs, sink in
             let parts = inputs.tables(from: 0, through: 0) + inputs.tables(from: 3)
-            if parts.count < 2 { return try entries.run(context, parts, sink) }
+            if parts.count < 2 { return try entries.push(context, parts, into: sink) }
             let table = AggregationTable<Key, Value>(minimumCapacity: hint.capacity)
             try merge(context, parts, table)
             hint.record(table.count)

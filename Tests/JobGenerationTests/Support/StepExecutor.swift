@@ -3,7 +3,8 @@ import Synchronization
 
 /// Runs tasks on the test's own thread, when it says so: afterwards each of them is suspended or done.
 final class StepExecutor: TaskExecutor {
-    private let jobs = Locked<[UnownedJob]?>([])
+    /// Nil: they go to the global executor.
+    private let jobs = Locked<ArraySlice<UnownedJob>?>([])
 
     func enqueue(_ job: consuming ExecutorJob) {
         let unowned = UnownedJob(job)
@@ -25,7 +26,7 @@ final class StepExecutor: TaskExecutor {
 
     /// Runs until nobody can go on.
     func runUntilIdle() {
-        while let job = jobs.withLock({ $0?.isEmpty == false ? $0?.removeFirst() : nil }) {
+        while let job = jobs.withLock({ $0?.popFirst() }) {
             job.runSynchronously(on: asUnownedTaskExecutor())
         }
     }
