@@ -128,4 +128,23 @@ struct FileSystemTests {
             try await threads.run { try FileSystem.readAll("/missing/file") }
         }
     }
+
+    @Test("threads for blocking calls keep nothing of what they ran", .timeLimit(.minutes(5)))
+    func idleBlockingThreads() async throws {
+        final class Held: Sendable {
+            let end: AsyncStream<Void>.Continuation
+            init(_ end: AsyncStream<Void>.Continuation) { self.end = end }
+            deinit { end.finish() }
+        }
+        let threads = BlockingThreads()
+        for _ in 0..<3 {
+            let (stream, end) = AsyncStream<Void>.makeStream()
+            do {
+                let held = Held(end)
+                try threads.submit { withExtendedLifetime(held) {} }
+            }
+            // The thread is idle now, or ends.
+            for await _ in stream {}
+        }
+    }
 }

@@ -67,7 +67,7 @@ final class SlotExecutor: TaskExecutor {
     func replaceThreads() {
         queue.withLock { queue in
             queue.limit += queue.started
-            callThread(&queue)
+            for _ in 0..<queue.waiting { callThread(&queue) }
         }
     }
 

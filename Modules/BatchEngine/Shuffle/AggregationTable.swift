@@ -15,8 +15,7 @@
 ///
 /// ## Isolation
 ///
-/// A table belongs to one task at a time. A closure handed to one of its methods may read it, and
-/// must not change it.
+/// A table belongs to one task at a time. A closure handed to one of its methods must not use it.
 public final class AggregationTable<Key: StreamKey, Value> {
     @usableFromInline typealias Entry = (key: Key, value: Value)
 

@@ -107,7 +107,10 @@ struct SegmentedIndex {
         let segment = segment(of: tag)
         let content = UInt64(tag) &<< 32 | UInt64(number &+ 1)
         var slot = Self.home(tag) & segment.mask
-        while segment.slots[slot] != content { slot = (slot &+ 1) & segment.mask }
+        while segment.slots[slot] != content {
+            precondition(segment.slots[slot] != 0, "a key's stableHash is not what it was")
+            slot = (slot &+ 1) & segment.mask
+        }
         return slot
     }
 

@@ -52,12 +52,19 @@ package final class BlockingThreads: Sendable {
         if handedOver {
             monitor.signal()
         } else {
-            try SystemThread.start(name: "blocking") { self.serve(first: body) }
+            // Taken out by the thread, which would keep what the body holds for as long as it lives.
+            let first = Locked<(@Sendable () -> Void)?>(body)
+            try SystemThread.start(name: "blocking") {
+                first.withLock { first in
+                    defer { first = nil }
+                    return first
+                }?()
+                self.serve()
+            }
         }
     }
 
-    private func serve(first: @Sendable () -> Void) {
-        first()
+    private func serve() {
         while let next = nextWork() { next() }
     }
 

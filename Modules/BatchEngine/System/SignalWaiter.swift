@@ -20,6 +20,11 @@ package final class SignalWaiter: Sendable {
     /// The number of SIGTERM, the usual request to stop.
     package static let terminate = SIGTERM
 
+    private static let isAtWork = Atomic(false)
+    /// Made once and never closed: a handler that has begun may write when the instance that it began
+    /// for has gone, and would write into whatever had got the number of the descriptor by then.
+    private static let pipe = Locked<IODescriptor?>(nil)
+
     private let reader: IODescriptor
     private let previous: [(signal: Int32, action: sigaction)]
 
@@ -27,20 +32,21 @@ package final class SignalWaiter: Sendable {
     ///
     /// - Throws: `SystemError`: another instance exists, or the system refuses.
     package init(
-        _ signals: [Int32] = [SignalWaiter.interrupt, SignalWaiter.terminate],
-        ioThread: IOThread = .shared
+        _ signals: [Int32] = [SignalWaiter.interrupt, SignalWaiter.terminate]
     ) throws(SystemError) {
-        let (readEnd, writeEnd) = try IODescriptor.makePipe()
-        let outcome = signalWriter.compareExchange(
-            expected: -1, desired: writeEnd, ordering: .sequentiallyConsistent)
-        guard outcome.exchanged else {
-            systemClose(readEnd)
-            systemClose(writeEnd)
+        guard !Self.isAtWork.exchange(true, ordering: .sequentiallyConsistent) else {
             throw SystemError(
                 call: "sigaction", errno: EBUSY,
                 explanation: "another SignalWaiter of this program is at work")
         }
-        reader = IODescriptor(owning: readEnd, subject: "the signal pipe", ioThread: ioThread)
+        do {
+            reader = try Self.reader()
+            // What came too late for an earlier instance.
+            while try Self.takeNext(reader) != nil {}
+        } catch {
+            Self.isAtWork.store(false, ordering: .sequentiallyConsistent)
+            throw error
+        }
         var previous: [(signal: Int32, action: sigaction)] = []
         for signal in signals {
             var action = sigaction()
@@ -62,9 +68,7 @@ package final class SignalWaiter: Sendable {
             var action = action
             sigaction(signal, &action, nil)
         }
-        let writer = signalWriter.exchange(-1, ordering: .sequentiallyConsistent)
-        if writer >= 0 { systemClose(writer) }
-        reader.close()
+        Self.isAtWork.store(false, ordering: .sequentiallyConsistent)
     }
 
     /// Suspends until one of the signals arrives and returns its number.
@@ -76,17 +80,32 @@ package final class SignalWaiter: Sendable {
     package func next() async throws -> Int32 {
         while true {
             try Task.checkCancellation()
-            let signal = try reader.use("read") { number -> UInt8? in
-                var byte: UInt8 = 0
-                return retryingInterrupted { read(number, &byte, 1) } == 1 ? byte : nil
-            }
-            if let signal { return Int32(signal) }
+            if let signal = try Self.takeNext(reader) { return Int32(signal) }
             try await reader.waitUntil(.readable)
+        }
+    }
+
+    private static func takeNext(_ reader: IODescriptor) throws(SystemError) -> UInt8? {
+        try reader.use("read") { number -> UInt8? in
+            var byte: UInt8 = 0
+            return retryingInterrupted { read(number, &byte, 1) } == 1 ? byte : nil
+        }
+    }
+
+    private static func reader() throws(SystemError) -> IODescriptor {
+        try pipe.withLock { pipe throws(SystemError) in
+            if let pipe { return pipe }
+            let ends = try IODescriptor.makePipe()
+            signalWriter.store(ends.writer, ordering: .sequentiallyConsistent)
+            let reader = IODescriptor(
+                owning: ends.reader, subject: "the signal pipe", ioThread: .shared)
+            pipe = reader
+            return reader
         }
     }
 }
 
-/// Where the handler writes; -1 when nobody waits for signals.
+/// Where the handler writes.
 private let signalWriter = Atomic<Int32>(-1)
 
 /// The handler: only calls that are allowed in a handler, and the error number is kept.

@@ -55,41 +55,46 @@ extension DStream {
 /// Generation and reading from outside both make what is not there yet, and a batch's input must be
 /// taken once. Whoever has the turn can take it again from within.
 final class GenerationTurn: Sendable {
+    /// Tasks that are started in a turn know it, also when it has passed.
+    private final class Turn: Sendable {}
     private struct State {
-        var isTaken = false
-        var waiting: [CheckedContinuation<Void, Never>] = []
+        var turn: Turn?
+        var waiting: [(turn: Turn, continuation: CheckedContinuation<Void, Never>)] = []
     }
 
-    @TaskLocal private static var held: ObjectIdentifier?
+    @TaskLocal private static var held: Turn?
     private let state = Locked(State())
 
     /// Waits for the turn and runs `body`.
     func run<Result>(_ body: () async throws -> Result) async rethrows -> Result {
-        if Self.held == ObjectIdentifier(self) { return try await body() }
-        await take()
+        if let held = Self.held, state.withLock({ $0.turn === held }) { return try await body() }
+        let turn = Turn()
+        await take(turn)
         defer { pass() }
-        return try await Self.$held.withValue(ObjectIdentifier(self)) { try await body() }
+        return try await Self.$held.withValue(turn) { try await body() }
     }
 
     /// Runs `body` if nobody has the turn.
     func runIfFree(_ body: () async throws -> Void) async rethrows {
+        let turn = Turn()
         let isMine = state.withLock { state in
-            defer { state.isTaken = true }
-            return !state.isTaken
+            guard state.turn == nil else { return false }
+            state.turn = turn
+            return true
         }
         guard isMine else { return }
         defer { pass() }
-        try await Self.$held.withValue(ObjectIdentifier(self)) { try await body() }
+        try await Self.$held.withValue(turn) { try await body() }
     }
 
-    private func take() async {
+    private func take(_ turn: Turn) async {
         await withCheckedContinuation { continuation in
             let isFree = state.withLock { state in
-                if state.isTaken {
-                    state.waiting.append(continuation)
+                guard state.turn == nil else {
+                    state.waiting.append((turn, continuation))
                     return false
                 }
-                state.isTaken = true
+                state.turn = turn
                 return true
             }
             if isFree { continuation.resume() }
@@ -97,12 +102,10 @@ final class GenerationTurn: Sendable {
     }
 
     private func pass() {
-        let next: CheckedContinuation<Void, Never>? = state.withLock { state in
-            if state.waiting.isEmpty {
-                state.isTaken = false
-                return nil
-            }
-            return state.waiting.removeFirst()
+        let next = state.withLock { state in
+            let next = state.waiting.isEmpty ? nil : state.waiting.removeFirst()
+            state.turn = next?.turn
+            return next?.continuation
         }
         next?.resume()
     }
