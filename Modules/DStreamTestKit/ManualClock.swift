@@ -79,13 +79,26 @@ public final class ManualClock: StreamClock {
     ///
     /// - Parameter count: how many at least.
     public func waitForSleepers(count: Int) async {
-        let id = state.withLock { state in
+        await wait { _ in .count(count) }
+    }
+
+    /// Waits until a sleep is under way that ends at a time, or the waiting task is cancelled.
+    ///
+    /// Others may be under way that end earlier; setting the clock to that time ends all of them.
+    ///
+    /// - Parameter deadline: when the sleep ends.
+    public func waitForSleeper(until deadline: BatchTime) async {
+        await wait { .deadline(deadline - $0.start) }
+    }
+
+    private func wait(for wanted: (ManualClockState) -> ManualClockState.Wanted) async {
+        let (id, wanted) = state.withLock { state in
             precondition(!state.isFinished, "the clock is finished")
-            return state.makeID()
+            return (state.makeID(), wanted(state))
         }
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                perform(state.withLock { $0.beginWait(id, count: count, continuation) })
+                perform(state.withLock { $0.beginWait(id, for: wanted, continuation) })
             }
         } onCancel: {
             perform(state.withLock { $0.cancel(id) })

@@ -15,9 +15,17 @@ struct ManualClockState {
         let continuation: CheckedContinuation<Void, any Error>
     }
 
+    /// What somebody waits for.
+    enum Wanted {
+        /// So many sleeps at once.
+        case count(Int)
+        /// A sleep until so far since the clock's creation.
+        case deadline(Duration)
+    }
+
     struct Waiter {
         let id: Int
-        let count: Int
+        let wanted: Wanted
         let continuation: CheckedContinuation<Void, Never>
     }
 
@@ -68,11 +76,11 @@ struct ManualClockState {
     }
 
     mutating func beginWait(
-        _ id: Int, count: Int, _ continuation: CheckedContinuation<Void, Never>
+        _ id: Int, for wanted: Wanted, _ continuation: CheckedContinuation<Void, Never>
     ) -> [Action] {
         guard announced.remove(id) != nil else { return [.endWait(continuation)] }
-        if sleepers.count >= count { return [.endWait(continuation)] }
-        waiters.append(Waiter(id: id, count: count, continuation: continuation))
+        if isMet(wanted) { return [.endWait(continuation)] }
+        waiters.append(Waiter(id: id, wanted: wanted, continuation: continuation))
         return []
     }
 
@@ -96,8 +104,15 @@ struct ManualClockState {
     }
 
     private mutating func takeSatisfiedWaiters() -> [Action] {
-        let satisfied = waiters.filter { $0.count <= sleepers.count }
-        waiters.removeAll { $0.count <= sleepers.count }
+        let satisfied = waiters.filter { isMet($0.wanted) }
+        waiters = waiters.filter { !isMet($0.wanted) }
         return satisfied.map { .endWait($0.continuation) }
+    }
+
+    private func isMet(_ wanted: Wanted) -> Bool {
+        switch wanted {
+        case .count(let count): sleepers.count >= count
+        case .deadline(let deadline): sleepers.contains { $0.deadline == deadline }
+        }
     }
 }

@@ -45,6 +45,25 @@ import Testing
         clock.finish()
     }
 
+    @Test(.timeLimit(.minutes(5)))
+    func aSleepIsFoundByItsEnd() async throws {
+        let clock = ManualClock(now: .seconds(10))
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                await clock.waitForSleeper(until: .seconds(13))
+                #expect(clock.sleeperCount == 2)
+            }
+            for seconds in [12, 13] as [Int64] {
+                group.addTask { try await clock.sleep(until: .seconds(seconds)) }
+                await clock.waitForSleeper(until: .seconds(seconds))
+            }
+            try await group.next()
+            clock.set(to: .seconds(13))
+            try await group.waitForAll()
+        }
+        clock.finish()
+    }
+
     @Test func oneMoveWakesInTheOrderOfDeadlineThenOfRegistration() async throws {
         let clock = ManualClock()
         let executor = SerialTestExecutor()

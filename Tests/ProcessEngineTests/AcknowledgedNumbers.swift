@@ -3,6 +3,8 @@ import Synchronization
 
 /// Sends the numbers from 1 on until they are acknowledged: what was not, again on the next
 /// connection.
+///
+/// When all of them are, it sends one more: whoever gets that may end.
 final class AcknowledgedNumbers: Sendable {
     private struct State {
         var connections = 0
@@ -12,8 +14,6 @@ final class AcknowledgedNumbers: Sendable {
         var repeated: Set<Int> = []
     }
 
-    /// How far it sends beyond what is acknowledged: whoever gets the last number has acknowledged all
-    /// but as many.
     private static let window = 60
     let last: Int
     private let listener: TCPListener
@@ -25,6 +25,10 @@ final class AcknowledgedNumbers: Sendable {
     }
 
     var port: Int { listener.port }
+    /// What is sent when all others are acknowledged.
+    var farewell: Int { last + 1 }
+    /// All numbers up to this one are acknowledged.
+    var acknowledged: Int { state.withLock { $0.acknowledged } }
     /// Numbers that were sent more than once, as they were not acknowledged.
     var repeated: Set<Int> { state.withLock { $0.repeated } }
 
@@ -60,7 +64,8 @@ final class AcknowledgedNumbers: Sendable {
         var bytes: [UInt8] = []
         while true {
             let range = state.withLock { state in
-                let end = max(min(last, state.acknowledged + Self.window), state.sent)
+                let limit = state.acknowledged >= last ? farewell : last
+                let end = max(min(limit, state.acknowledged + Self.window), state.sent)
                 defer { state.sent = end }
                 return state.sent + 1..<end + 1
             }

@@ -14,7 +14,9 @@ struct ProgramRun: Sendable {
 
     /// The lines that outputs made.
     var outputs: [String] {
-        let own = ["ERROR", "DRIVER", "FAILED", "WORKERS", "RESTART", "LETTER", "BATCHES"]
+        let own = [
+            "ERROR", "STARTED", "DRIVER", "FAILED", "WORKERS", "RESTART", "LETTER", "BATCHES",
+        ]
         return lines.filter { line in !own.contains { line.hasPrefix($0 + " ") } }
     }
 }

@@ -26,6 +26,8 @@ import Testing
         #expect(local.end == .exited(0) && local.outputs.count > 60)
         #expect(remote.outputs == local.outputs)
         #expect(remote.lines("ERROR") == [])
+        let started = try #require(remote.lines("STARTED").first.flatMap { Int($0) })
+        #expect(started > 200)
     }
 
     @Test("S31: a trap fails its batch and nothing else")
@@ -162,8 +164,18 @@ import Testing
         let ids = line.split(separator: " ").dropFirst().compactMap { Int32($0) }
         #expect(ids.count == 2)
         program.kill()
-        // Workers hold the output as well: one that were left behind would keep it open.
+        // Workers hold the output as well: it ends with the last of them.
         _ = try await program.remainingLines()
         _ = try await program.ended()
+        // A process lets go of its files shortly before it ends, and tells only its parent of that.
+        for id in ids { while Self.runs(id) { await Task.yield() } }
+    }
+
+    /// Whether a process runs; one that has ended and that nobody has waited for does not.
+    private static func runs(_ id: Int32) -> Bool {
+        guard let stat = try? String(contentsOfFile: "/proc/\(id)/stat", encoding: .utf8) else {
+            return false
+        }
+        return !stat.contains(") Z") && !stat.contains(") X")
     }
 }

@@ -1,22 +1,17 @@
-/// Whether a measured value stayed flat: a quantile of the last third of a run against that of the
+/// Whether a measured value stayed flat: the median of the last third of a run against that of the
 /// second third.
 ///
 /// Medians are not moved by single peaks, such as those that other programs on the machine cause; the
 /// first third is left out, as caches, windows and states fill up in it. What may be added to the
-/// earlier value is a part of it and an amount, so that small values may vary more.
+/// earlier median is a part of it and an amount, so that small values may vary more.
 struct Trend {
     struct Tolerance {
         let name: String
         let factor: Double
         let amount: Double
-        /// What is compared.
-        var quantile = 0.5
 
         static let memory = Tolerance(name: "memory in MB", factor: 1.1, amount: 16)
-        /// A program that begins to use the machine slows most batches; growth of only some of them
-        /// is not seen.
-        static let batchTime = Tolerance(
-            name: "batch time in ms", factor: 1.5, amount: 10, quantile: 0.1)
+        static let batchTime = Tolerance(name: "batch time in ms", factor: 1.5, amount: 10)
         static let openFiles = Tolerance(name: "open files", factor: 1, amount: 2)
         static let disk = Tolerance(name: "disk in MB", factor: 1.2, amount: 16)
     }
@@ -29,9 +24,8 @@ struct Trend {
     init(_ values: [Double], _ tolerance: Tolerance) {
         self.tolerance = tolerance
         let third = values.count / 3
-        earlier = percentile(
-            tolerance.quantile, of: values.dropFirst(third).prefix(third).sorted())
-        later = percentile(tolerance.quantile, of: values.suffix(third).sorted())
+        earlier = percentile(0.5, of: values.dropFirst(third).prefix(third).sorted())
+        later = percentile(0.5, of: values.suffix(third).sorted())
         most = values.max() ?? 0
     }
 
@@ -41,7 +35,7 @@ struct Trend {
         isFlat ? [] : ["\(tolerance.name) grew from \(earlier) to \(later)"]
     }
 
-    /// The two quantiles, and the highest value of all.
+    /// The two medians, and the highest value of all.
     var text: String { [earlier, later, most].map { Self.short($0) }.joined(separator: " ") }
 
     private static func short(_ value: Double) -> String { "\((value * 10).rounded() / 10)" }

@@ -90,8 +90,8 @@ struct Findings {
 
     /// Compares the records of an output with what was sent.
     ///
-    /// - Parameter torn: how many lines may have been cut short by kills; the batches ran again and
-    ///   wrote them as a whole.
+    /// - Parameter torn: how many lines may have been cut short by kills. The batches ran again, so
+    ///   that each of them is there as a whole, too.
     private mutating func compare(
         _ name: String, _ lines: [String], _ deliveries: [NumberSource.Delivery], isOnce: Bool,
         torn: Int = 0
@@ -105,12 +105,17 @@ struct Findings {
                 seen[connection].indices.contains(number - deliveries[connection].first),
                 parts[2] == NumberSource.word(number)
             else {
-                strange.append("\(name): \(line)")
+                strange.append(line)
                 continue
             }
             seen[connection][number - deliveries[connection].first] += 1
         }
-        if strange.count > torn { unknown += strange }
+        let isTorn =
+            strange.count <= torn
+            && strange.allSatisfy { cut in
+                lines.contains { $0.hasPrefix(cut) && $0 != cut }
+            }
+        if !isTorn { unknown += strange.map { "\(name): \($0)" } }
         (acknowledged, resent) = (0, 0)
         for (connection, delivery) in deliveries.enumerated() {
             for (index, count) in seen[connection].enumerated() {

@@ -68,9 +68,11 @@ struct Probe: StreamingApplication {
         }
         if settings.has("letters") { try await printLetters(ssc) }
         if settings.has("wait") { try await Task.sleep(for: .seconds(3600)) }
+        let started = engine.withLock { $0 }?.workers.startCount ?? 0
         if !settings.has("crash") { await ssc.stop() }
         for line in outputs.withLock({ $0 }) { print(line) }
         for error in ssc.reportedErrors { print("ERROR \(error)") }
+        if settings.has("kill") { print("STARTED \(started)") }
         for event in listener.events {
             switch event {
             case .stageRanInDriver(_, let name): print("DRIVER \(name)")

@@ -245,8 +245,9 @@ public actor BlockGenerator<Listener: BlockGeneratorListener> {
     private func push(_ block: ReceivedBlock) async {
         do {
             if let budget, !budget.tryAcquire(block.id, bytes: block.byteCount) {
-                queue.update { $0.isHeld = true }
-                try await budget.acquire(block.id, bytes: block.byteCount)
+                try await budget.acquire(block.id, bytes: block.byteCount) { [queue] in
+                    queue.update { $0.isHeld = true }
+                }
                 queue.update { $0.isHeld = false }
             }
             try await listener.onPushBlock(block)

@@ -42,10 +42,17 @@ public final class ReceivedBlockBudget: Sendable {
 
     /// Lets a block in, suspending until there is room.
     ///
+    /// - Parameters:
+    ///   - id: the block.
+    ///   - bytes: what it takes.
+    ///   - whenWaiting: called if it has to wait, once it has its place in the order.
     /// - Throws: `CancellationError`; the block was not let in.
-    public func acquire(_ id: BlockID, bytes: Int) async throws {
+    public func acquire(
+        _ id: BlockID, bytes: Int, whenWaiting: @Sendable () -> Void = {}
+    ) async throws {
         if tryAcquire(id, bytes: bytes) { return }
         state.update { $0.waiting.append(id) }
+        whenWaiting()
         do {
             try await state.wait { state -> Bool? in
                 guard state.isLifted || state.waiting.first == id,
