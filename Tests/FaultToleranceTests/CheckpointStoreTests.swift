@@ -288,6 +288,10 @@ import Testing
             files == [
                 "checkpoint-000000000012", "checkpoint-000000000013", "checkpoint-000000000014",
             ])
+        for name in strangers + ["+00000000007"] {
+            let path = History.directory + "/checkpoint-" + name
+            #expect(medium.contents(of: path) == copy)
+        }
     }
 
     @Test func aDirectoryOfStrangersOnlyIsRefused() async throws {
