@@ -69,6 +69,7 @@ extension StreamingContext {
         _ found: RecoveredCheckpoint, in directory: String, _ findings: inout [String]
     ) async throws {
         graph.setCheckpointDirectory(true)
+        graph.expectCheckpoints()
         graph.setFailureDefaults(configuration.failurePolicy, hasDeadLetters: true)
         recordProblems(hasDirectory: true)
         try graph.start(zeroTime: found.record.zeroTime)

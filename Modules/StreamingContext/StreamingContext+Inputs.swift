@@ -114,16 +114,17 @@ extension StreamingContext {
         _ receiver: Source, _ protection: InputProtection?, _ placement: ReceiverPlacement?,
         _ site: OperatorSite
     ) -> DStream<Source.Element> {
-        let (id, stream) = graph.receiverStream(Source.Element.self, site)
+        let isLogging = configuration.receiverWriteAheadLog.isEnabled
+        let protection = protection ?? (isLogging ? .writeAheadLog : .ignore)
+        let (id, stream) = graph.receiverStream(
+            Source.Element.self, site, isLogged: protection == .writeAheadLog)
         if graph.phase == .declaring {
             registrations.withLock {
                 let registration = ReceiverRegistration(receiver, streamID: id)
-                let isLogging = configuration.receiverWriteAheadLog.isEnabled
                 $0.append(
                     Registration(
-                        receiver: registration,
-                        protection: protection ?? (isLogging ? .writeAheadLog : .ignore),
-                        placement: placement, site: site))
+                        receiver: registration, protection: protection, placement: placement,
+                        site: site))
             }
         }
         return stream

@@ -271,6 +271,7 @@ extension StreamingContext {
         let zeroTime =
             checkpoints?.found?.record.zeroTime
             ?? BatchTime(milliseconds: now.milliseconds - offset)
+        if checkpoints != nil { graph.expectCheckpoints() }
         try graph.start(zeroTime: zeroTime)
         try await prepareEngine()
         if checkpoints != nil { graph.prepareCapture() }

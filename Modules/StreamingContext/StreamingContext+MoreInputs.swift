@@ -67,7 +67,7 @@ extension StreamingContext {
                     .badDeclaration, "maxLineBytes is \(maxLineBytes); it must be at least 1",
                     site: site))
         }
-        let (id, stream) = graph.receiverStream(String.self, site)
+        let (id, stream) = graph.receiverStream(String.self, site, isLogged: false)
         let receiver = StandardInputReceiver(
             descriptor: descriptor, maxLineBytes: max(1, maxLineBytes), longLines: longLines,
             storageLevel: storageLevel)

@@ -168,8 +168,9 @@ extension StreamingContext {
                     + "or start from an empty checkpoint directory")
         }
         // Migrations are the user's, and may take as long as they like.
+        let parallelism = record.parallelism > 0 ? nil : batchContext.defaultParallelism
         try await batchContext.engine.perform("recovery of state") { [graph] in
-            try graph.restoreState(found.state, of: record)
+            try graph.restoreState(found.state, of: record, parallelism: parallelism)
         }
     }
 

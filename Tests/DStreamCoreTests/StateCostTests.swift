@@ -106,4 +106,63 @@ import Testing
         #expect(mapped.all[5]?.isEmpty == true)
         #expect(mapped.all[6]?.count == 10 + (renewed[0]?.count ?? 0))
     }
+
+    /// How many datasets, and what follows them, plans refer to, each once.
+    private func followings(below plans: [Plan]) -> Int {
+        var seen: Set<ObjectIdentifier> = []
+        var open = plans
+        while let plan = open.popLast() {
+            switch plan {
+            case .source: break
+            case .exchange(let exchange): if let input = exchange.input { open.append(input) }
+            case .union(let plans), .zip(let plans): open += plans
+            case .coalesce(let plan, _), .dynamic(_, let plan): open.append(plan)
+            case .dataset(let dataset):
+                guard seen.insert(ObjectIdentifier(dataset)).inserted else { break }
+                if let input = dataset.input { open.append(input) }
+            case .following(let following):
+                guard seen.insert(ObjectIdentifier(following)).inserted else { break }
+                open += [following.plan, .dataset(following.dataset)]
+                if let otherwise = following.otherwise { open.append(otherwise) }
+            }
+        }
+        return seen.count
+    }
+
+    /// Batches that wait share what they are built on.
+    @Test(.timeLimit(.minutes(5)), arguments: [false, true])
+    func waitingBatchesTakeWhatTheyAdd(usesMapWithState: Bool) async throws {
+        let run = StateRun()
+        let input = run.input((1...2_000).map { [($0 % 7, $0)] })
+        let states: StreamNode
+        if usesMapWithState {
+            let stream = input.mapWithState(Self.sum)
+            _ = run.record(stream.mapped)
+            states = stream.mapped.node
+        } else {
+            let stream = input.updateStateByKey { values, sum in values.reduce(sum ?? 0, +) }
+            _ = run.record(stream)
+            states = stream.node
+        }
+        try run.start()
+        func retained() async throws -> Int {
+            var plans: [Plan] = []
+            for time in states.rememberedTimes {
+                if let plan = try await states.plan(at: time, run.context) { plans.append(plan) }
+            }
+            return followings(below: plans)
+        }
+        var waiting: [StateRun.Batch] = []
+        for _ in 1...500 { waiting.append(try await run.make()) }
+        let most = try await retained()
+        #expect(most <= 2 * 500, "a dataset per batch, and what follows it")
+        // As many batches wait for a long time.
+        for _ in 1...1_000 {
+            waiting.append(try await run.make())
+            #expect(await run.run(waiting.removeFirst()).isEmpty)
+        }
+        #expect(try await retained() <= most + 100, "what is done is let go")
+        for batch in waiting { #expect(await run.run(batch).isEmpty) }
+        #expect(try await retained() <= 100)
+    }
 }

@@ -12,7 +12,7 @@ final class StateRun {
 
     let graph = DStreamGraph(batchInterval: .seconds(1))
     let engine: any ExecutionEngine
-    private let context: GenerationContext
+    let context: GenerationContext
     /// When seconds are counted from.
     let zero: BatchTime
     private(set) var now: BatchTime

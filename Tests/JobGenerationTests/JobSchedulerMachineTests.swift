@@ -119,6 +119,41 @@ import Testing
         #expect(machine.pendingBatches == [.seconds(1), .seconds(2)])
     }
 
+    /// What streams keep is computed without a word, unless it fails.
+    @Test(arguments: [0, 1]) func aHiddenJobIsSeenOnlyWhenItFails(outputs: Int) {
+        for failure in [nil, JobFailure.boom] {
+            var machine = Machine(concurrentJobs: 1)
+            var jobs = (0..<outputs).map { OutputJob.scripted($0) }
+            jobs.append(.scripted(outputs))
+            jobs[outputs].isHidden = true
+            var actions = machine.handle(
+                .submitted(JobSet(time: .seconds(1), outputs: jobs), at: .zero), now: .zero)
+            for number in 0...outputs {
+                actions += machine.handle(
+                    .jobEnded(
+                        batch: .seconds(1), outputOperation: number,
+                        failure: number == outputs ? failure : nil), now: .zero)
+            }
+            let seen =
+                outputs == 0
+                ? ["start 1000/0"]
+                : [
+                    "submitted 1000", "started 1000", "output 0 started", "start 1000/0",
+                    "output 0 completed", "start 1000/1",
+                ]
+            let failing =
+                failure == nil ? [] : ["output \(outputs) started", "output \(outputs) failed"]
+            let ending =
+                (outputs == 0 ? [] : ["batchCompleted 1000"]) + (failure == nil ? [] : ["report"])
+                + ["1000 \(failure == nil ? "completed" : "failed")"]
+            #expect(actions.map(\.text) == seen + failing + ending)
+            #expect(machine.pendingBatches == (failure == nil ? [] : [.seconds(1)]))
+            for case .post(.batchCompleted(let info)) in actions {
+                #expect(info.outputOperationInfos.keys.sorted() == [0])
+            }
+        }
+    }
+
     static func set(_ second: Int64, _ outputs: Int) -> JobSet {
         JobSet(time: .seconds(second), outputs: (0..<outputs).map { .scripted($0) })
     }

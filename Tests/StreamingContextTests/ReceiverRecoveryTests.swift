@@ -238,6 +238,34 @@ struct ReceiverRecoveryTests {
         #expect(most <= 12, "\(most) segments")
     }
 
+    @Test(
+        "a window right over received blocks comes back, with a log and without",
+        arguments: [false, true])
+    func windowOverBlocks(isLogged: Bool) async throws {
+        var medium = SimulatedStorageMedium()
+        for run in 0..<6 {
+            var components = StreamHarness.quietComponents
+            components.storageMedium = medium
+            let harness = StreamHarness(
+                startTime: .seconds(Int64(run * 2)), components: components)
+            let feed = FeedReceiver<Int>()
+            let stream = harness.ssc.receiverStream(
+                feed, protection: isLogged ? .writeAheadLog : .ignore)
+            let seen = harness.record(stream.window(.seconds(5)))
+            _ = try await StreamingContext.getOrCreate(checkpointDirectory: "/c") { harness.ssc }
+            try await harness.ssc.start()
+            for batch in 1...2 {
+                try await feed.store(block: [run * 2 + batch])
+                await harness.advance()
+            }
+            await harness.ssc.stop(graceful: true)
+            #expect(harness.errors.isEmpty, "\(harness.errors)")
+            let last = run * 2 + 2
+            #expect(seen.batches.last?.elements == Array(max(1, last - 4)...last))
+            medium = medium.restarted()
+        }
+    }
+
     @Test("a stream that asks for what cannot be had is refused by name")
     func refused() async throws {
         let harness = StreamHarness(engine: .local(slots: 2))

@@ -47,7 +47,7 @@ struct SinkRecoveryTests {
 
         var batches: [Int64] { counts.withLock { $0.keys.sorted() } }
 
-        /// Whether totals cannot be computed, until a checkpoint has failed.
+        /// Whether totals cannot be computed.
         let isRefusing = Locked(false)
 
         func check() throws {
@@ -96,12 +96,13 @@ struct SinkRecoveryTests {
         }.write(to: FileSink("/totals", on: medium))
         _ = try await StreamingContext.getOrCreate(checkpointDirectory: directory) { harness.ssc }
         try await harness.ssc.start()
-        let isRefusing = computed.isRefusing.withLock { $0 }
-        if isRefusing {
-            await harness.listener.first { event in
-                if case .checkpointFailed = event { true } else { false }
+        if computed.isRefusing.withLock({ $0 }) {
+            let error = await #expect(throws: StreamError.self) {
+                try await harness.ssc.awaitTermination()
             }
-            computed.isRefusing.withLock { $0 = false }
+            #expect(error?.batchTime == start && error?.site?.name == "map")
+            await harness.ssc.stop()
+            return harness.clock.now
         }
         while harness.clock.now < .seconds(last), harness.errors.isEmpty {
             harness.clock.advance(by: .seconds(1))
@@ -109,11 +110,10 @@ struct SinkRecoveryTests {
             await harness.listener.first { event in
                 switch event {
                 case .batchSettled(let settled): settled == batch || !harness.errors.isEmpty
-                case .checkpointFailed: !isRefusing
+                case .checkpointFailed: true
                 default: false
                 }
             }
-            if isRefusing { continue }
             let hasFailed = harness.listener.events.contains { event in
                 if case .checkpointFailed = event { true } else { false }
             }
@@ -167,7 +167,7 @@ struct SinkRecoveryTests {
         #expect(try await read(third) == whole)
     }
 
-    @Test("state that a checkpoint could not compute is in the next one")
+    @Test("a batch that the sinks hold is not complete without its state")
     func stateThatCouldNotBeComputed() async throws {
         let whole = try await whole()
         let store = ForgetfulStore(refusingCompletionFrom: .seconds(4))
@@ -175,11 +175,13 @@ struct SinkRecoveryTests {
         let end = try await run(first, from: .zero, through: 6, store: store)
         store.recoverFromNow()
         let second = first.restarted()
-        // The sinks hold batch 4: it completes, and only the checkpoint after it computes its state.
+        // The sinks hold batch 4, and nothing is written; what fails is its state.
         let computed = Computed()
         computed.isRefusing.withLock { $0 = true }
         _ = try await run(second, from: end, through: 8, store: store, computed: computed)
-        #expect(try await read(second) == whole)
+        let third = second.restarted()
+        _ = try await run(third, from: end, through: 8, store: store)
+        #expect(try await read(third) == whole)
     }
 
     @Test("a crash after any operation neither loses nor doubles a batch", arguments: [1, 3])

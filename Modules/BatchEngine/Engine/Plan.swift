@@ -17,9 +17,8 @@ public indirect enum Plan: Sendable {
     case coalesce(Plan, Int)
     /// A dataset that is kept once computed.
     case dataset(Dataset)
-    /// What comes after a dataset: the first plan once that is computed, the second when computing
-    /// it is known to have failed. Both have equally many partitions.
-    case following(Dataset, Plan, otherwise: Plan)
+    /// What comes after a dataset, or in its place.
+    case following(Following)
     /// A pipe made in a per-batch body on top of a plan.
     case dynamic(any Sendable & AnyObject, Plan)
 
@@ -37,7 +36,7 @@ public indirect enum Plan: Sendable {
         case .zip(let plans): plans.first?.partitionCount ?? 0
         case .coalesce(let plan, let count): min(plan.partitionCount, count)
         case .dataset(let dataset): dataset.partitionCount
-        case .following(_, let plan, _): plan.partitionCount
+        case .following(let following): following.plan.partitionCount
         case .dynamic(_, let plan): plan.partitionCount
         }
     }
@@ -46,6 +45,39 @@ public indirect enum Plan: Sendable {
     @usableFromInline
     package func exchanged(by kernel: Kernel, into partitions: Int) -> Plan {
         .exchange(Exchange(kernel: kernel, input: self, partitionCount: partitions))
+    }
+}
+
+/// What comes after a dataset: one plan once that is computed, another when computing it is known to
+/// have failed. Both have equally many partitions.
+///
+/// Plans that follow one another share the alternative, so that a plan takes as much memory as it adds.
+/// It is let go once the dataset is computed.
+public final class Following: Sendable {
+    /// What is waited for.
+    public let dataset: Dataset
+    /// What comes after it.
+    public let plan: Plan
+    private let alternative: Locked<Plan?>
+
+    /// Makes what follows a dataset.
+    public init(_ dataset: Dataset, _ plan: Plan, otherwise: Plan) {
+        self.dataset = dataset
+        self.plan = plan
+        alternative = Locked(otherwise)
+    }
+
+    /// What takes its place when the dataset cannot be computed; nil: it has been computed.
+    public var otherwise: Plan? { alternative.withLock { $0 } }
+
+    /// Lets go of the alternative: the dataset has been computed.
+    package func forgetOtherwise() {
+        // Released outside the lock: the end of a plan can be the end of datasets.
+        let plan = alternative.withLock { alternative in
+            defer { alternative = nil }
+            return alternative
+        }
+        withExtendedLifetime(plan) {}
     }
 }
 

@@ -83,11 +83,14 @@ package final class PlanRun: Sendable {
             }
             return all
         case .zip(let plans): return try await zipped(plans)
-        case .following(let dataset, let plan, let otherwise):
+        case .following(let following):
             // Known to have failed, and reported: not tried again for the sake of a later batch.
-            if dataset.hasFailed { return try await inputs(of: otherwise) }
-            _ = try await stored(dataset)
-            return try await inputs(of: plan)
+            if following.dataset.hasFailed, let otherwise = following.otherwise {
+                return try await inputs(of: otherwise)
+            }
+            _ = try await stored(following.dataset)
+            following.forgetOtherwise()
+            return try await inputs(of: following.plan)
         case .coalesce(let plan, let count):
             let inputs = try await inputs(of: plan)
             let groups = min(inputs.count, count)

@@ -42,11 +42,15 @@ public final class DStreamGraph: Sendable {
         var problems: [StreamError] = []
         var remember: Duration?
         var hasCheckpointDirectory = false
+        /// Whether checkpoints are written, into a directory or elsewhere.
+        var hasCheckpoints = false
         var failures = FailureDefaults()
         /// The names of the outputs, once the graph is started.
         var operationIDs: [String] = []
         /// The nodes of the inputs, in the order of their numbers, once the graph is started.
         var inputNodes: [StreamNode] = []
+        /// The streams that keep something of their batches, once the graph is started.
+        var kept: [KeptStream] = []
         var zeroTime: BatchTime?
         /// What the graph consists of, once it is started.
         var program = EngineProgram()
@@ -212,7 +216,7 @@ extension DStreamGraph {
     ///
     /// - Throws: ``StreamError``: every bad declaration together. The graph is stopped then.
     public func start(zeroTime: BatchTime) throws {
-        let (nodes, outputs, remember, hasDirectory, problems, failures) = try state.withLock {
+        let (nodes, outputs, remember, checkpoints, problems, failures) = try state.withLock {
             state in
             switch state.phase {
             case .started: throw StreamError(.alreadyStarted, "the graph was started already")
@@ -224,7 +228,8 @@ extension DStreamGraph {
             state.operationIDs = Self.operationIDs(state.outputs)
             state.inputNodes = state.nodes.filter(\.parents.isEmpty)
             return (
-                state.nodes, state.outputs, state.remember, state.hasCheckpointDirectory,
+                state.nodes, state.outputs, state.remember,
+                (hasDirectory: state.hasCheckpointDirectory, areWritten: state.hasCheckpoints),
                 state.problems, state.failures
             )
         }
@@ -240,6 +245,7 @@ extension DStreamGraph {
             for output in outputs { output.node.initialize(zeroTime: zeroTime) }
             for output in outputs { output.node.remember(remember) }
             for node in nodes.reversed() { node.demandPanes(remember) }
+            for node in nodes { node.copyUnlogged(isCheckpointed: checkpoints.areWritten) }
             var program = EngineProgram()
             for node in nodes { node.freeze(&program) }
             for output in outputs {
@@ -256,11 +262,17 @@ extension DStreamGraph {
             }
             state.withLock { $0.program = program }
             let used = Set(StreamNode.ancestors(of: outputs.map(\.node)).map(ObjectIdentifier.init))
-            for node in nodes where used.contains(ObjectIdentifier(node)) {
+            let usedNodes = nodes.filter { used.contains(ObjectIdentifier($0)) }
+            for node in usedNodes {
                 found += [
-                    node.checkpointProblem(hasDirectory: hasDirectory), node.codecProblem,
+                    node.checkpointProblem(hasDirectory: checkpoints.hasDirectory),
+                    node.codecProblem,
                 ].compactMap { $0 }
             }
+            if checkpoints.areWritten { found += missingCodecs(in: usedNodes) }
+            let kept = Self.keptStreams(
+                among: usedNodes, outputs, isCheckpointed: checkpoints.areWritten)
+            state.withLock { $0.kept = kept }
             found += outputs.flatMap { deadLetterProblems(of: $0, failures) }
             found += nameProblems
         }
@@ -283,6 +295,7 @@ extension DStreamGraph {
                 state.program = EngineProgram()
                 state.nodes = []
                 state.inputNodes = []
+                state.kept = []
                 state.outputs = []
             }
             return state.nodes
@@ -310,17 +323,19 @@ extension DStreamGraph {
     private func jobs(
         at time: BatchTime, _ context: GenerationContext
     ) async throws -> [OutputJob] {
-        let (outputs, ids, failures, inputs) = state.withLock { state in
+        let state = state.withLock { state in
             let newest = max(state.generation?.newest ?? time, time)
             state.generation = (context, newest)
-            return (state.outputs, state.operationIDs, state.failures, state.inputNodes)
+            return state
         }
+        let (failures, inputs) = (state.failures, state.inputNodes)
         var tagged = context
         tagged.batch.batchMilliseconds = time.milliseconds
         var jobs: [OutputJob] = []
-        for output in outputs {
+        var operations: [Int] = []
+        for output in state.outputs {
             // Numbered within the batch, as in Spark: an output without RDD takes no number.
-            let (number, id) = (jobs.count, ids[output.number])
+            let (number, id) = (jobs.count, state.operationIDs[output.number])
             let plan: Result<Plan?, any Error>
             do { plan = .success(try await output.node.plan(at: time, tagged)) } catch {
                 plan = .failure(error)
@@ -335,7 +350,9 @@ extension DStreamGraph {
             } else {
                 _ = try plan.get()
             }
+            if jobs.count > number { operations.append(output.number) }
         }
+        try await addAdvances(to: &jobs, of: operations, state, at: time, tagged)
         return jobs
     }
 

@@ -15,6 +15,10 @@ public struct OutputJob: Sendable {
     /// Collects what a dead letter of it keeps; nil: it cannot have one.
     public var deadLetterContents: (@Sendable () async throws -> DeadLetter.Contents)?
 
+    /// Whether it only computes what streams keep of the batch: no output operation, as listeners
+    /// count them.
+    package var isHidden = false
+
     /// Makes a job.
     ///
     /// - Parameter operationID: nil: the site.

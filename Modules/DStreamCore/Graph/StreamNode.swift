@@ -18,6 +18,8 @@ public final class StreamNode: Sendable {
         public var parentRemember: Duration = .zero
         /// Whether the stream's data exist before it: persisting is then for nothing.
         public var isSource = false
+        /// Whether a restart finds the data of earlier batches where they were.
+        @usableFromInline package var isLogged = false
         /// The level at which the operator persists itself; nil: it does not.
         public var persistLevel: StorageLevel?
         /// How many slides lie between checkpoints by default; nil: about ten seconds, and at most
@@ -59,8 +61,18 @@ public final class StreamNode: Sendable {
         var capture: StateCapture?
         /// The same for the stream's elements, where the operator keeps something else.
         var elementCapture: StateCapture?
+        /// Whether a source is persisted nevertheless, as its data end with the program.
+        var isCopied = false
+        /// Whether it would be with checkpoints: workers, who do not know, number kernels as the driver.
+        var isCopyable = false
+        /// How batches of keys are dealt out, where windows put several side by side.
+        var deal: ErasedDeal?
         /// How far back later batches ask for the stream's.
         var asked: Duration = .zero
+        /// How long the user has this stream remembered, apart from the others.
+        var ownRemember: Duration = .zero
+        /// The first type without codec among what checkpoints would have to keep.
+        var uncapturable: (type: Any.Type, isState: Bool)?
         var plans: [BatchTime: Plan] = [:]
         /// No plan is older; nil: there is none.
         var oldestPlan: BatchTime?
@@ -119,8 +131,9 @@ public final class StreamNode: Sendable {
     /// Whether children start a stage of their own on what this node keeps.
     @usableFromInline
     var isBoundary: Bool {
-        if traits.isSource { return false }
-        return settings.withLock { $0.persistLevel != nil }
+        settings.withLock { settings in
+            settings.persistLevel != nil && (!traits.isSource || settings.isCopied)
+        }
     }
 
     /// How long its RDDs are remembered; set when the graph starts.
@@ -175,11 +188,14 @@ extension StreamNode {
             return settings.prepare
         }
         for step in steps { step(&program) }
-        guard isBoundary, let level = settings.withLock({ $0.persistLevel }) else { return }
+        let (isCopyable, level) = settings.withLock { ($0.isCopyable, $0.persistLevel) }
+        guard isBoundary || isCopyable, let level else { return }
         let (kernel, codec) = addMaterialize(to: &program)
+        guard isBoundary else { return }
         settings.withLock { settings in
             settings.boundary = Boundary(kernel: kernel, codec: codec, level: level)
             guard let reach = elementReach(settings) else { return }
+            guard codec != nil else { return noteUncapturable(kernel, &settings) }
             if traits.isIncremental, settings.asked <= slideDuration {
                 settings.capture = incrementalCapture()
             } else if traits.stateShape == nil {
@@ -211,11 +227,20 @@ extension StreamNode {
 
     /// How far back batches have to be in checkpoints as later ones ask for them; nil: none has.
     private func elementReach(_ settings: Settings) -> Duration? {
-        if traits.isSource || settings.persistLevel == nil { return nil }
+        if settings.persistLevel == nil || traits.isSource && !settings.isCopied { return nil }
         if traits.files != nil || traits.isDirect { return nil }
         // Operators with state remember more batches than anyone asks for.
         let reach = traits.stateShape == nil ? settings.remember ?? .zero : settings.asked
         return reach > slideDuration ? reach : nil
+    }
+
+    /// Has checkpoints keep the batches of a source that later ones ask for and no restart would find.
+    func copyUnlogged(isCheckpointed: Bool) {
+        guard traits.isSource, !traits.isLogged else { return }
+        settings.withLock { settings in
+            settings.isCopyable = settings.asked > slideDuration && settings.persistLevel != nil
+            settings.isCopied = settings.isCopyable && isCheckpointed
+        }
     }
 
     /// Tells the parents how far back they are asked for batches, once the children have told it.
@@ -234,10 +259,6 @@ extension StreamNode {
             parent.settings.withLock { $0.asked = max($0.asked, reach) }
         }
     }
-
-    /// Sets how the operator's state gets into checkpoints.
-    @usableFromInline
-    func setCapture(_ capture: StateCapture?) { settings.withLock { $0.capture = capture } }
 
     /// What is wrong with keeping this stream, once frozen.
     var codecProblem: StreamError? {
@@ -430,6 +451,13 @@ extension StreamNode {
                     + "StreamingContext", site: site)
         }
         guard let interval else { return nil }
+        if !hasDirectory {
+            return StreamError(
+                .checkpointDirectoryMissing,
+                "\(site.name) has a checkpoint interval and there is no checkpoint directory: call "
+                    + "checkpoint(_:) on the StreamingContext, or leave the interval out",
+                site: site)
+        }
         if interval < slideDuration {
             return StreamError(
                 .checkpointInterval,

@@ -15,16 +15,15 @@ extension DStreamGraph {
                     var tagged = context
                     tagged.batch.batchMilliseconds = pane.milliseconds
                     let plan = try? await turn.run { try await node.plan(at: pane, tagged) }
-                    if let plan { try? await node.compute(plan, tagged) }
+                    if case .dataset(let pane)? = plan { try? await tagged.batch.compute(pane) }
                 }
             }
         }
     }
 
-    /// Computes what batches up to a time were to leave behind and that no output has asked for.
+    /// Computes what batches up to a time were to leave behind and have not left yet.
     ///
-    /// An output that holds a batch already, or has no use for it, does not compute it. The batch is
-    /// complete all the same, and its input may go once a checkpoint says so.
+    /// With several jobs at once a batch may complete before an earlier one, whose turn is to come.
     ///
     /// - Parameter since: the batch up to which a durable checkpoint has everything.
     func computeUnused(
@@ -33,9 +32,14 @@ extension DStreamGraph {
         for node in nodes where node.settings.withLock({ $0.capture != nil }) {
             for (batch, plan) in node.remembered(after: since, through: time) {
                 try Task.checkCancellation()
+                guard case .dataset(let dataset) = plan, !dataset.hasFailed else { continue }
                 var tagged = context
                 tagged.batch.batchMilliseconds = batch.milliseconds
-                try await node.compute(plan, tagged)
+                // Its own job decides whether it has failed; until then there is no checkpoint.
+                let attempt = JobAttempt(number: JobAttempt.current.number, isProvisional: true)
+                try await JobAttempt.$current.withValue(attempt) {
+                    try await tagged.batch.compute(dataset)
+                }
             }
         }
     }
@@ -64,22 +68,6 @@ extension StreamNode {
                 pane = pane + slideDuration
             }
             return panes
-        }
-    }
-
-    /// Has the engine compute what is to be kept.
-    ///
-    /// That it cannot be computed now is the end of one checkpoint, not of the batch: the next one
-    /// tries again.
-    fileprivate func compute(_ plan: Plan, _ context: GenerationContext) async throws {
-        guard case .dataset(let dataset) = plan, dataset.computed.current == nil,
-            !dataset.hasFailed
-        else { return }
-        let request = context.batch.request(
-            Kernel(id: .nextDynamic(), site: site) { _, _, _ in [] }, over: plan)
-        let attempt = JobAttempt(number: JobAttempt.current.number, isProvisional: true)
-        try await JobAttempt.$current.withValue(attempt) {
-            try await context.batch.engine.run(request) { _, _ in }
         }
     }
 }

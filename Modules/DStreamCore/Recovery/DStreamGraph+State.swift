@@ -58,13 +58,20 @@ extension DStreamGraph {
 
     /// Puts back what operators kept; called between the start and the first batch.
     ///
-    /// - Parameter record: what the pieces belong to.
+    /// - Parameters:
+    ///   - record: what the pieces belong to.
+    ///   - parallelism: into how many partitions this run's shuffles deal by default; nil: as many as
+    ///     the record says.
     /// - Throws: ``StreamError`` `.checkpointMismatch`, naming all state that no operator of this
     ///   program takes; what decoding throws.
-    public func restoreState(_ pieces: [OperatorState], of record: CheckpointRecord) throws {
+    public func restoreState(
+        _ pieces: [OperatorState], of record: CheckpointRecord, parallelism: Int? = nil
+    ) throws {
         let matching = matching(record.operators)
         if let error = StreamError.gathering(matching.problems) { throw error }
         let time = record.newestCompleted ?? record.zeroTime
+        let origin = StateCapture.Origin(
+            time: time, parallelism: max(1, parallelism ?? record.parallelism))
         let pieces = Dictionary(grouping: pieces, by: \.operatorID)
         let sources = Dictionary(uniqueKeysWithValues: matching.taken.map { ($1, $0) })
         for (candidate, capture) in stateCaptures {
@@ -76,7 +83,7 @@ extension DStreamGraph {
                 {
                     own = try own.map(migrate)
                 }
-                try capture.restore(own, time)
+                try capture.restore(own, origin)
             } catch let error as StreamError {
                 throw error
             } catch {

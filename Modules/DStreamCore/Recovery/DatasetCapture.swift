@@ -26,6 +26,7 @@ struct DatasetCapture<Key: StreamKey, StateValue: Sendable>: Sendable {
     @usableFromInline let lineage: StateLineage
     @usableFromInline let site: OperatorSite
     @usableFromInline let values: Codec<StateValue>
+    @usableFromInline let placement: KeyPlacement<Key>
     @usableFromInline let writesWholes: Bool
     /// What is kept, and what was proposed last.
     @usableFromInline let snapshots = LastSnapshots<Snapshot>()
@@ -34,10 +35,14 @@ struct DatasetCapture<Key: StreamKey, StateValue: Sendable>: Sendable {
     ///
     /// - Parameter mayRepeat: whether a key may have several states.
     @inlinable
-    init(lineage: StateLineage, site: OperatorSite, values: Codec<StateValue>, mayRepeat: Bool) {
+    init(
+        lineage: StateLineage, site: OperatorSite, values: Codec<StateValue>,
+        placement: KeyPlacement<Key>, mayRepeat: Bool
+    ) {
         self.lineage = lineage
         self.site = site
         self.values = values
+        self.placement = placement
         writesWholes = mayRepeat || StateValue.self is AnyClass
     }
 
@@ -47,7 +52,7 @@ struct DatasetCapture<Key: StreamKey, StateValue: Sendable>: Sendable {
             take: { [weak node] request in
                 guard let node else { return ([], .zero) }
                 return try take(request, node)
-            }, restore: { try restore($0, $1) })
+            }, restore: { try restore($0, $1.time) })
     }
 
     @inlinable
@@ -175,7 +180,11 @@ extension DatasetCapture {
         if base.kind == .whole {
             snapshots.keep(Snapshot(through: time, partitions: states))
         }
-        lineage.restore(.source(states.map { [.values(Values($0))] }), asOf: time, kept: kept)
+        // Side by side when keys lie where they belong; otherwise they are dealt out again.
+        let contents = states.map { PartitionData.values(Values($0)) }
+        let isDealt = try KeyDeal<Key, StateValue>(placement).isDealt(states)
+        let plan = Plan.source(isDealt ? contents.map { [$0] } : [contents])
+        lineage.restore(plan, asOf: time, kept: kept)
     }
 
     @inlinable

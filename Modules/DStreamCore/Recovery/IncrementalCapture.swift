@@ -24,7 +24,7 @@ extension StreamNode {
                 progress.withLock { $0.proposed = (newest.batch, request.time) }
                 return (pieces, newest.batch)
             },
-            restore: { [weak self] pieces, time in try self?.putBack(pieces, asOf: time) })
+            restore: { [weak self] in try self?.putBack($0, $1) })
     }
 
     /// The batch that checkpoints have, and the one that the last write was to give them.

@@ -24,14 +24,23 @@ struct StateCapture: Sendable {
         }
     }
 
+    /// What a restart continues from.
+    @usableFromInline
+    struct Origin: Sendable {
+        /// The batch after which it was taken.
+        @usableFromInline let time: BatchTime
+        /// Into how many partitions this run's shuffles deal by default.
+        let parallelism: Int
+    }
+
     /// Takes what changed; called on an engine thread.
     ///
     /// The second part is the oldest batch of which a piece is still needed.
     @usableFromInline
     let take: @Sendable (Request) throws -> (pieces: [OperatorState], oldest: BatchTime)
-    /// Puts back what was taken, as of a batch; called before the first batch, without pieces for
-    /// an operator that is new.
-    @usableFromInline let restore: @Sendable ([OperatorState], BatchTime) throws -> Void
+    /// Puts back what was taken; called before the first batch, without pieces for an operator that
+    /// is new.
+    @usableFromInline let restore: @Sendable ([OperatorState], Origin) throws -> Void
     /// Told before the first batch that there will be checkpoints.
     let prepare: @Sendable () -> Void
     /// Makes pieces of the operator out of those of another shape, by that shape.
@@ -41,7 +50,7 @@ struct StateCapture: Sendable {
     init(
         prepare: @escaping @Sendable () -> Void = {},
         take: @escaping @Sendable (Request) throws -> (pieces: [OperatorState], oldest: BatchTime),
-        restore: @escaping @Sendable ([OperatorState], BatchTime) throws -> Void
+        restore: @escaping @Sendable ([OperatorState], Origin) throws -> Void
     ) {
         self.prepare = prepare
         self.take = take
@@ -62,7 +71,7 @@ extension StreamNode {
                 let batches = remembered(after: start, through: request.time)
                 return (try elements(of: batches, request), oldest)
             },
-            restore: { [weak self] pieces, time in try self?.putBack(pieces, asOf: time) })
+            restore: { [weak self] in try self?.putBack($0, $1) })
     }
 
     /// The plans of the batches after one and up to another, oldest first.
@@ -138,10 +147,7 @@ extension StreamNode {
         of batches: [(key: BatchTime, value: Plan)], _ request: StateCapture.Request
     ) throws -> [OperatorState] {
         guard let codec = settings.withLock({ $0.boundary?.codec }) else {
-            throw StreamError(
-                .codecMissing,
-                "a checkpoint turns elements into bytes and \(shape) has no codec; declare the "
-                    + "type StreamCodable", site: site)
+            preconditionFailure("\(site) is captured and \(shape) has no codec")
         }
         return try batches.flatMap { time, plan in
             let partitions = try contents(of: plan, request.engine) ?? []
@@ -173,17 +179,24 @@ extension StreamNode {
         }
     }
 
-    func putBack(_ pieces: [OperatorState], asOf time: BatchTime) throws {
-        guard let boundary = settings.withLock({ $0.boundary }), let codec = boundary.codec else {
-            return
-        }
-        let batches = Dictionary(grouping: pieces.filter { $0.time <= time }, by: \.time)
+    func putBack(_ pieces: [OperatorState], _ origin: StateCapture.Origin) throws {
+        let (boundary, deal) = settings.withLock { ($0.boundary, $0.deal) }
+        guard let boundary, let codec = boundary.codec else { return }
+        let isInBytes = boundary.level.needsCodec
+        let batches = Dictionary(grouping: pieces.filter { $0.time <= origin.time }, by: \.time)
         for (time, pieces) in batches {
+            // A run that dealt the batch out anew wrote it anew: what counts is the last of it.
+            let own = pieces.filter { $0.partitionCount == pieces.last?.partitionCount }
             // Decoded here, so that what cannot be read keeps the program from starting.
-            let decoded = try pieces.map { (piece: $0, contents: try codec.decode($0.values)) }
-            guard let plan = decoded.source(inBytes: boundary.level.needsCodec) else { continue }
+            let decoded = try own.map { (piece: $0, contents: try codec.decode($0.values)) }
+            guard let found = decoded.partitions(inBytes: isInBytes) else { continue }
+            var partitions = found
+            let count = deal?.partitions ?? origin.parallelism
+            if let moved = try deal?.deal(partitions, count) {
+                partitions = isInBytes ? try moved.map { .encoded(try codec.encode([$0])) } : moved
+            }
             settings.withLock { settings in
-                settings.plans[time] = plan
+                settings.plans[time] = .source(partitions.map { [$0] })
                 settings.oldestPlan = min(settings.oldestPlan ?? time, time)
             }
         }
@@ -191,20 +204,20 @@ extension StreamNode {
 }
 
 extension [(piece: OperatorState, contents: PartitionData)] {
-    /// The plan of what a batch left, each partition as it was; nil when one is missing.
+    /// What a batch left, each partition as it was; nil when one is missing.
     ///
     /// - Parameter inBytes: whether it is kept as bytes.
-    fileprivate func source(inBytes: Bool) -> Plan? {
+    fileprivate func partitions(inBytes: Bool) -> [PartitionData]? {
         // Each partition has a piece.
         guard let count = first?.piece.partitionCount, (1...self.count).contains(count) else {
             return nil
         }
-        var partitions = [[PartitionData]?](repeating: nil, count: count)
+        var partitions = [PartitionData?](repeating: nil, count: count)
         for (piece, contents) in self where piece.partition < count {
-            partitions[piece.partition] = [inBytes ? .encoded(piece.values) : contents]
+            partitions[piece.partition] = inBytes ? .encoded(piece.values) : contents
         }
         let whole = partitions.compactMap { $0 }
-        return whole.count == count ? .source(whole) : nil
+        return whole.count == count ? whole : nil
     }
 }
 

@@ -26,7 +26,7 @@ struct TableCapture<Key: StreamKey, StateValue: Sendable>: Sendable {
     var capture: StateCapture {
         StateCapture(
             prepare: { lineage.keepChanges() }, take: { try take($0) },
-            restore: { try restore($0, $1) })
+            restore: { try restore($0, $1.time) })
     }
 
     /// Keys that are read while the table is held.

@@ -72,7 +72,9 @@ extension DStream {
                     Pipe<(Key, StateValue)>.source(site).partitionKernel(
                         id: $0, site, placement: placement)
                 })
-            if let own { own.setCapture(capture(own, lineage)) }
+            own?.setCapture(
+                own.flatMap { capture($0, lineage) },
+                withoutCodec: Codec<StateValue>.firstTypeWithoutCodec())
         }
         stream.node.onClear { lineage.release() }
         return (stream, lineage)

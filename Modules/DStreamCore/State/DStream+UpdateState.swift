@@ -97,7 +97,8 @@ extension DStream {
             capture: { own, lineage in
                 Codec<StateValue>.resolve().map { values in
                     DatasetCapture<Key, StateValue>(
-                        lineage: lineage, site: keeping.site, values: values, mayRepeat: mayRepeat
+                        lineage: lineage, site: keeping.site, values: values,
+                        placement: keeping.placement, mayRepeat: mayRepeat
                     ).capture(of: own)
                 }
             },

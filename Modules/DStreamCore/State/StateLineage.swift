@@ -11,7 +11,8 @@ final class StateLineage: Sendable {
     /// A batch of which it is not known yet how it ends.
     private struct Link {
         let time: BatchTime
-        let dataset: Dataset
+        let following: Following
+        var dataset: Dataset { following.dataset }
     }
 
     private struct Links {
@@ -31,6 +32,11 @@ final class StateLineage: Sendable {
         var store: (any StateStore)?
         var partitions = 0
         var capture = StateCaptureProgress()
+
+        /// What the next batch is built on, where nothing is known after `first`.
+        func next(after first: Plan) -> Plan {
+            open.last.map { .following($0.following) } ?? first
+        }
     }
 
     /// What a batch builds on.
@@ -90,29 +96,30 @@ final class StateLineage: Sendable {
         }
         // What an earlier run left includes its batches: they are not made again.
         let isLeft = links.withLock { $0.restored.map { before <= $0.time } ?? false }
+        var latest: Dataset?
         if !isLeft, !own.hasFailedToMake(before),
             case .dataset(let dataset)? = try await own.plan(at: before, context)
         {
-            links.withLock { links in
-                let last = links.open.last?.time ?? links.good?.time
-                if last.map({ $0 < before }) ?? true, links.newest == before {
-                    links.open.append(Link(time: before, dataset: dataset))
-                }
-            }
+            latest = dataset
         }
         return links.withLock { links in
             links.store = context.batch.engine.stateStore
-            settle(&links, follow)
-            let oldest = links.good?.time
-            let hasState = oldest != nil || links.restored?.elements != nil || !links.open.isEmpty
+            settle(&links)
             let first = links.good?.plan ?? links.initial ?? initial(links.restored?.elements)
             if links.good == nil { links.initial = first }
-            let plan = links.open.reduce(first) { earlier, link in
-                .following(link.dataset, follow(link.time, link.dataset), otherwise: earlier)
+            let last = links.open.last?.time ?? links.good?.time
+            if let latest, links.newest == before, last.map({ $0 < before }) ?? true {
+                let following = Following(
+                    latest, follow(before, latest), otherwise: links.next(after: first))
+                links.open.append(Link(time: before, following: following))
+                settle(&links)
             }
+            let oldest = links.good?.time
+            let hasState = oldest != nil || links.restored?.elements != nil || !links.open.isEmpty
             let needed = min(time - links.history, links.capture.oldestNeeded(at: time))
             return Base(
-                plan: plan, oldest: oldest.map { min($0, needed) }, hasState: hasState)
+                plan: links.next(after: links.good?.plan ?? first),
+                oldest: oldest.map { min($0, needed) }, hasState: hasState)
         }
     }
 
@@ -159,15 +166,20 @@ final class StateLineage: Sendable {
         links.withLock { $0.newest = max($0.newest ?? time, time) }
     }
 
-    /// Takes note of how batches have ended.
-    private func settle(_ links: inout Links, _ follow: (BatchTime, Dataset) -> Plan) {
-        if let index = links.open.lastIndex(where: { $0.dataset.computed.current != nil }) {
-            let link = links.open[index]
-            links.good = (link.time, follow(link.time, link.dataset))
-            links.initial = nil
-            links.restored = nil
-            links.open.removeFirst(index + 1)
+    /// Takes note of how batches have ended, oldest first: none ends before what it is built on.
+    private func settle(_ links: inout Links) {
+        var count = 0
+        for link in links.open {
+            if link.dataset.computed.current != nil {
+                link.following.forgetOtherwise()
+                links.good = (link.time, link.following.plan)
+                links.initial = nil
+                links.restored = nil
+            } else if !link.dataset.hasFailed {
+                break
+            }
+            count += 1
         }
-        links.open.removeAll { $0.dataset.hasFailed }
+        links.open.removeFirst(count)
     }
 }

@@ -24,7 +24,8 @@ extension DStream {
         let site = OperatorSite("reduceByKeyAndWindow", file: file, line: line)
         let panes = reduceByKey(site, partitions, .hash, combine)
         return panes.incremental(
-            site, combine, inverse, checkedWindow(window, slide, site), partitions, isIncluded)
+            site, combine, inverse, checkedWindow(window, slide, site), partitions, .hash,
+            isIncluded)
     }
 
     /// ``reduceByKeyAndWindow(_:inverse:window:slide:partitions:filter:file:line:)`` with the user's
@@ -41,14 +42,16 @@ extension DStream {
         let count = partitioner.partitionCount
         let panes = reduceByKey(site, count, .custom(partitioner), combine)
         return panes.incremental(
-            site, combine, inverse, checkedWindow(window, slide, site), count, isIncluded)
+            site, combine, inverse, checkedWindow(window, slide, site), count,
+            .custom(partitioner), isIncluded)
     }
 
     @inlinable
     func incremental<Key: StreamKey, Value: Sendable>(
         _ site: OperatorSite, _ combine: @escaping @Sendable (Value, Value) throws -> Value,
         _ inverse: @escaping @Sendable (Value, Value) throws -> Value, _ span: WindowSpan,
-        _ partitions: Int?, _ isIncluded: (@Sendable ((Key, Value)) throws -> Bool)?
+        _ partitions: Int?, _ placement: KeyPlacement<Key>,
+        _ isIncluded: (@Sendable ((Key, Value)) throws -> Bool)?
     ) -> DStream where Element == (Key, Value) {
         keepForWindow()
         let step = WindowStep(
@@ -63,7 +66,8 @@ extension DStream {
             pipe: { step.pipe },
             compute: { [node] own, time, context in
                 try await windowPlan(panes: node, own: own, span, time, partitions, context)
-            })
+            }
+        ).dealt(partitions, placement)
         return aggregates.derived(site) { [pipe = aggregates.pipe] in
             guard let isIncluded else { return pipe().map(site) { ($0.0, $0.1.0) } }
             return pipe().map(site) { ($0.0, $0.1.0) }.filter(site, isIncluded)

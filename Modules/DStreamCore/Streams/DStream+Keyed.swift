@@ -65,7 +65,8 @@ extension DStream {
             kernel: { [pipe] id in
                 pipe().reduceKernel(id: id, site, placement: placement, combine)
             },
-            pipe: { .merged(site, combine) })
+            pipe: { .merged(site, combine) }
+        ).dealt(partitions, placement)
     }
 
     /// Gathers the values of each key in a batch: by partition, in arrival order.
@@ -93,7 +94,8 @@ extension DStream {
         exchanged(
             site, partitions: partitions,
             kernel: { [pipe] id in pipe().partitionKernel(id: id, site, placement: placement) },
-            pipe: { Pipe.source(site).grouped(site) })
+            pipe: { Pipe.source(site).grouped(site) }
+        ).dealt(partitions, placement)
     }
 
     /// Combines the values of each key in a batch into another type.

@@ -177,7 +177,8 @@ extension DStream {
                     $0 + $1
                 }
             },
-            pipe: { .merged(site) { $0 + $1 } })
+            pipe: { .merged(site) { $0 + $1 } }
+        ).dealt(partitions, .hash)
     }
 
     /// Makes each batch's RDD from this stream's by `body`, which runs once per batch.

@@ -19,7 +19,7 @@ extension DStream {
             pipe().filter(site) { $0 > 0 }.map(site) { (true, $0) }
         }
         return panes.incremental(
-            site, { $0 + $1 }, { $0 - $1 }, checkedWindow(window, slide, site), 1, nil
+            site, { $0 + $1 }, { $0 - $1 }, checkedWindow(window, slide, site), 1, .hash, nil
         )
         .derivedValues(site)
     }
@@ -43,7 +43,7 @@ extension DStream {
         let occurs: @Sendable ((Element, Int)) -> Bool = { $0.1 != 0 }
         let span = checkedWindow(window, slide, site)
         return countByValue(site, partitions)
-            .incremental(site, add, subtract, span, partitions, occurs)
+            .incremental(site, add, subtract, span, partitions, .hash, occurs)
     }
 
     /// Gathers the values of each key over the last `window`, every `slide`: oldest batch first, in

@@ -40,7 +40,7 @@ extension DStream {
     ) -> DStream {
         let site = OperatorSite("reduceByWindow", file: file, line: line)
         return reducedPanes(site, combine)
-            .aggregated(site, over: checkedWindow(window, slide, site), 1, combine)
+            .aggregated(site, over: checkedWindow(window, slide, site), 1, .hash, combine)
             .derivedValues(site)
     }
 
@@ -65,7 +65,7 @@ extension DStream {
     ) -> DStream {
         let site = OperatorSite("reduceByWindow", file: file, line: line)
         return reducedPanes(site, combine)
-            .incremental(site, combine, inverse, checkedWindow(window, slide, site), 1, nil)
+            .incremental(site, combine, inverse, checkedWindow(window, slide, site), 1, .hash, nil)
             .derivedValues(site)
     }
 
@@ -104,7 +104,7 @@ extension DStream {
         let site = OperatorSite("reduceByKeyAndWindow", file: file, line: line)
         let panes = reduceByKey(site, partitions, .hash, combine)
         let span = checkedWindow(window, slide, site)
-        return panes.aggregated(site, over: span, partitions, combine)
+        return panes.aggregated(site, over: span, partitions, .hash, combine)
     }
 
     /// ``reduceByKeyAndWindow(_:window:slide:partitions:file:line:)`` with the function as a
@@ -129,7 +129,8 @@ extension DStream {
         let site = OperatorSite("reduceByKeyAndWindow", file: file, line: line)
         let count = partitioner.partitionCount
         let panes = reduceByKey(site, count, .custom(partitioner), combine)
-        return panes.aggregated(site, over: checkedWindow(window, slide, site), count, combine)
+        let span = checkedWindow(window, slide, site)
+        return panes.aggregated(site, over: span, count, .custom(partitioner), combine)
     }
 
     /// Keeps the stream's RDDs while a window needs them.

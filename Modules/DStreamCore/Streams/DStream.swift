@@ -185,6 +185,7 @@ extension DStream {
                     site: site))
         } else {
             node.remember(duration)
+            node.settings.withLock { $0.ownRemember = max($0.ownRemember, duration) }
         }
         return self
     }

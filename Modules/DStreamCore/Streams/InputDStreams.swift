@@ -21,13 +21,16 @@ extension DStreamGraph {
     }
 
     /// The stream of what a receiver stores: one partition per block.
+    ///
+    /// - Parameter isLogged: whether a restart finds the blocks of earlier batches.
     @inlinable
     package func receiverStream<Element: Sendable>(
-        _ type: Element.Type, _ site: OperatorSite
+        _ type: Element.Type, _ site: OperatorSite, isLogged: Bool
     ) -> (id: StreamID, stream: DStream<Element>) {
         let id = addInput()
         var traits = StreamNode.Traits()
         traits.isSource = true
+        traits.isLogged = isLogged
         let stream = DStream<Element>(
             self, site, parents: [], slide: batchInterval, traits: traits,
             pipe: { .source(site) },

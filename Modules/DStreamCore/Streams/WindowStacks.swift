@@ -10,6 +10,7 @@ extension DStream {
     @inlinable
     func aggregated<Key: StreamKey, Value: Sendable>(
         _ site: OperatorSite, over span: WindowSpan, _ partitions: Int?,
+        _ placement: KeyPlacement<Key>,
         _ combine: @escaping @Sendable (Value, Value) throws -> Value
     ) -> DStream where Element == (Key, Value) {
         guard let stacks = WindowStacks(span, partitions, panes: node) else {
@@ -21,24 +22,28 @@ extension DStream {
         let back = DStream(
             graph, site, parents: [node], slide: span.slide, traits: kept,
             pipe: { steps.appended },
-            compute: { try await stacks.back($0, $1, $2) })
+            compute: { try await stacks.back($0, $1, $2) }
+        ).dealt(partitions, placement)
         let middle = DStream(
             graph, site, parents: [back.node], slide: span.slide, pipe: { .source(site) },
             compute: { try await stacks.middle($0, back: back.node, $1, $2) })
         let turned = DStream(
             graph, site, parents: [node], slide: span.slide, traits: kept,
             pipe: { steps.prepended },
-            compute: { try await stacks.turned($0, $1, $2) })
+            compute: { try await stacks.turned($0, $1, $2) }
+        ).dealt(partitions, placement)
         let undo = DStream<(Key, Value?)>(
             graph, site, parents: [node], slide: span.slide, traits: stacks.ownTraits,
             pipe: { steps.overwritten },
-            compute: { try await stacks.undo(turned: turned.node, $1, $2) })
+            compute: { try await stacks.undo(turned: turned.node, $1, $2) }
+        ).dealt(partitions, placement)
         let front = DStream(
             graph, site, parents: [undo.node], slide: span.slide, traits: kept,
             pipe: { steps.stepped },
             compute: {
                 try await stacks.front($0, turned: turned.node, undo: undo.node, $1, $2)
-            })
+            }
+        ).dealt(partitions, placement)
         let parts = WindowStacks.Parts(
             front: front.node, turned: turned.node, undo: undo.node, middle: middle.node,
             back: back.node)

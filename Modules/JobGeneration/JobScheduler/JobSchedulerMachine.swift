@@ -60,12 +60,18 @@ package struct JobSchedulerMachine: Sendable {
         var isStarted: Bool { startedCount > 0 }
         /// What follows from the failures that have no dead letter.
         var verdict: FailurePolicy?
+        /// Whether there is no output operation for listeners to be notified of.
+        var isHidden: Bool { jobSet.jobs.allSatisfy(\.output.isHidden) }
 
         func info(endTime: BatchTime? = nil) -> BatchInfo {
-            BatchInfo(
+            var visible = operations
+            for job in jobSet.jobs where job.output.isHidden {
+                visible[job.output.outputOperation] = nil
+            }
+            return BatchInfo(
                 batchTime: jobSet.time, streamIDToInputInfo: jobSet.inputInfo,
                 submissionTime: submissionTime, processingStartTime: startTime,
-                processingEndTime: endTime, outputOperationInfos: operations)
+                processingEndTime: endTime, outputOperationInfos: visible)
         }
     }
 
@@ -123,7 +129,7 @@ package struct JobSchedulerMachine: Sendable {
         for job in jobSet.jobs { operations[job.output.outputOperation] = job.info() }
         let entry = Entry(jobSet: jobSet, submissionTime: time, operations: operations)
         entries.append(entry)
-        return [.post(.batchSubmitted(entry.info()))]
+        return entry.isHidden ? [] : [.post(.batchSubmitted(entry.info()))]
     }
 
     /// Starts jobs, first in, first out over all sets, while there is room.
@@ -138,11 +144,14 @@ package struct JobSchedulerMachine: Sendable {
             runningCount += 1
             if entries[index].startTime == nil {
                 entries[index].startTime = now
-                actions.append(.post(.batchStarted(entries[index].info())))
+                if !entries[index].isHidden {
+                    actions.append(.post(.batchStarted(entries[index].info())))
+                }
             }
             let info = job.info(startTime: now)
             entries[index].operations[info.id] = info
-            actions += [.post(.outputOperationStarted(info)), .start(job)]
+            if !job.output.isHidden { actions.append(.post(.outputOperationStarted(info))) }
+            actions.append(.start(job))
         }
         return actions
     }
@@ -158,7 +167,14 @@ package struct JobSchedulerMachine: Sendable {
         entries[index].endedCount += 1
         let info = started.ended(at: now, failure?.reason)
         entries[index].operations[number] = info
+        let isHidden = entries[index].jobSet.jobs.contains {
+            $0.output.isHidden && $0.output.outputOperation == number
+        }
         var actions: [Action] = [.post(.outputOperationCompleted(info))]
+        if isHidden {
+            // Its failure must be seen, and nothing else of it.
+            actions = failure == nil ? [] : [.post(.outputOperationStarted(started))] + actions
+        }
         switch failure?.policy {
         case nil: break
         case .deadLetter?:
@@ -169,7 +185,9 @@ package struct JobSchedulerMachine: Sendable {
         case .stop?: entries[index].verdict = .stop
         }
         let isDone = entries[index].endedCount == entries[index].jobSet.jobs.count
-        if isDone { actions.append(.post(.batchCompleted(entries[index].info(endTime: now)))) }
+        if isDone, !entries[index].isHidden {
+            actions.append(.post(.batchCompleted(entries[index].info(endTime: now))))
+        }
         if let failure, failure.policy != .deadLetter { actions.append(.reportFailure) }
         if isDone {
             let entry = entries.remove(at: index)
@@ -182,7 +200,7 @@ package struct JobSchedulerMachine: Sendable {
             actions.append(
                 .ended(
                     batch, entry.verdict.map { .failed($0) } ?? .completed,
-                    entry.info(endTime: now)))
+                    entry.isHidden ? nil : entry.info(endTime: now)))
         }
         if failure?.policy == .stop, phase == .running {
             phase = .halted

@@ -1,0 +1,198 @@
+internal import BatchEngine
+internal import Synchronization
+
+/// A stream that keeps something of each batch, and the output operations that depend on it.
+struct KeptStream: Sendable {
+    let node: StreamNode
+    /// Their numbers in declaration order.
+    let outputs: [Int]
+}
+
+extension DStreamGraph {
+    /// The streams that keep something of their batches, in declaration order.
+    ///
+    /// - Parameter isCheckpointed: whether what windows read is kept, too.
+    static func keptStreams(
+        among nodes: [StreamNode], _ outputs: [Output], isCheckpointed: Bool
+    ) -> [KeptStream] {
+        var readers: [ObjectIdentifier: [Int]] = [:]
+        for output in outputs {
+            for node in StreamNode.ancestors(of: [output.node]) {
+                readers[ObjectIdentifier(node), default: []].append(output.number)
+            }
+        }
+        return nodes.compactMap { node in
+            guard let outputs = readers[ObjectIdentifier(node)],
+                node.keepsBatches(isCheckpointed: isCheckpointed)
+            else { return nil }
+            return KeptStream(node: node, outputs: outputs)
+        }
+    }
+
+    /// Lets a batch's jobs compute what streams keep of it, whatever the output operations look at.
+    ///
+    /// Each stream is the matter of the last operation that depends on it: when it cannot be computed,
+    /// that operation has failed. A stream of which no operation has an RDD in this batch gets a hidden
+    /// job.
+    ///
+    /// - Parameters:
+    ///   - operations: the numbers of the jobs' operations in declaration order, ascending.
+    func addAdvances(
+        to jobs: inout [OutputJob], of operations: [Int], _ state: State, at time: BatchTime,
+        _ context: GenerationContext
+    ) async throws {
+        var due: [Int: [Dataset]] = [:]
+        var passed: Set<Int> = []
+        for stream in state.kept {
+            let operation = operations.last(where: stream.outputs.contains)
+            guard let output = operation ?? stream.outputs.last else { continue }
+            switch try await stream.node.plan(at: time, context) {
+            case .dataset(let dataset)? where dataset.computed.current == nil:
+                due[output, default: []].append(dataset)
+            case nil where operation == nil && stream.node.isPassed(time): passed.insert(output)
+            default: break
+            }
+        }
+        let failures = BatchFailures()
+        func advance(_ output: Output) -> (BatchAdvance, DeadLetterCapture) {
+            (
+                BatchAdvance(
+                    datasets: due.removeValue(forKey: output.number) ?? [], failures: failures,
+                    batch: context.batch),
+                DeadLetterCapture(
+                    output.node, nil, at: time, inputs: state.inputNodes, context.batch)
+            )
+        }
+        if !due.isEmpty {
+            for index in jobs.indices {
+                let (advance, inputs) = advance(state.outputs[operations[index]])
+                jobs[index].advance(advance, inputs)
+            }
+        }
+        for number in passed.union(due.keys).sorted() {
+            let (output, id) = (state.outputs[number], state.operationIDs[number])
+            if due[number] != nil {
+                let handling = output.handling(state.failures)
+                if handling.policy == .deadLetter {
+                    await Self.makeInputs(of: output.node, at: time, context)
+                }
+                let (advance, inputs) = advance(output)
+                jobs.append(.hidden(jobs.count, output.site, id, handling, advance, inputs))
+            } else if var job = await output.passedJob(
+                jobs.count, id, at: time, inputs: state.inputNodes, context)
+            {
+                job.isHidden = true
+                jobs.append(job)
+            }
+        }
+    }
+}
+
+extension StreamNode {
+    /// Whether each batch of the stream must be computed for the sake of later ones.
+    fileprivate func keepsBatches(isCheckpointed: Bool) -> Bool {
+        if traits.stateShape != nil || traits.isIncremental { return true }
+        return isCheckpointed && settings.withLock { $0.boundary != nil && $0.capture != nil }
+    }
+}
+
+/// Whether an output operation of a batch has failed for good.
+///
+/// What is kept of the batch then need not fail another one.
+private final class BatchFailures: Sendable {
+    private let hasFailed = Locked(false)
+
+    func note() { hasFailed.withLock { $0 = true } }
+
+    var isNoted: Bool { hasFailed.withLock { $0 } }
+}
+
+/// What streams keep of one batch, to be computed by one of its jobs.
+private struct BatchAdvance: Sendable {
+    let datasets: [Dataset]
+    let failures: BatchFailures
+    let batch: BatchContext
+
+    /// Computes what is not computed, unless its failure is another operation's already.
+    func run() async throws {
+        for dataset in datasets {
+            // Later batches are built without it already: it must not come true any more.
+            guard dataset.hasFailed else {
+                try await batch.compute(dataset)
+                continue
+            }
+            if failures.isNoted { continue }
+            let site = dataset.kernel.site
+            throw StreamError(
+                .outputFailed,
+                "what \(site.name) keeps of the batch could not be computed when another batch or a "
+                    + "slice needed it", site: site)
+        }
+    }
+
+    /// Settles what is not computed: it is in the state now, or known to have failed.
+    func settle() async {
+        for dataset in datasets where !dataset.hasFailed { try? await batch.compute(dataset) }
+    }
+}
+
+extension OutputJob {
+    /// The job of what is kept of a batch in which the operation has no RDD.
+    fileprivate static func hidden(
+        _ number: Int, _ site: OperatorSite, _ id: String, _ handling: FailureHandling,
+        _ advance: BatchAdvance, _ inputs: DeadLetterCapture
+    ) -> OutputJob {
+        var job = OutputJob(
+            outputOperation: number, site: site, operationID: id, failure: handling, run: {})
+        job.isHidden = true
+        if handling.policy == .deadLetter { job.deadLetterContents = { .inputs([]) } }
+        job.advance(advance, inputs)
+        return job
+    }
+
+    /// Computes what streams keep of the batch once the operation has succeeded.
+    ///
+    /// - Parameter inputs: what a dead letter of the operation keeps when that fails.
+    fileprivate mutating func advance(_ advance: BatchAdvance, _ inputs: DeadLetterCapture) {
+        let (operation, contents) = (run, deadLetterContents)
+        let hasSucceeded = Locked(false)
+        run = {
+            do {
+                // A retry for the sake of what is kept does not run the operation again.
+                if !hasSucceeded.withLock({ $0 }) {
+                    try await operation()
+                    hasSucceeded.withLock { $0 = true }
+                }
+                try await advance.run()
+            } catch {
+                guard !JobAttempt.current.isProvisional, !Task.isCancelled else { throw error }
+                advance.failures.note()
+                await advance.settle()
+                throw error
+            }
+        }
+        guard let contents else { return }
+        deadLetterContents = {
+            advance.failures.note()
+            guard hasSucceeded.withLock({ $0 }) else {
+                let contents = try await contents()
+                await advance.settle()
+                return contents
+            }
+            // The batch is set aside without being in any state.
+            for dataset in advance.datasets where dataset.computed.current == nil {
+                dataset.markFailed()
+            }
+            return try await inputs.contents()
+        }
+    }
+}
+
+extension BatchContext {
+    /// Has the engine compute a dataset, if it is not.
+    func compute(_ dataset: Dataset) async throws {
+        guard dataset.computed.current == nil else { return }
+        let kernel = Kernel(id: .nextDynamic(), site: dataset.kernel.site) { _, _, _ in [] }
+        try await engine.run(request(kernel, over: .dataset(dataset))) { _, _ in }
+    }
+}
