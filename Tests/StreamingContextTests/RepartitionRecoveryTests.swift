@@ -22,6 +22,19 @@ struct RepartitionRecoveryTests {
         case hash(Int?)
         case lastDigit(Int)
 
+        /// nil: the hash places keys.
+        var custom: LastDigit? {
+            if case .lastDigit(let count) = self { LastDigit(partitionCount: count) } else { nil }
+        }
+
+        /// nil: the default.
+        var count: Int? {
+            switch self {
+            case .hash(let count): count
+            case .lastDigit(let count): count
+            }
+        }
+
         var description: String {
             switch self {
             case .hash(let count): "hash \(count.map { "\($0)" } ?? "default")"
@@ -37,93 +50,91 @@ struct RepartitionRecoveryTests {
         func declare(
             _ stream: DStream<(String, Int)>, _ rule: Rule, name: String?
         ) -> DStream<String> {
-            func named<Element: Sendable>(_ stream: DStream<Element>) -> DStream<Element> {
-                name.map { stream.named($0) } ?? stream
-            }
-            func window(_ length: Duration, _ slide: Duration) -> DStream<String> {
-                let sums =
-                    switch rule {
-                    case .hash(let count):
-                        stream.reduceByKeyAndWindow(
-                            +, window: length, slide: slide, partitions: count)
-                    case .lastDigit(let count):
-                        stream.reduceByKeyAndWindow(
-                            +, window: length, slide: slide,
-                            partitioner: LastDigit(partitionCount: count))
-                    }
-                return named(sums).map { "\($0)" }
-            }
             switch self {
-            case .update:
-                let sums =
-                    switch rule {
-                    case .hash(let count):
-                        stream.updateStateByKey(partitions: count) { $0.reduce($1 ?? 0, +) }
-                    case .lastDigit(let count):
-                        stream.updateStateByKey(partitioner: LastDigit(partitionCount: count)) {
-                            $0.reduce($1 ?? 0, +)
-                        }
-                    }
-                return named(sums).map { "\($0)" }
-            case .updateWhole:
-                typealias Entry = (String, [Int], Int?)
-                let add: @Sendable ([Entry]) -> [(String, Int)] = { entries in
-                    entries.map { ($0.0, $0.1.reduce($0.2 ?? 0, +)) }
-                }
-                let sums =
-                    switch rule {
-                    case .hash(let count):
-                        stream.updateStateByKey(
-                            partitioner: HashPartitioner(partitionCount: count ?? 2), add)
-                    case .lastDigit(let count):
-                        stream.updateStateByKey(
-                            partitioner: LastDigit(partitionCount: count), add)
-                    }
-                return named(sums).map { "\($0)" }
-            case .map:
-                var spec = StateSpec<String, Int, Int, String>.function { key, value, state in
-                    let sum = (state.getOption() ?? 0) + (value ?? 0)
-                    try state.update(sum)
-                    return "\(key) \(sum)"
-                }
-                switch rule {
-                case .hash(nil): break
-                case .hash(let count?): spec = spec.numPartitions(count)
-                case .lastDigit(let count):
-                    spec = spec.partitioner(LastDigit(partitionCount: count))
-                }
-                return named(stream.mapWithState(spec).mapped)
-            case .plainWindow: return window(.seconds(3), .seconds(1))
-            case .longWindow: return window(.seconds(13), .seconds(1))
-            case .slidingWindow: return window(.seconds(9), .seconds(3))
-            case .inverseWindow:
-                let sums =
-                    switch rule {
-                    case .hash(let count):
-                        stream.reduceByKeyAndWindow(
-                            +, inverse: -, window: .seconds(6), partitions: count)
-                    case .lastDigit(let count):
-                        stream.reduceByKeyAndWindow(
-                            +, inverse: -, window: .seconds(6),
-                            partitioner: LastDigit(partitionCount: count))
-                    }
-                return named(sums).map { "\($0)" }
+            case .update: update(stream, rule).called(name).map { "\($0)" }
+            case .updateWhole: updateWhole(stream, rule).called(name).map { "\($0)" }
+            case .map: mapped(stream, rule).called(name)
+            case .plainWindow:
+                window(stream, rule, .seconds(3), .seconds(1)).called(name).map { "\($0)" }
+            case .longWindow:
+                window(stream, rule, .seconds(13), .seconds(1)).called(name).map { "\($0)" }
+            case .slidingWindow:
+                window(stream, rule, .seconds(9), .seconds(3)).called(name).map { "\($0)" }
+            case .inverseWindow: inverseWindow(stream, rule).called(name).map { "\($0)" }
             case .groupWindow:
-                let groups =
-                    switch rule {
-                    case .hash(let count):
-                        stream.groupByKeyAndWindow(.seconds(5), partitions: count)
-                    case .lastDigit(let count):
-                        stream.groupByKeyAndWindow(
-                            .seconds(5), partitioner: LastDigit(partitionCount: count))
-                    }
-                return named(groups).map { "\($0) \($1.sorted())" }
+                groupWindow(stream, rule).called(name).map { "\($0) \($1.sorted())" }
             case .countWindow:
-                let count: Int? = if case .hash(let count) = rule { count } else { 3 }
-                return named(
-                    stream.map(\.0).countByValueAndWindow(.seconds(4), partitions: count)
-                ).map { "\($0)" }
+                stream.map(\.0).countByValueAndWindow(.seconds(4), partitions: rule.count)
+                    .called(name).map { "\($0)" }
             }
+        }
+
+        private func update(
+            _ stream: DStream<(String, Int)>, _ rule: Rule
+        ) -> DStream<(String, Int)> {
+            guard let custom = rule.custom else {
+                return stream.updateStateByKey(partitions: rule.count) { $0.reduce($1 ?? 0, +) }
+            }
+            return stream.updateStateByKey(partitioner: custom) { $0.reduce($1 ?? 0, +) }
+        }
+
+        private func updateWhole(
+            _ stream: DStream<(String, Int)>, _ rule: Rule
+        ) -> DStream<(String, Int)> {
+            typealias Entry = (String, [Int], Int?)
+            let add: @Sendable ([Entry]) -> [(String, Int)] = { entries in
+                entries.map { ($0.0, $0.1.reduce($0.2 ?? 0, +)) }
+            }
+            guard let custom = rule.custom else {
+                let hash = HashPartitioner<String>(partitionCount: rule.count ?? 2)
+                return stream.updateStateByKey(partitioner: hash, add)
+            }
+            return stream.updateStateByKey(partitioner: custom, add)
+        }
+
+        private func mapped(_ stream: DStream<(String, Int)>, _ rule: Rule) -> DStream<String> {
+            var spec = StateSpec<String, Int, Int, String>.function { key, value, state in
+                let sum = (state.getOption() ?? 0) + (value ?? 0)
+                try state.update(sum)
+                return "\(key) \(sum)"
+            }
+            if let custom = rule.custom {
+                spec = spec.partitioner(custom)
+            } else if let count = rule.count {
+                spec = spec.numPartitions(count)
+            }
+            return stream.mapWithState(spec).mapped
+        }
+
+        private func window(
+            _ stream: DStream<(String, Int)>, _ rule: Rule, _ length: Duration, _ slide: Duration
+        ) -> DStream<(String, Int)> {
+            guard let custom = rule.custom else {
+                return stream.reduceByKeyAndWindow(
+                    +, window: length, slide: slide, partitions: rule.count)
+            }
+            return stream.reduceByKeyAndWindow(
+                +, window: length, slide: slide, partitioner: custom)
+        }
+
+        private func inverseWindow(
+            _ stream: DStream<(String, Int)>, _ rule: Rule
+        ) -> DStream<(String, Int)> {
+            guard let custom = rule.custom else {
+                return stream.reduceByKeyAndWindow(
+                    +, inverse: -, window: .seconds(6), partitions: rule.count)
+            }
+            return stream.reduceByKeyAndWindow(
+                +, inverse: -, window: .seconds(6), partitioner: custom)
+        }
+
+        private func groupWindow(
+            _ stream: DStream<(String, Int)>, _ rule: Rule
+        ) -> DStream<(String, [Int])> {
+            guard let custom = rule.custom else {
+                return stream.groupByKeyAndWindow(.seconds(5), partitions: rule.count)
+            }
+            return stream.groupByKeyAndWindow(.seconds(5), partitioner: custom)
         }
     }
 
@@ -171,4 +182,8 @@ struct RepartitionRecoveryTests {
             }
         }
     }
+}
+
+extension DStream {
+    fileprivate func called(_ name: String?) -> DStream { name.map { named($0) } ?? self }
 }

@@ -203,6 +203,19 @@ struct StateAdvanceTests {
         #expect(calls.withLock { $0 } == 1 && tries.withLock { $0 } == 3)
     }
 
+    @Test("a body that swallows the failure of the state does not complete the batch")
+    func swallowed() async throws {
+        let harness = try await harness(SimulatedStorageMedium(), .stop)
+        Keeper.update.sums(pairs(harness, poison: 2)).foreachRDD { _ = try? await $0.collect() }
+        try await start(harness)
+        for _ in 0..<2 { await harness.advanceAndSettle() }
+        let error = await #expect(throws: StreamError.self) {
+            try await harness.ssc.awaitTermination()
+        }
+        #expect(error?.batchTime == .seconds(2) && error?.site?.name == "updateStateByKey")
+        #expect(await harness.ssc.stop().pendingBatches == [.seconds(2)])
+    }
+
     @Test("one failure is one failure: another operation on the same state succeeds")
     func oneFailure() async throws {
         let medium = SimulatedStorageMedium()

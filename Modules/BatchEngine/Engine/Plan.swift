@@ -48,11 +48,11 @@ public indirect enum Plan: Sendable {
     }
 }
 
-/// What comes after a dataset: one plan once that is computed, another when computing it is known to
-/// have failed. Both have equally many partitions.
+/// What comes after a dataset, or in its place.
 ///
-/// Plans that follow one another share the alternative, so that a plan takes as much memory as it adds.
-/// It is let go once the dataset is computed.
+/// One plan counts once the dataset is computed, another when computing it is known to have failed. Both
+/// have equally many partitions. Plans that follow one another share the alternative: each takes what it
+/// adds. It is let go once the dataset is computed.
 public final class Following: Sendable {
     /// What is waited for.
     public let dataset: Dataset

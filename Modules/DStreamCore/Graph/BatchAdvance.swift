@@ -35,8 +35,7 @@ extension DStreamGraph {
     /// that operation has failed. A stream of which no operation has an RDD in this batch gets a hidden
     /// job.
     ///
-    /// - Parameters:
-    ///   - operations: the numbers of the jobs' operations in declaration order, ascending.
+    /// - Parameter operations: the numbers of the jobs' operations, ascending.
     func addAdvances(
         to jobs: inout [OutputJob], of operations: [Int], _ state: State, at time: BatchTime,
         _ context: GenerationContext
@@ -54,36 +53,41 @@ extension DStreamGraph {
             }
         }
         let failures = BatchFailures()
-        func advance(_ output: Output) -> (BatchAdvance, DeadLetterCapture) {
-            (
-                BatchAdvance(
-                    datasets: due.removeValue(forKey: output.number) ?? [], failures: failures,
-                    batch: context.batch),
+        /// Lets the job of an operation compute what is due of its streams.
+        func advance(_ job: inout OutputJob, _ output: Output) {
+            let advance = BatchAdvance(
+                datasets: due.removeValue(forKey: output.number) ?? [], failures: failures,
+                batch: context.batch)
+            let inputs = job.deadLetterContents.map { _ in
                 DeadLetterCapture(
                     output.node, nil, at: time, inputs: state.inputNodes, context.batch)
-            )
+            }
+            job.advance(advance, inputs)
         }
         if !due.isEmpty {
-            for index in jobs.indices {
-                let (advance, inputs) = advance(state.outputs[operations[index]])
-                jobs[index].advance(advance, inputs)
-            }
+            for index in jobs.indices { advance(&jobs[index], state.outputs[operations[index]]) }
         }
         for number in passed.union(due.keys).sorted() {
             let (output, id) = (state.outputs[number], state.operationIDs[number])
+            var job: OutputJob?
             if due[number] != nil {
                 let handling = output.handling(state.failures)
+                var hidden = OutputJob(
+                    outputOperation: jobs.count, site: output.site, operationID: id,
+                    failure: handling, run: {})
                 if handling.policy == .deadLetter {
                     await Self.makeInputs(of: output.node, at: time, context)
+                    hidden.deadLetterContents = { .inputs([]) }
                 }
-                let (advance, inputs) = advance(output)
-                jobs.append(.hidden(jobs.count, output.site, id, handling, advance, inputs))
-            } else if var job = await output.passedJob(
-                jobs.count, id, at: time, inputs: state.inputNodes, context)
-            {
-                job.isHidden = true
-                jobs.append(job)
+                advance(&hidden, output)
+                job = hidden
+            } else {
+                job = await output.passedJob(
+                    jobs.count, id, at: time, inputs: state.inputNodes, context)
             }
+            guard var job else { continue }
+            job.isHidden = true
+            jobs.append(job)
         }
     }
 }
@@ -125,8 +129,8 @@ private struct BatchAdvance: Sendable {
             let site = dataset.kernel.site
             throw StreamError(
                 .outputFailed,
-                "what \(site.name) keeps of the batch could not be computed when another batch or a "
-                    + "slice needed it", site: site)
+                "what \(site.name) keeps of the batch could not be computed; the reason was thrown "
+                    + "to the body, slice or later batch that needed it first", site: site)
         }
     }
 
@@ -137,23 +141,10 @@ private struct BatchAdvance: Sendable {
 }
 
 extension OutputJob {
-    /// The job of what is kept of a batch in which the operation has no RDD.
-    fileprivate static func hidden(
-        _ number: Int, _ site: OperatorSite, _ id: String, _ handling: FailureHandling,
-        _ advance: BatchAdvance, _ inputs: DeadLetterCapture
-    ) -> OutputJob {
-        var job = OutputJob(
-            outputOperation: number, site: site, operationID: id, failure: handling, run: {})
-        job.isHidden = true
-        if handling.policy == .deadLetter { job.deadLetterContents = { .inputs([]) } }
-        job.advance(advance, inputs)
-        return job
-    }
-
     /// Computes what streams keep of the batch once the operation has succeeded.
     ///
-    /// - Parameter inputs: what a dead letter of the operation keeps when that fails.
-    fileprivate mutating func advance(_ advance: BatchAdvance, _ inputs: DeadLetterCapture) {
+    /// - Parameter inputs: what a dead letter keeps when that fails; nil: there is to be none.
+    fileprivate mutating func advance(_ advance: BatchAdvance, _ inputs: DeadLetterCapture?) {
         let (operation, contents) = (run, deadLetterContents)
         let hasSucceeded = Locked(false)
         run = {
@@ -171,7 +162,7 @@ extension OutputJob {
                 throw error
             }
         }
-        guard let contents else { return }
+        guard let contents, let inputs else { return }
         deadLetterContents = {
             advance.failures.note()
             guard hasSucceeded.withLock({ $0 }) else {

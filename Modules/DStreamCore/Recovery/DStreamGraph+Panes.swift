@@ -2,11 +2,11 @@ internal import BatchEngine
 internal import Synchronization
 
 extension DStreamGraph {
-    /// Computes the batches that later windows will ask for and no batch so far has asked for.
+    /// Computes the batches that later windows will ask for and that were never generated.
     ///
-    /// A window that slides by several batches asks for all of them at its own. Then a restart in
-    /// between would find the earlier ones neither in the checkpoint nor, maybe, in the source. What
-    /// cannot be computed is left to the window's batch, which will say so.
+    /// Batches compute what windows will ask for (``addAdvances(to:of:_:at:_:)``), but for those that were
+    /// skipped. A restart before the window's batch would find these neither in the checkpoint nor,
+    /// maybe, in the source. What cannot be computed is left to the window's batch, which will say so.
     func computePanes(through time: BatchTime, _ context: GenerationContext) async throws {
         for window in nodes {
             for node in window.parents where node.keepsPanes(for: window) {
