@@ -278,9 +278,10 @@ extension StreamingContext {
             try await restore(found, from: checkpointDirectory.withLock { $0 })
             warnOfClock(now, behind: found.record.time)
         }
+        try await graph.beginFileInputs(on: batchContext.engine)
         try await graph.openSinks(on: batchContext.engine, goesOn: checkpoints?.found != nil)
         let logs = try await openLogs(registrations)
-        let runtime = try Runtime(
+        var runtime = try Runtime(
             self, registrations.map { $0.receiver(on: batchContext.engine) }, zeroTime: zeroTime,
             checkpoints, logs, deadLetters)
         try await runtime.tracker.recover()

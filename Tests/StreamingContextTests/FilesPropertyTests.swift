@@ -17,7 +17,8 @@ struct FilesPropertyTests {
         }
         let root = try WatchedDirectory()
         let window = Int64(1 + draw(4)) * 1000
-        let harness = StreamHarness.forFiles(remember: .milliseconds(window - Int64(draw(999))))
+        let harness = StreamHarness.forFiles(
+            remember: .milliseconds(window - Int64(draw(999))), detection: .byModificationTime)
         let lines = harness.record(harness.ssc.textFileStream("\(root.path)/{x,y}*"))
         try await harness.ssc.start()
         var expected: [[String]] = []
