@@ -72,7 +72,8 @@ let package = Package(
     targets: [
         // The system shim cannot have MemberImportVisibility: in optimised builds on Linux the
         // compiler attributes `timespec` to a private module of the toolchain.
-        module("BatchEngine", ["CPoll", "CPrefetch"], settings: baseSettings),
+        module("BatchEngine", ["CFileStatus", "CPoll", "CPrefetch"], settings: baseSettings),
+        .systemLibrary(name: "CFileStatus", path: "Modules/CFileStatus"),
         .systemLibrary(name: "CPoll", path: "Modules/CPoll"),
         .systemLibrary(name: "CPrefetch", path: "Modules/CPrefetch"),
         module("DStreamCore", ["BatchEngine"]),

@@ -24,6 +24,14 @@ public final class ManualClock: StreamClock {
     /// The time the clock stands at.
     public var now: BatchTime { state.withLock { $0.now } }
 
+    /// The time of day by which files would be stamped: that of the clock, and what
+    /// ``stepWall(by:)`` has added.
+    public var wallNow: BatchTime { state.withLock { $0.now + $0.wallOffset } }
+
+    /// Sets the machine's time of day on or back, as an operator or a time server does; `now` and
+    /// sleeps do not follow.
+    public func stepWall(by duration: Duration) { state.withLock { $0.wallOffset += duration } }
+
     /// How far the clock has been moved since its creation.
     public var monotonicNow: Duration { state.withLock { $0.elapsed } }
 

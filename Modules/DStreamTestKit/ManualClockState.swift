@@ -31,6 +31,8 @@ struct ManualClockState {
 
     let start: BatchTime
     private(set) var elapsed = Duration.zero
+    /// By how much the time of day is ahead of `now`.
+    var wallOffset = Duration.zero
     /// In the order of deadline, then of registration.
     private(set) var sleepers: [Sleeper] = []
     private(set) var waiters: [Waiter] = []

@@ -30,6 +30,11 @@ public final class LoggedInputChoices: InputChoices {
         choices.withLock { $0[Choice(batch: batch, stream: stream)] }
     }
 
+    /// The batches after one for which any stream has chosen.
+    package func batches(after batch: BatchTime) -> Set<BatchTime> {
+        choices.withLock { choices in Set(choices.keys.map(\.batch).filter { $0 > batch }) }
+    }
+
     /// Logs what a stream chose for a batch.
     ///
     /// - Throws: what the log throws; nothing was chosen then.

@@ -13,6 +13,7 @@ extension StreamingContext.Configuration {
                 "\(fileStreamMinimumRemember.milliseconds)ms",
             "failurePolicy": "\(failurePolicy)",
             "lateBatches": "\(lateBatches)",
+            "fileStreamDetection": "\(fileStreamDetection)",
             "maxQueuedBatches": "\(maxQueuedBatches)",
             "checkpointSpacing": "\(checkpointSpacing.milliseconds)ms",
         ]

@@ -49,7 +49,10 @@ extension StreamingContext {
         public var receiverWriteAheadLog = WriteAheadLogSettings()
         /// The log of which elements belong to which batch; there is one where any stream has one.
         public var driverWriteAheadLog = WriteAheadLogSettings()
-        /// How long files are remembered by file streams.
+        /// By which rule file streams find what is new.
+        public var fileStreamDetection = FileDetection.byAppearance
+        /// How old files may be, and how long their paths are remembered, by
+        /// ``DStreamCore/FileDetection/byModificationTime``.
         public var fileStreamMinimumRemember = Duration.seconds(60)
 
         /// Keys given to ``init(sparkProperties:)`` that are Spark's and have no effect here.

@@ -11,8 +11,10 @@ struct Runtime: Sendable {
     let generator: JobGenerator
     let grid: BatchAlignment
     let firstBatch: BatchTime
-    /// What an earlier run left to do; nil: this is the first one.
+    /// What an earlier run left; nil: this is the first one.
     let earlier: CheckpointRecord?
+    /// The batches of the earlier run that run again, ascending.
+    var rerun: [BatchTime] = []
     let stopRequest = OneShot<StopRequest>()
     let stopReport = OneShot<StreamingContext.StopReport>()
     private let engine: any ExecutionEngine
@@ -114,7 +116,7 @@ struct Runtime: Sendable {
             work.addTask { await scheduler.run() }
             work.addTask {
                 await generator.run(
-                    on: grid, from: firstBatch, rerun: earlier?.pendingBatches ?? [],
+                    on: grid, from: firstBatch, rerun: rerun,
                     newestCompleted: earlier?.newestCompleted)
             }
             let request = await stopRequest.value

@@ -279,9 +279,10 @@ extension StreamingContext {
             try await restore(found, from: checkpointDirectory.withLock { $0 })
             warnOfClock(now, behind: found.record.time)
         }
+        try await graph.beginFileInputs(on: batchContext.engine)
         try await graph.openSinks(on: batchContext.engine, goesOn: checkpoints?.found != nil)
         let logs = try await openLogs(registrations)
-        let runtime = try Runtime(
+        var runtime = try Runtime(
             self, registrations.map { $0.receiver(on: batchContext.engine) }, zeroTime: zeroTime,
             checkpoints, logs, deadLetters)
         try await runtime.tracker.recover()
@@ -290,15 +291,20 @@ extension StreamingContext {
             await runtime.tracker.takeBackAllocations()
             try await logs?.choices?.release(before: BatchTime(milliseconds: .max))
         }
-        let pending = checkpoints?.found?.record.pendingBatches ?? []
         if let record = checkpoints?.found?.record {
-            // Left out batches give their blocks to the one that runs.
-            let isSkipping = configuration.lateBatches == .skip
-            if isSkipping { await runtime.tracker.takeBackAllocations(after: record.time) }
-            let next = isSkipping ? [] : [record.time + batchInterval]
-            await warnOfReleased(pending + next, record, runtime.tracker)
+            runtime.rerun = record.pendingBatches
+            if configuration.lateBatches == .skip {
+                // What was begun is not skipped: a sink may hold it already.
+                let allocated = await runtime.tracker.allocatedBatches(after: record.time)
+                let chosen = logs?.choices?.batches(after: record.time) ?? []
+                runtime.rerun += allocated.union(chosen).sorted()
+                await warnOfReleased(runtime.rerun, record, runtime.tracker)
+            } else {
+                let next = record.time + batchInterval
+                await warnOfReleased(runtime.rerun + [next], record, runtime.tracker)
+            }
         }
-        for block in try await runtime.tracker.restoreBlocks(pending: pending) {
+        for block in try await runtime.tracker.restoreBlocks(pending: runtime.rerun) {
             components.logger.log(
                 level: .warning,
                 "\(appName): \(block.recordCount) records of stream \(block.streamID) ended with "

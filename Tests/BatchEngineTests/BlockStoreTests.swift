@@ -75,14 +75,32 @@ struct BlockStoreTests {
     func lostFile() throws {
         let store = MemoryBlockStore()
         try store.put(block(0), values(3), level: .diskOnly, codec: Self.codec)
-        try FileSystem.removeTree(try #require(store.spillDirectoryIfMade))
+        let directory = try #require(store.spillDirectoryIfMade)
+        try FileSystem.removeTree(directory)
         let error = #expect(throws: BlockStoreError.self) { try store.get(block(0)) }
         #expect(error?.code == .disk)
+        // A file is where the directory was.
+        try FileSystem.append(directory, [], durability: .handedOver)
+        defer { _ = try? FileSystem.remove(directory) }
         let full = #expect(throws: BlockStoreError.self) {
             try store.put(block(1), values(3), level: .diskOnly, codec: Self.codec)
         }
         #expect(full?.code == .disk)
         #expect(store.usage.blockCount == 1)
+    }
+
+    @Test("an empty spill directory that was tidied away is made anew", arguments: [false, true])
+    func tidied(isRead: Bool) throws {
+        let store = MemoryBlockStore(memoryLimit: 0)
+        let level: StorageLevel = isRead ? .diskOnly : .memoryAndDiskSerialized
+        try store.put(block(0), values(3), level: level, codec: Self.codec)
+        let directory = try #require(store.spillDirectoryIfMade)
+        store.remove(block(0))
+        try FileSystem.remove(directory)
+        try store.put(block(1), values(3), level: level, codec: Self.codec)
+        #expect(try store.get(block(1)) != nil)
+        let anew = try #require(store.spillDirectoryIfMade)
+        #expect(anew != directory && FileSystem.exists(anew))
     }
 
     @Test("many threads over the limit lose no block")

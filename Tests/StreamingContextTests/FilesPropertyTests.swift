@@ -17,7 +17,8 @@ struct FilesPropertyTests {
         }
         let root = try WatchedDirectory()
         let window = Int64(1 + draw(4)) * 1000
-        let harness = StreamHarness.forFiles(remember: .milliseconds(window - Int64(draw(999))))
+        let harness = StreamHarness.forFiles(
+            remember: .milliseconds(window - Int64(draw(999))), detection: .byModificationTime)
         let lines = harness.record(harness.ssc.textFileStream("\(root.path)/{x,y}*"))
         try await harness.ssc.start()
         var expected: [[String]] = []
@@ -44,5 +45,59 @@ struct FilesPropertyTests {
         await harness.ssc.stop()
         #expect(harness.errors.isEmpty)
         #expect(lines.batches.map { $0.elements.sorted() } == expected)
+    }
+
+    /// By appearance, every file that is there when a batch looks gives its lines to one batch,
+    /// whatever its times, over clocks that are set, restarts and skipped batches.
+    @Test(.timeLimit(.minutes(5)), arguments: 0..<20 as Range<UInt64>)
+    func everyFileThatAppearsIsReadOnce(seed: UInt64) async throws {
+        var state = seed &* 0x9e37_79b9_7f4a_7c15 &+ 1
+        func draw(_ limit: Int) -> Int {
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return Int(state >> 33) % limit
+        }
+        let root = try WatchedDirectory()
+        // Where the system says when a file was made.
+        try #require(FileSystem.birth(of: root.path) != nil)
+        var medium = SimulatedStorageMedium()
+        var (start, count): (Int64, Int) = (100, 0)
+        var (pending, expected): ([String: Int], [Int]) = ([:], [])
+        var results: [BatchTime: [Int]] = [:]
+        func change() throws {
+            for _ in 0..<draw(4) {
+                count += 1
+                let name = "\(["x", "y"][draw(2)])/f\(draw(6))"
+                if draw(3) == 0 { try root.remove(name) }
+                try root.write(name, "\(count)\n", at: Int64(draw(300_000)))
+                pending[name] = count
+            }
+        }
+        for _ in 0..<4 {
+            let harness = StreamHarness.forFiles(
+                lateBatches: draw(2) == 0 ? .generate : .skip, from: .seconds(start),
+                medium: medium)
+            let numbers = harness.ssc.textFileStream("\(root.path)/{x,y}").map { Int($0) ?? -1 }
+            let lines = harness.record(numbers)
+            _ = try await StreamingContext.getOrCreate(checkpointDirectory: "/c") { harness.ssc }
+            try await harness.ssc.start()
+            for _ in 0..<4 {
+                try change()
+                if draw(4) == 0 { harness.clock.stepWall(by: .seconds(Int64(draw(400)) - 200)) }
+                await harness.advance()
+                expected += pending.values
+                pending = [:]
+            }
+            await harness.ssc.stop(graceful: draw(2) == 0)
+            #expect(harness.errors.isEmpty, "\(harness.errors)")
+            for batch in lines.batches {
+                let elements = batch.elements.sorted()
+                if let before = results[batch.time] { #expect(before == elements) }
+                results[batch.time] = elements
+            }
+            start += 5 + Int64(draw(10))
+            try change()
+            medium = medium.restarted()
+        }
+        #expect(results.values.flatMap { $0 }.sorted() == expected.sorted())
     }
 }

@@ -59,17 +59,53 @@ struct FilesSelectionTests {
             "a batch of the past gets nothing new",
             [Step(105, [("a", 105)], ["a"]), Step(104, [("b", 104)], [])]
         ),
+        (
+            "what skipped batches would have read is the next one's",
+            [
+                Step(101, [("a", 101)], ["a"]),
+                Step(110, [("a", 101), ("b", 102), ("c", 109), ("d", 111)], ["b", "c"]),
+                Step(111, [("e", 108), ("d", 111)], ["d"]),
+            ]
+        ),
         ("a path that is listed twice", [Step(101, [("a", 101), ("a", 101)], ["a"])]),
     ]
 
     private func seconds(_ count: Int64) -> BatchTime { .seconds(count) }
 
-    private func fresh() -> FileSelection {
-        FileSelection(slide: .seconds(1), window: .seconds(3), start: .seconds(100))
+    /// What an input does with a listing, without a disk.
+    struct Chooser {
+        var selection: FileSelection
+        var known = KnownFiles(.byModificationTime)
+
+        mutating func select(
+            from files: [FileSelection.Entry], for batch: BatchTime,
+            remembering: Duration = .zero
+        ) -> [String] {
+            selection.prepare(for: batch, remembering: remembering)
+            if let paths = selection.paths(of: batch) { return paths }
+            if selection.isPast(batch) { return [] }
+            var listing = FileListing()
+            listing.directories = [FileListing.Directory(key: 1, files: files)]
+            let judgement = FileJudgement(
+                listing, known: known, selection: selection, batch: batch, shifts: [.zero])
+            selection.adopt(judgement.chosen, for: batch)
+            known.take(judgement.tables, at: batch)
+            return judgement.chosen
+        }
+    }
+
+    private func fresh(
+        window: Duration = .seconds(3), batches: [FileSelection.Batch] = []
+    ) -> Chooser {
+        Chooser(
+            selection: FileSelection(
+                slide: .seconds(1), window: window, start: .seconds(100), batches: batches))
     }
 
     private func listing(_ files: [(String, Int64)]) -> [FileSelection.Entry] {
-        files.map { FileSelection.Entry(path: $0.0, modified: seconds($0.1)) }
+        files.map {
+            FileSelection.Entry(path: $0.0, modified: seconds($0.1), print: UInt32($0.1))
+        }
     }
 
     @Test("what each listing gives", arguments: FilesSelectionTests.table.indices)
@@ -87,10 +123,8 @@ struct FilesSelectionTests {
         for batch in 101...104 as ClosedRange<Int64> {
             _ = selection.select(from: listing([("f\(batch)", batch)]), for: seconds(batch))
         }
-        var restarted = FileSelection(
-            slide: .seconds(1), window: .seconds(3), start: .seconds(100),
-            batches: selection.batches)
-        #expect(restarted.batches == selection.batches)
+        var restarted = fresh(batches: selection.selection.batches)
+        #expect(restarted.selection.batches == selection.selection.batches)
         // A batch that is run again reads what it read, whatever lies there now.
         #expect(restarted.select(from: [], for: seconds(103)) == ["f103"])
         let files = listing([("f103", 103), ("f104", 104), ("new", 104)])
@@ -103,7 +137,7 @@ struct FilesSelectionTests {
         for batch in 101...120 as ClosedRange<Int64> {
             _ = selection.select(from: [], for: seconds(batch), remembering: .seconds(10))
         }
-        #expect(selection.batches.map(\.time) == (109...120).map { seconds($0) })
+        #expect(selection.selection.batches.map(\.time) == (109...120).map { seconds($0) })
     }
 
     /// Files come at any time with any modification time; each that may be read is read once.
@@ -115,8 +149,7 @@ struct FilesSelectionTests {
             return Int(state >> 33) % limit
         }
         let window = Int64(1 + draw(5))
-        var selection = FileSelection(
-            slide: .seconds(1), window: .seconds(window), start: .seconds(100))
+        var selection = fresh(window: .seconds(window))
         var files: [(name: String, modified: Int64, seen: Int64)] = []
         var reads: [String: [Int64]] = [:]
         for batch in 101...140 as ClosedRange<Int64> {

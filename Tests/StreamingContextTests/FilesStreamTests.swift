@@ -77,11 +77,12 @@ struct FilesStreamTests {
     }
 
     @Test(
-        "a file that is written to all the time is read again when the window has passed",
+        "by its time, a file that is written all the time is read again when the window has passed",
         .timeLimit(.minutes(5)))
     func touched() async throws {
         let root = try WatchedDirectory()
-        let harness = StreamHarness.forFiles(remember: .milliseconds(1500))
+        let harness = StreamHarness.forFiles(
+            remember: .milliseconds(1500), detection: .byModificationTime)
         let lines = harness.record(harness.ssc.textFileStream(root.path))
         try await harness.ssc.start()
         for batch in 0..<6 as Range<Int64> {
@@ -90,24 +91,6 @@ struct FilesStreamTests {
         }
         await harness.ssc.stop()
         #expect(lines.batches.map(\.elements) == [["0"], [], [], [], ["4"], []])
-    }
-
-    @Test("a directory that appears is one more file", .timeLimit(.minutes(5)))
-    func subdirectory() async throws {
-        let root = try WatchedDirectory()
-        let harness = StreamHarness.forFiles()
-        let lines = harness.record(harness.ssc.textFileStream(root.path))
-        try await harness.ssc.start()
-        try root.write("sub/a", "1\n", at: 50_000)
-        try root.write("sub/b", "2\n", at: 999_000)
-        try root.write("sub/_c", "3\n", at: 100_500)
-        try root.touch("sub", at: 100_500)
-        await harness.advance()
-        try root.write("sub/d", "4\n", at: 101_500)
-        try root.touch("sub", at: 101_500)
-        await harness.advance()
-        await harness.ssc.stop()
-        #expect(lines.batches.map(\.elements) == [["1", "2"], []])
     }
 
     @Test(

@@ -128,9 +128,9 @@ struct RecoveryTroubleTests {
         static func decode(from reader: inout ByteReader) throws -> Nothing { Nothing() }
     }
 
-    /// No checkpoint speaks of the batch, and under `.skip` it will never run.
+    /// No checkpoint speaks of the batch; under `.skip` it runs again all the same.
     @Test(
-        "a batch that ran before its checkpoint could be written gives its blocks to the next",
+        "a batch that ran before its checkpoint could be written runs again with its blocks",
         arguments: [LateBatches.generate, .skip])
     func allocatedAndLeftOut(late: LateBatches) async throws {
         let medium = SimulatedStorageMedium()

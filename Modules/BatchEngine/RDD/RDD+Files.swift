@@ -3,8 +3,10 @@ extension RDD {
     ///
     /// Files are named `part-00000`, `part-00001` …, also those of empty partitions; each element
     /// is a line of the text that ``elementText(_:)`` makes. A file appears when it is complete and
-    /// on disk, and `_SUCCESS` after all of them. The directory and those above it are created; when it
-    /// exists, `_SUCCESS` is removed, files of the same names are replaced and others stay.
+    /// on disk, and `_SUCCESS` after all of them. Until then there is a file `_temporary`, also when the
+    /// call fails: what is in the directory is not complete. The directory and those above it are
+    /// created; when it exists, `_SUCCESS` is removed, files of the same names are replaced and others
+    /// stay.
     ///
     /// ## Durability
     /// When the call returns, files and directory have reached the disk.
@@ -40,6 +42,9 @@ extension RDD {
 /// One text file on its way: what is written is seen by nobody before ``commit()``.
 @usableFromInline
 final class TextPart {
+    /// What is in a directory that is not complete, as of other programs that write such ones.
+    private static let unfinishedMark = "_temporary"
+
     private let path: String
     private let temporary: String
     private var file: OpenFile?
@@ -110,6 +115,10 @@ final class TextPart {
     static func begin(_ directory: String, _ site: OperatorSite) throws {
         do {
             try FileSystem.createDirectory(directory)
+            // Before the other goes: readers must not find neither.
+            if !FileSystem.exists("\(directory)/\(unfinishedMark)") {
+                _ = try OpenFile("\(directory)/\(unfinishedMark)", .replace)
+            }
             try FileSystem.remove("\(directory)/_SUCCESS")
         } catch {
             throw EngineError(
@@ -123,6 +132,8 @@ final class TextPart {
         let mark = "\(directory)/_SUCCESS"
         do {
             try FileSystem.writeAtomically(mark, [UInt8](), durability: .flushed)
+            // Complete it is all the same.
+            _ = try? FileSystem.remove("\(directory)/\(unfinishedMark)")
         } catch {
             throw EngineError(
                 .taskFailed, "the directory could not be completed", site: site, underlying: error)

@@ -235,9 +235,18 @@ extension MemoryBlockStore {
 
     private func write(_ id: BlockID, _ bytes: EncodedValues, _ order: UInt64) throws -> String {
         do {
-            let path = try spillDirectory() + "/\(id)-\(order)"
-            try FileSystem.writeAtomically(path, bytes.bytes, durability: .handedOver)
-            return path
+            let directory = try spillDirectory()
+            let path = directory + "/\(id)-\(order)"
+            do {
+                try FileSystem.writeAtomically(path, bytes.bytes, durability: .handedOver)
+                return path
+            } catch {
+                // Programs that tidy up take a directory that has been empty for long.
+                guard error.isNotFound, !FileSystem.exists(directory) else { throw error }
+                let path = try spillDirectory(insteadOf: directory) + "/\(id)-\(order)"
+                try FileSystem.writeAtomically(path, bytes.bytes, durability: .handedOver)
+                return path
+            }
         } catch {
             throw BlockStoreError(.disk, "block \(id) could not be written: \(error)")
         }
@@ -246,7 +255,15 @@ extension MemoryBlockStore {
     /// Where spill files are, once there has been one.
     package var spillDirectoryIfMade: String? { state.withLock { $0.directory } }
 
-    private func spillDirectory() throws -> String {
+    /// Makes it when there is none yet.
+    ///
+    /// - Parameter gone: one that is there no more.
+    private func spillDirectory(insteadOf gone: String? = nil) throws -> String {
+        if let gone {
+            state.withLock { state in
+                if state.directory == gone { state.directory = nil }
+            }
+        }
         if let directory = state.withLock({ $0.directory }) { return directory }
         let made = try FileSystem.createTemporaryDirectory(prefix: "dstreams-spill")
         let directory = state.withLock { state in

@@ -1,3 +1,5 @@
+internal import CFileStatus
+
 #if canImport(Glibc)
     import Glibc
 #elseif canImport(Darwin)
@@ -26,6 +28,8 @@ package enum FileSystem {
         package let byteCount: Int
         /// When it was last modified, since 1970-01-01 00:00 UTC.
         package let modified: Duration
+        /// Its number in its file system: another file of the same name has another one.
+        package let inode: UInt64
     }
 
     // MARK: Reading
@@ -84,7 +88,25 @@ package enum FileSystem {
         let kind = status.st_mode & S_IFMT
         return Status(
             isDirectory: kind == S_IFDIR, isSpecial: kind != S_IFDIR && kind != S_IFREG,
-            byteCount: Int(status.st_size), modified: SystemTime.duration(modified))
+            byteCount: Int(status.st_size), modified: SystemTime.duration(modified),
+            inode: UInt64(status.st_ino))
+    }
+
+    /// When the file at the path was made, in nanoseconds since 1970-01-01 00:00 UTC; `nil` when the
+    /// file system does not say.
+    ///
+    /// It tells a file from an earlier one whose inode it was given.
+    package static func birth(of path: String) -> Int64? {
+        if path.utf8.contains(0) { return nil }
+        let birth = dstream_file_birth(path)
+        return birth == 0 ? nil : birth
+    }
+
+    /// Whether a link is at the path, wherever it leads.
+    package static func isLink(_ path: String) -> Bool {
+        if path.utf8.contains(0) { return false }
+        var status = stat()
+        return lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFLNK
     }
 
     /// Whether something is at the path; `false` also when that cannot be found out.

@@ -6,6 +6,8 @@ package struct DirectoryPattern: Sendable, CustomStringConvertible {
     package struct Found: Sendable, Equatable {
         /// The directories, sorted, each once.
         package var directories: [String] = []
+        /// What has such a path and is no directory.
+        package var files: [String] = []
         /// Directories that could not be looked into, and why.
         package var problems: [String] = []
     }
@@ -110,8 +112,12 @@ package struct DirectoryPattern: Sendable, CustomStringConvertible {
         for names in alternatives {
             var paths = [isAbsolute ? "/" : ""]
             for name in names { paths = paths.flatMap { below($0, name, &found.problems) } }
-            for path in paths where isDirectory(path, &found.problems) {
-                found.directories.append(path.isEmpty ? "." : path)
+            for path in paths {
+                switch isDirectory(path, &found.problems) {
+                case true?: found.directories.append(path.isEmpty ? "." : path)
+                case false? where Self.isVisible(path): found.files.append(path)
+                default: break
+                }
             }
         }
         found.directories = Set(found.directories.map(ExactPath.init)).map(\.text).sorted {
@@ -130,15 +136,22 @@ package struct DirectoryPattern: Sendable, CustomStringConvertible {
                 .map { stem + $0 }
         } catch {
             // What is no directory, or is gone, has nothing below it.
-            if !error.isNotFound, isDirectory(path, &problems) { problems.append("\(error)") }
+            if !error.isNotFound, isDirectory(path, &problems) == true {
+                problems.append("\(error)")
+            }
             return []
         }
     }
 
-    private func isDirectory(_ path: String, _ problems: inout [String]) -> Bool {
-        do { return try FileSystem.status(path.isEmpty ? "." : path)?.isDirectory == true } catch {
+    /// Nil when nothing is there, or that cannot be found out.
+    private func isDirectory(_ path: String, _ problems: inout [String]) -> Bool? {
+        do { return try FileSystem.status(path.isEmpty ? "." : path)?.isDirectory } catch {
             problems.append("\(error)")
-            return false
+            return nil
         }
+    }
+
+    private static func isVisible(_ path: String) -> Bool {
+        FileSelection.isVisible(path.split(separator: "/").last.map(String.init) ?? path)
     }
 }

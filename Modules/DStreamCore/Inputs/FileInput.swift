@@ -10,39 +10,61 @@ package final class FileInput: Sendable {
     package struct Configuration: Sendable {
         /// The directories.
         package var pattern: DirectoryPattern
+        /// Whether files are read at any depth below them, not only directly in them.
+        package var isRecursive = false
         /// Which paths are read, of those whose names do not begin with `_` or `.`.
-        package var filter: @Sendable (String) -> Bool
+        package var filter: @Sendable (String) -> Bool = { _ in true }
+        /// By which rule files are new.
+        package var detection = FileDetection.byAppearance
+        /// Whether files that are there at the start are passed over.
+        package var newFilesOnly = true
         /// The time between batches.
         package var batchInterval: Duration
-        /// How old a file may be at least; rounded up to whole batches.
+        /// How old a file may be at least, by Spark's rule; rounded up to whole batches.
         package var minimumRemember: Duration
-        /// What was modified then or before is never read.
-        package var start: BatchTime
-        /// Where people are told that a directory is missing or cannot be read.
-        package var warn: @Sendable (String) -> Void
+        /// The clock of batches; its time now is that of the start.
+        package var clock: any StreamClock
+        /// Where people are told what is not read, and why.
+        package var report: @Sendable (DiagnosticLevel, String) -> Void
 
-        /// States how directories are watched.
+        /// States how directories are watched; what is left has defaults.
         package init(
-            pattern: DirectoryPattern, filter: @escaping @Sendable (String) -> Bool,
-            batchInterval: Duration, minimumRemember: Duration, start: BatchTime,
-            warn: @escaping @Sendable (String) -> Void
+            pattern: DirectoryPattern, batchInterval: Duration, minimumRemember: Duration,
+            clock: any StreamClock, report: @escaping @Sendable (DiagnosticLevel, String) -> Void
         ) {
             self.pattern = pattern
-            self.filter = filter
             self.batchInterval = batchInterval
             self.minimumRemember = minimumRemember
-            self.start = start
-            self.warn = warn
+            self.clock = clock
+            self.report = report
         }
     }
 
-    /// How many files of a directory people are told of that cannot be looked at.
-    static let problemMaximum = 10
+    /// What is known once a batch has its files; it counts once it is settled.
+    struct Selected: Sendable {
+        fileprivate(set) var selection: FileSelection
+        /// What is dealt with, and in full in the directories it speaks of, or only added.
+        fileprivate var tables: KnownFiles.Tables?
+        fileprivate var isComplete = true
+        fileprivate var reports: [(level: DiagnosticLevel, text: String)] = []
+    }
+
+    struct State {
+        var selection: FileSelection
+        /// Whether an earlier run's is gone on from.
+        var isRestored = false
+        /// nil: it was not looked yet, and an earlier run left nothing of the kind.
+        var known: KnownFiles?
+        var progress = KnownFilesProgress()
+        var shifts = ClockShifts()
+        /// What people were told and what has not changed since.
+        var told: Set<String> = []
+        /// Directories that something is being saved into, since when, and whether that was told.
+        var unfinished: [String: (since: BatchTime, isTold: Bool)] = [:]
+    }
 
     private let configuration: Configuration
-    private let selection: Locked<FileSelection>
-    /// What people were told and what has not changed since.
-    private let told = Locked<Set<String>>([])
+    let state: Locked<State>
 
     /// Makes an input that has read nothing.
     package init(_ configuration: Configuration) {
@@ -50,30 +72,60 @@ package final class FileInput: Sendable {
         // A batch interval that cannot work has been recorded: such a graph does not start.
         let batches = try? BatchAlignment.numBatchesToRemember(
             minimum: configuration.minimumRemember, batchInterval: configuration.batchInterval)
-        selection = Locked(
-            FileSelection(
-                slide: configuration.batchInterval,
-                window: configuration.batchInterval * max(1, batches ?? 1),
-                start: configuration.start))
+        state = Locked(
+            State(
+                selection: FileSelection(
+                    slide: configuration.batchInterval,
+                    window: configuration.batchInterval * max(1, batches ?? 1),
+                    start: configuration.newFilesOnly ? configuration.clock.now : .zero)))
     }
 
-    /// Which paths the remembered batches have read, oldest first: what a restart must know.
-    package var batches: [FileSelection.Batch] { selection.withLock { $0.batches } }
+    /// By which rule files are new.
+    var detection: FileDetection { configuration.detection }
 
-    /// Goes on from what ``batches`` was before a restart.
-    package func restore(_ batches: [FileSelection.Batch], start: BatchTime) {
-        selection.withLock {
-            $0 = FileSelection(
-                slide: $0.slide, window: $0.window, start: start, batches: batches)
+    /// Which paths the remembered batches have read, oldest first: what a restart must know.
+    package var batches: [FileSelection.Batch] { state.withLock { $0.selection.batches } }
+
+    /// Looks what is there before the first batch of a run; blocks the thread.
+    ///
+    /// After a restart that is in the checkpoint; one that says nothing of it was written by an
+    /// earlier version, or with another detection: then modification times say what is new.
+    package func begin() {
+        let (selection, isRestored, isKnown) = state.withLock {
+            ($0.selection, $0.isRestored, $0.known != nil)
+        }
+        let newest = isRestored ? selection.batches.last?.time ?? selection.start : nil
+        let shifts = observeClock(at: max(newest ?? .zero, configuration.clock.now))
+        if isKnown { return }
+        if newest == nil, !configuration.newFilesOnly {
+            return state.withLock { $0.known = KnownFiles(detection) }
+        }
+        let listing = list(at: newest ?? selection.start)
+        let limit = max(newest ?? selection.start, selection.start)
+        let judgement = FileJudgement(
+            start: listing, detection, birth: FileListing.birth(of:)
+        ) { entry in
+            // All of it at a start: only by Spark's rule, times count then.
+            if newest == nil, detection == .byAppearance { return true }
+            return shifts.allSatisfy { entry.modified + $0 <= limit }
+                || selection.hasRead(entry.path)
+        }
+        state.withLock { $0.known = KnownFiles(detection, tables: judgement.tables) }
+        for (reason, passed) in judgement.passed.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
+            guard newest != nil, reason == .isOld else {
+                configuration.report(.info, passed.text(reason))
+                continue
+            }
+            configuration.report(
+                .warning,
+                "the checkpoint does not say which files were there: \(passed.count) that were "
+                    + "modified up to its latest batch, \(limit), count as read")
         }
     }
 
-    /// What was modified then or before is never read.
-    package var start: BatchTime { selection.withLock { $0.start } }
-
     /// The files of a batch that was asked for before; none when that is not remembered.
     func remembered(at batch: BatchTime) -> [FileSlice] {
-        expand(selection.withLock { $0.paths(of: batch) } ?? [])
+        expand(state.withLock { $0.selection.paths(of: batch) } ?? [])
     }
 
     /// What is known once a batch has its files, chosen now unless that was done before.
@@ -81,74 +133,101 @@ package final class FileInput: Sendable {
     /// It counts once it is given to ``settle(_:at:)``.
     func selecting(
         at batch: BatchTime, earlier choice: [String]?, remembering: Duration
-    ) -> FileSelection {
-        var current = selection.withLock { $0 }
-        current.prepare(for: batch, remembering: remembering)
-        if current.paths(of: batch) != nil { return current }
+    ) -> Selected {
+        let (selection, known) = state.withLock { ($0.selection, $0.known) }
+        var selected = Selected(selection: selection)
+        selected.selection.prepare(for: batch, remembering: remembering)
+        if selected.selection.paths(of: batch) != nil { return selected }
         if let choice {
-            current.adopt(choice, for: batch)
-        } else {
-            _ = current.select(from: list(current), for: batch, remembering: remembering)
+            selected.selection.adopt(choice, for: batch)
+            selected.tables = FileListing.known(of: choice, detection)
+            selected.isComplete = false
+        } else if !selected.selection.isPast(batch) {
+            let shifts = observeClock(at: batch)
+            let judgement = FileJudgement(
+                list(at: batch), known: known ?? KnownFiles(detection),
+                selection: selected.selection, batch: batch, shifts: shifts,
+                birth: FileListing.birth(of:))
+            selected.selection.adopt(judgement.chosen, for: batch)
+            selected.tables = judgement.tables
+            selected.reports = judgement.passed.sorted { $0.key.rawValue < $1.key.rawValue }
+                .map { ($0.isUsual ? .info : .warning, $1.text($0)) }
         }
-        return current
+        return selected
     }
 
     /// Notes a selection and gives the files of its batch.
-    func settle(_ selected: FileSelection, at batch: BatchTime) -> [FileSlice] {
-        selection.withLock { $0 = selected }
-        return expand(selected.paths(of: batch) ?? [])
-    }
-
-    private func list(_ selection: FileSelection) -> [FileSelection.Entry] {
-        var found = configuration.pattern.find()
-        var entries: [FileSelection.Entry] = []
-        for directory in found.directories {
-            var problems: [String] = []
-            do {
-                for name in try FileSystem.list(directory) where FileSelection.isVisible(name) {
-                    let path = directory == "/" ? "/\(name)" : "\(directory)/\(name)"
-                    guard !selection.hasRead(path), configuration.filter(path) else { continue }
-                    if let entry = entry(path, &problems) { entries.append(entry) }
-                }
-            } catch {
-                if !error.isNotFound { problems.append("\(error)") }
-            }
-            found.problems += problems.prefix(Self.problemMaximum)
+    func settle(_ selected: Selected, at batch: BatchTime) -> [FileSlice] {
+        state.withLock { state in
+            state.selection = selected.selection
+            guard let tables = selected.tables else { return }
+            var known = state.known ?? KnownFiles(detection)
+            state.known = nil
+            let change =
+                selected.isComplete
+                ? known.take(tables, at: batch) : known.add(tables, at: batch)
+            state.known = known
+            state.progress.note(change)
         }
-        tell(found)
-        return entries
+        for (level, text) in selected.reports { configuration.report(level, text) }
+        return expand(selected.selection.paths(of: batch) ?? [])
     }
 
-    /// What is at a listed path; nil when it is gone or cannot be looked at.
-    private func entry(_ path: String, _ problems: inout [String]) -> FileSelection.Entry? {
-        do {
-            if let status = try FileSystem.status(path) {
-                let modified = BatchTime(milliseconds: status.modified.milliseconds)
-                return FileSelection.Entry(path: path, modified: modified)
-            }
-            // What took the place of bytes that are no UTF-8 is not found under its own name.
-            if path.unicodeScalars.contains("\u{FFFD}") {
-                problems.append("\(path) cannot be read: its name is no UTF-8; rename it")
-            }
-        } catch { problems.append("\(error)") }
-        return nil
+    // MARK: Looking
+
+    /// By how much the clock of batches is, and was, ahead of the one that stamps files.
+    private func observeClock(at batch: BatchTime) -> [Duration] {
+        let reading = ClockShifts.reading(configuration.clock)
+        let (step, shifts) = state.withLock { state in
+            let window = state.selection.window
+            return (state.shifts.observe(reading, at: batch, window: window), state.shifts.all)
+        }
+        if let step {
+            let way = step < .zero ? "back" : "on"
+            let length = step < .zero ? .zero - step : step
+            configuration.report(
+                .warning,
+                "the machine's clock was set \(way) by \(length.prettyPrint()). Batches keep their "
+                    + "times, and times of files are read by the new clock from batch \(batch) on")
+        }
+        return shifts
+    }
+
+    private func list(at batch: BatchTime) -> FileListing {
+        let listing = FileListing(
+            configuration.pattern, isRecursive: configuration.isRecursive,
+            filter: configuration.filter)
+        tell(listing, at: batch)
+        return listing
     }
 
     /// Tells people what is wrong, once for as long as it is.
-    private func tell(_ found: DirectoryPattern.Found) {
-        var problems = found.problems
-        if found.directories.isEmpty, problems.isEmpty {
+    private func tell(_ listing: FileListing, at batch: BatchTime) {
+        var problems = listing.problems
+        if !listing.isDirectoryThere, problems.isEmpty, listing.files.isEmpty {
             problems.append(
                 "\(configuration.pattern) is no directory yet; its files are read once it is there")
         }
-        let news = told.withLock { told in
-            defer { told = Set(problems) }
-            return problems.filter { !told.contains($0) }
+        let news = state.withLock { state in
+            let old = state.unfinished
+            state.unfinished = [:]
+            for directory in listing.unfinished {
+                var wait = old[directory] ?? (since: batch, isTold: false)
+                wait.isTold = wait.isTold || batch - wait.since >= state.selection.window
+                state.unfinished[directory] = wait
+                guard wait.isTold else { continue }
+                problems.append(
+                    "\(directory) holds _temporary and no _SUCCESS: its files are read when saving "
+                        + "has ended. If nothing is saved there any more, remove _temporary")
+            }
+            defer { state.told = Set(problems) }
+            return problems.filter { !state.told.contains($0) }
         }
-        for problem in news { configuration.warn(problem) }
+        for problem in news { configuration.report(.warning, problem) }
     }
 
-    /// The files to read for the chosen paths: for a directory those directly in it.
+    /// The files to read for the chosen paths: for a directory, which only earlier versions chose,
+    /// those directly in it.
     private func expand(_ paths: [String]) -> [FileSlice] {
         paths.flatMap { path in
             do {
@@ -170,72 +249,17 @@ package final class FileInput: Sendable {
 }
 
 extension FileInput {
-    /// The capture of which files were read by which batches, those not completed included.
-    var capture: StateCapture {
-        StateCapture(
-            take: { [self] request in
-                var writer = ByteWriter()
-                writer.writeZigzag(start.milliseconds)
-                let batches = batches
-                for batch in batches {
-                    writer.writeZigzag(batch.time.milliseconds)
-                    writer.writeVarint(UInt64(batch.paths.count))
-                    for path in batch.paths { writer.writeString(path) }
-                }
-                return ([try request.whole(&writer, count: batches.count)], request.time)
-            },
-            restore: { [self] pieces, _ in
-                guard let values = pieces.last?.values else { return }
-                try values.bytes.withUnsafeBytes { buffer in
-                    var reader = ByteReader(buffer)
-                    let start = try reader.readTime()
-                    var batches: [FileSelection.Batch] = []
-                    while !reader.isAtEnd {
-                        let time = try reader.readTime()
-                        let paths = try (0..<(try reader.readCount())).map { _ in
-                            try reader.readString()
-                        }
-                        batches.append(FileSelection.Batch(time: time, paths: paths))
-                    }
-                    restore(batches, start: start)
-                }
-            })
-    }
-}
-
-/// One file to be read by one task.
-final class FileSlice: PartitionValues {
-    let path: String
-    /// How long the file was when it was chosen.
-    let byteCount: Int
-
-    init(path: String, byteCount: Int) {
-        self.path = path
-        self.byteCount = byteCount
-    }
-
-    /// About how many lines there are: enough for an engine to tell small files from large ones.
-    var count: Int { min(1 + byteCount / 32, 1 << 40) }
-
-    /// The path and the length: the task reads the file where it runs.
-    func encoded() throws -> EncodedValues {
-        var writer = ByteWriter()
-        writer.writeString(path)
-        writer.writeVarint(UInt64(byteCount))
-        return EncodedValues(bytes: try writer.takeBytes(), count: count)
-    }
-
-    /// The file of a task's input; nil when it is none.
-    static func slice(_ input: PartitionData) throws -> FileSlice? {
-        switch input {
-        case .values(let values): return values as? FileSlice
-        case .encoded(let encoded):
-            return try encoded.bytes.withUnsafeBytes { bytes in
-                var reader = ByteReader(bytes)
-                let path = try reader.readString()
-                return FileSlice(path: path, byteCount: Int(clamping: try reader.readVarint()))
-            }
-        default: return nil
+    /// Goes on from what an earlier run knew.
+    func restore(
+        start: BatchTime, _ batches: [FileSelection.Batch], _ known: KnownFiles?
+    ) {
+        state.withLock { state in
+            state.selection = FileSelection(
+                slide: state.selection.slide, window: state.selection.window, start: start,
+                batches: batches)
+            state.isRestored = true
+            // By another rule, other files count as dealt with.
+            state.known = known?.detection == detection ? known : nil
         }
     }
 }

@@ -1,20 +1,28 @@
-/// Decides which files a batch reads: fed with listings, it reads neither disk nor clock.
+/// What batches have read, and Spark's rule for what one reads: it reads neither disk nor clock.
 ///
-/// A file is read by the first batch that is not before its modification time, if that time lies
-/// within the window before the batch and after the start. A path that a remembered batch has read
-/// is not read again, changed or not. Asked again for a remembered batch, the answer is the same.
+/// By that rule a file is read by the first batch that is not before its modification time, if that
+/// time lies within the window before the batch and after the start. The window of a batch reaches
+/// back to where that of a batch right after the one before it would: what batches that were skipped
+/// would have read is this one's. A path that a remembered batch has read is not read again, changed
+/// or not. Asked again for a remembered batch, the answer is the same.
 package struct FileSelection: Sendable {
     /// A file or directory in a listing.
     package struct Entry: Sendable, Hashable {
         /// The path.
         package let path: String
-        /// When it was last modified.
+        /// When it was last modified, by the clock that stamps files.
         package let modified: BatchTime
+        /// Its number in its file system.
+        package let inode: UInt64
+        /// Changes with its length and with its modification time.
+        package let print: UInt32
 
         /// States what was listed.
-        package init(path: String, modified: BatchTime) {
+        package init(path: String, modified: BatchTime, inode: UInt64 = 0, print: UInt32 = 0) {
             self.path = path
             self.modified = modified
+            self.inode = inode
+            self.print = print
         }
     }
 
@@ -30,6 +38,16 @@ package struct FileSelection: Sendable {
             self.time = time
             self.paths = paths
         }
+    }
+
+    /// What Spark's rule says of a time.
+    package enum Verdict: Sendable, Hashable {
+        /// The batch reads it.
+        case due
+        /// A later batch will read it, after so long.
+        case waits(Duration)
+        /// No batch will read it.
+        case tooOld
     }
 
     /// The time between batches.
@@ -62,49 +80,55 @@ package struct FileSelection: Sendable {
         batches.last { $0.time <= batch }.flatMap { $0.time == batch ? $0.paths : nil }
     }
 
+    /// Whether a batch is before one that has chosen: it can get nothing any more.
+    package func isPast(_ batch: BatchTime) -> Bool {
+        batches.last.map { $0.time > batch } ?? false
+    }
+
     /// Whether a name may be read at all: with `_` or `.` begin those of files on their way.
     package static func isVisible(_ name: String) -> Bool {
         !name.hasPrefix("_") && !name.hasPrefix(".")
+    }
+
+    /// The earliest batch in place of which this one chooses: it follows the one before.
+    private func first(for batch: BatchTime) -> BatchTime {
+        batches.last.map { min(batch, $0.time + slide) } ?? batch
     }
 
     /// Forgets what matters to no batch from this one on, as if the one before it had just ended.
     ///
     /// - Parameter remembered: how long to remember at least, beyond the window.
     package mutating func prepare(for batch: BatchTime, remembering remembered: Duration = .zero) {
-        let oldest = batch - slide - max(window, remembered)
+        let oldest = first(for: batch) - slide - max(window, remembered)
         let old = batches.prefix { $0.time < oldest }
         for batch in old { recent.subtract(batch.paths.map(ExactPath.init)) }
         batches.removeFirst(old.count)
     }
 
-    /// Whether a path was read by a remembered batch: what else is known of it does not matter.
+    /// Whether a path was read by a remembered batch.
     package func hasRead(_ path: String) -> Bool { recent.contains(ExactPath(path)) }
 
-    /// Remembers what an earlier run chose for a batch that is later than all that are remembered.
+    /// Remembers what a batch reads that is later than all that are remembered.
     package mutating func adopt(_ paths: [String], for batch: BatchTime) {
         recent.formUnion(paths.map(ExactPath.init))
         batches.append(Batch(time: batch, paths: paths))
     }
 
-    /// Chooses what a batch reads and remembers it.
+    /// Whether a batch reads what was modified at a time.
     ///
-    /// - Parameters:
-    ///   - listing: what is there now.
-    ///   - batch: the batch; one before the newest that is not remembered gets nothing.
-    ///   - remembered: how long to remember at least, beyond the window.
-    package mutating func select(
-        from listing: [Entry], for batch: BatchTime, remembering remembered: Duration = .zero
-    ) -> [String] {
-        if let paths = paths(of: batch) { return paths }
-        if let newest = batches.last?.time, newest > batch { return [] }
-        prepare(for: batch, remembering: remembered)
-        let oldest = max(start, batch - window)
-        var chosen: [String] = []
-        for entry in listing where entry.modified > oldest && entry.modified <= batch {
-            if recent.insert(ExactPath(entry.path)).inserted { chosen.append(entry.path) }
+    /// - Parameter shifts: by how much the clock of batches may be ahead of the one that stamped it.
+    package func verdict(
+        on modified: BatchTime, for batch: BatchTime, shifts: [Duration] = [.zero]
+    ) -> Verdict {
+        let oldest = max(start, first(for: batch) - window)
+        var wait: Duration?
+        for shift in shifts {
+            let time = modified + shift
+            if time <= oldest { continue }
+            if time <= batch { return .due }
+            wait = min(wait ?? time - batch, time - batch)
         }
-        batches.append(Batch(time: batch, paths: chosen))
-        return chosen
+        return wait.map { .waits($0) } ?? .tooOld
     }
 }
 

@@ -45,6 +45,13 @@ extension DStreamGraph {
         nodes.contains { $0.traits.files != nil || $0.traits.isDirect }
     }
 
+    /// Lets file streams look what is there before the first batch; after ``restoreState(_:of:)``.
+    package func beginFileInputs(on engine: any ExecutionEngine) async throws {
+        let inputs = fileInputs
+        if inputs.isEmpty { return }
+        try await engine.perform("files at the start") { for input in inputs { input.begin() } }
+    }
+
     /// The file streams: what the batches they remember have read.
     package var fileInputs: [FileInput] { nodes.compactMap(\.traits.files) }
 }
@@ -75,7 +82,8 @@ extension FileInput {
             self.selecting(at: batch, earlier: paths, remembering: remembering)
         }
         if earlier == nil, let choices = context.choices {
-            let chosen = try Codec<[String]>.of().bytes(of: selected.paths(of: batch) ?? [])
+            let chosen = try Codec<[String]>.of().bytes(
+                of: selected.selection.paths(of: batch) ?? [])
             try await choices.keep(chosen, of: stream, for: batch)
         }
         return try await perform { self.settle(selected, at: batch) }

@@ -2,6 +2,7 @@
 public enum LateBatches: Sendable, Hashable {
     /// It is generated, late: every batch time has its batch.
     case generate
-    /// It is left out and reported; the newest batch due takes its blocks.
+    /// It is skipped and reported; the newest batch due takes its blocks, files and offsets, these
+    /// within their rate limits. After a restart, a batch that was begun before is not skipped.
     case skip
 }

@@ -18,6 +18,11 @@ public protocol StreamClock: Sendable {
     /// The time since an arbitrary but fixed origin, for measuring how long something took.
     var monotonicNow: Duration { get }
 
+    /// The time of day by which this machine stamps files, as it is now.
+    ///
+    /// Unlike `now` it follows every step of the machine's clock, also back; by default it is `now`.
+    var wallNow: BatchTime { get }
+
     /// Suspends until `now` is no longer before a deadline.
     ///
     /// Callers may rely on `now >= deadline` afterwards, and not on being woken at once: late wake-ups
@@ -35,6 +40,9 @@ public protocol StreamClock: Sendable {
 }
 
 extension StreamClock {
+    /// The present time of day, for clocks that nobody sets.
+    public var wallNow: BatchTime { now }
+
     /// Suspends until a duration has passed.
     ///
     /// - Parameter duration: how long to sleep; zero or less returns without suspending.

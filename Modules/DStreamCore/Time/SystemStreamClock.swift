@@ -16,7 +16,7 @@ public struct SystemStreamClock: StreamClock {
     private let origin: ContinuousClock.Instant
     private let wallAtOrigin: Duration
 
-    /// Creates a clock, reading the machine's time of day for the only time.
+    /// Creates a clock, reading the machine's time of day by which batches are named.
     public init() {
         // The two readings are taken as close together as can be: of a few tries, the quickest.
         let clock = steady
@@ -38,6 +38,9 @@ public struct SystemStreamClock: StreamClock {
     public var monotonicNow: Duration {
         origin.duration(to: steady.now)
     }
+
+    /// The machine's time of day, with every step of its clock.
+    public var wallNow: BatchTime { BatchTime(milliseconds: SystemTime.wall().milliseconds) }
 
     /// Suspends until `now` is no longer before a deadline.
     public func sleep(until deadline: BatchTime) async throws {

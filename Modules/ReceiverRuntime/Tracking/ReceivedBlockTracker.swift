@@ -78,9 +78,14 @@ public struct ReceivedBlockTracker: Sendable {
         }
     }
 
-    /// Takes all blocks back from batches after one, oldest first: the next batch gets them.
-    mutating func takeBackAllocations(after batch: BatchTime) {
-        let later = allocated.filter { $0.key > batch }.sorted { $0.key < $1.key }
+    /// The batches after one that have their blocks, maybe none.
+    func allocatedBatches(after batch: BatchTime) -> Set<BatchTime> {
+        Set(allocated.keys.filter { $0 > batch })
+    }
+
+    /// Takes all blocks back from batches, oldest first: the next batch gets them.
+    mutating func takeBackAllocations() {
+        let later = allocated.sorted { $0.key < $1.key }
         var taken: Set<BlockID> = []
         var back: [StreamID: [StoredBlock]] = [:]
         for (time, streams) in later {

@@ -250,11 +250,14 @@ public actor ReceiverTracker: BlockAllocator, RateController, ReceivedBlockRepor
         }
     }
 
-    /// Takes all blocks back from the batches of an earlier run after one, which will not run as they
-    /// were: no checkpoint speaks of them, and there is none or they are left out.
-    public func takeBackAllocations(
-        after batch: BatchTime = BatchTime(milliseconds: .min)
-    ) { tracker.takeBackAllocations(after: batch) }
+    /// Takes all blocks back from the batches of an earlier run, which will not run again: there is
+    /// no checkpoint that speaks of them.
+    public func takeBackAllocations() { tracker.takeBackAllocations() }
+
+    /// The batches after one to which an earlier run had given their blocks, maybe none.
+    package func allocatedBatches(after batch: BatchTime) -> Set<BatchTime> {
+        tracker.allocatedBatches(after: batch)
+    }
 
     /// Stores again the blocks that ``recover()`` found; called before ``run()``.
     ///

@@ -84,6 +84,7 @@ enum FileConformance {
             properties = try params.takeObject("conf").mapValues { try ElementForm.string.read($0) }
         }
         var configuration = try StreamingContext.Configuration(sparkProperties: properties)
+        configuration.fileStreamDetection = .byModificationTime
         configuration.failurePolicy = PipelineBuilder.configuration.failurePolicy
         configuration.maxTaskFailures = PipelineBuilder.configuration.maxTaskFailures
         return configuration

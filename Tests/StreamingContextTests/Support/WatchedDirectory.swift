@@ -1,6 +1,7 @@
 import BatchEngine
 import DStreamCore
 import DStreamTestKit
+import FaultTolerance
 import StreamingContext
 
 #if canImport(Glibc)
@@ -54,26 +55,35 @@ final class WatchedDirectory: Sendable {
 extension StreamHarness {
     /// A harness whose clock stands at 100 seconds and whose batches go on after failures.
     static func forFiles(
-        remember: Duration = .seconds(60), _ warnings: Notes<String> = Notes()
+        remember: Duration = .seconds(60), detection: FileDetection = .byAppearance,
+        lateBatches: LateBatches = .generate, from start: BatchTime = .seconds(100),
+        store: (any CheckpointStore)? = nil, medium: (any StorageMedium)? = nil,
+        infos: Notes<String> = Notes(), _ warnings: Notes<String> = Notes()
     ) -> StreamHarness {
         var configuration = StreamingContext.Configuration()
         configuration.failurePolicy = .continue
         configuration.maxTaskFailures = 1
         configuration.fileStreamMinimumRemember = remember
+        configuration.fileStreamDetection = detection
+        configuration.lateBatches = lateBatches
         var components = StreamHarness.quietComponents
-        components.logger = NotingLogger(notes: warnings)
+        components.logger = NotingLogger(notes: warnings, infos: infos)
+        components.checkpointStore = store
+        if let medium { components.storageMedium = medium }
         return StreamHarness(
-            startTime: .seconds(100), configuration: configuration, components: components)
+            startTime: start, configuration: configuration, components: components)
     }
 }
 
 /// Keeps what people would read.
 struct NotingLogger: DiagnosticLogger {
     let notes: Notes<String>
+    var infos = Notes<String>()
 
     func log(
         level: DiagnosticLevel, _ message: @autoclosure () -> String, metadata: [String: String]
     ) {
         if level >= .warning { notes.add(message()) }
+        if level == .info { infos.add(message()) }
     }
 }

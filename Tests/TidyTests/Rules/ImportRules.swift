@@ -23,7 +23,7 @@ struct ImportTable {
 
     /// The rows in force; a new module begins with a row here.
     static let house = ImportTable(rows: [
-        "BatchEngine": Row(["CPoll", "CPrefetch"]),
+        "BatchEngine": Row(["CFileStatus", "CPoll", "CPrefetch"]),
         // The one place for Foundation: codecs of its types.
         "FoundationCodecs": Row(["BatchEngine"], others: ["Foundation"]),
         "DStreamCore": Row(["BatchEngine"]),

@@ -1,0 +1,22 @@
+/// How file streams find out what is new in their directories.
+///
+/// Either way a file must appear complete, written elsewhere in the same file system and renamed; a
+/// file that is not read, though it is there and has no name that hides it, is reported once, with
+/// the reason.
+public enum FileDetection: Sendable, Hashable, CaseIterable {
+    /// What was not there before and is there now is read by the next batch, whatever its times: the
+    /// default.
+    ///
+    /// A file is known by its path and its inode. One that grows or changes after it was read is not
+    /// read again; another file that takes its name is. About 40 bytes of memory are used for each
+    /// file that is in the directories now, and forgotten when it leaves them.
+    ///
+    /// Needs a file system whose inodes stay what they are, as those of local disks and of NFS do.
+    case byAppearance
+    /// Spark's rule: what was modified after the start, no longer ago than
+    /// `fileStreamMinimumRemember` and not after the batch, is read unless a batch within that time
+    /// has read the path.
+    ///
+    /// Steps of this machine's clock are followed; clocks of other machines must agree with it.
+    case byModificationTime
+}

@@ -1,0 +1,244 @@
+/// What a batch makes of a listing: which files it reads, and which it passes over and why.
+///
+/// Fed with what is there, it reads neither disk nor clock.
+package struct FileJudgement {
+    /// Why a file is not read, or not yet.
+    package enum Reason: Int, Sendable, Hashable, CaseIterable {
+        /// It was there at the start.
+        case isOld
+        /// It was there at the start, and has changed.
+        case oldHasChanged
+        /// It has changed since it was read.
+        case hasChanged
+        /// The same in the directory of a saved batch.
+        case wasSavedAgain
+        /// It is too old, by Spark's rule.
+        case tooOld
+        /// It was modified in the future.
+        case inFuture
+        /// It is a directory.
+        case isDirectory
+        /// It is a file where a directory was to be.
+        case isNoDirectory
+    }
+
+    /// The files of one reason.
+    package struct Passed: Sendable {
+        /// Some of them.
+        package var examples: [String] = []
+        package var count = 0
+    }
+
+    /// How many files of a reason are named.
+    private static let exampleMaximum = 3
+    /// How far ahead of its batch a file is reported to be.
+    private static let futureTolerance = Duration.seconds(10)
+    /// Under which directory things are known that lie in none that is watched.
+    private static let outside = KnownFiles.key("")
+
+    /// The paths to read.
+    package private(set) var chosen: [String] = []
+    /// All that is dealt with, in the directories that were listed.
+    package private(set) var tables: KnownFiles.Tables = [:]
+    /// What is not read, as far as it was not known before.
+    package private(set) var passed: [Reason: Passed] = [:]
+
+    private let known: KnownFiles
+    /// When a file was made, as a hash; asked of few files.
+    private let birth: (String) -> UInt32
+
+    /// Judges what a batch finds.
+    package init(
+        _ listing: FileListing, known: KnownFiles, selection: FileSelection, batch: BatchTime,
+        shifts: [Duration], birth: @escaping (String) -> UInt32 = { _ in 0 }
+    ) {
+        self.init(known, birth)
+        for directory in listing.directories {
+            let old = known.tables[directory.key] ?? [:]
+            var files = noted(directory.directories, .isDirectory, in: directory.key)
+            for entry in directory.files {
+                switch known.detection {
+                case .byAppearance: judge(entry, isSaved: directory.isSaved, old, &files)
+                case .byModificationTime: judge(entry, old, &files, selection, batch, shifts)
+                }
+            }
+            tables[directory.key] = files
+        }
+        tables[Self.outside] = noted(listing.files, .isNoDirectory, in: Self.outside)
+    }
+
+    /// Judges what is there at the start, or was before a restart.
+    ///
+    /// - Parameter isKnown: which files no batch is to read any more.
+    init(
+        start listing: FileListing, _ detection: FileDetection,
+        birth: @escaping (String) -> UInt32 = { _ in 0 },
+        isKnown: (FileSelection.Entry) -> Bool
+    ) {
+        self.init(KnownFiles(detection), birth)
+        for directory in listing.directories {
+            var files = noted(directory.directories, .isDirectory, in: directory.key)
+            for entry in directory.files where isKnown(entry) {
+                let key = KnownFiles.key(of: entry, isSaved: directory.isSaved, detection)
+                files[key] = file(entry, .passed)
+                pass(entry.path, .isOld)
+            }
+            tables[directory.key] = files
+        }
+        tables[Self.outside] = noted(listing.files, .isNoDirectory, in: Self.outside)
+    }
+
+    private init(_ known: KnownFiles, _ birth: @escaping (String) -> UInt32) {
+        self.known = known
+        self.birth = birth
+    }
+
+    /// By what was there before.
+    private mutating func judge(
+        _ entry: FileSelection.Entry, isSaved: Bool, _ old: [UInt64: KnownFiles.File],
+        _ files: inout [UInt64: KnownFiles.File]
+    ) {
+        let (byPath, byInode) = (
+            KnownFiles.key(entry.path), KnownFiles.key(entry.path, entry.inode)
+        )
+        // What was read before it was known that a batch was saved here, or after, is known too.
+        let candidates = isSaved ? [byPath, byInode] : [byInode, byPath]
+        let key = candidates.first { old[$0] != nil } ?? candidates[0]
+        guard var file = old[key] else {
+            if files[key] == nil { chosen.append(entry.path) }
+            files[key] = self.file(entry, .read)
+            return
+        }
+        if file.print != entry.print, file.state == .read || file.state == .passed {
+            if key == byInode, file.birth != 0, birth(entry.path) != file.birth {
+                // Another file, which was given the number of the one that was there.
+                file = self.file(entry, .read)
+                chosen.append(entry.path)
+            } else {
+                let isOld = file.state == .passed
+                let isAgain = isSaved && !isOld
+                pass(entry.path, isOld ? .oldHasChanged : isAgain ? .wasSavedAgain : .hasChanged)
+                file.state = .changed
+            }
+        }
+        files[key] = file
+    }
+
+    /// By Spark's rule.
+    private mutating func judge(
+        _ entry: FileSelection.Entry, _ known: [UInt64: KnownFiles.File],
+        _ files: inout [UInt64: KnownFiles.File], _ selection: FileSelection, _ batch: BatchTime,
+        _ shifts: [Duration]
+    ) {
+        let key = KnownFiles.key(entry.path)
+        let old = known[key]
+        let isSame = old?.print == entry.print
+        if selection.hasRead(entry.path) {
+            var file = old ?? self.file(entry, .read)
+            if old != nil, !isSame, file.state != .changed {
+                pass(entry.path, .hasChanged)
+                file.state = .changed
+            }
+            files[key] = file
+            return
+        }
+        if let old, isSame, old.state != .waits {
+            files[key] = old
+            return
+        }
+        switch selection.verdict(on: entry.modified, for: batch, shifts: shifts) {
+        case .due:
+            if files[key]?.state != .read { chosen.append(entry.path) }
+            files[key] = file(entry, .read)
+        case .waits(let wait) where wait > max(Self.futureTolerance, selection.slide):
+            if old?.state != .waits || !isSame { pass(entry.path, .inFuture) }
+            files[key] = file(entry, .waits)
+        case .waits: break
+        case .tooOld:
+            pass(entry.path, .tooOld)
+            files[key] = file(entry, .passed)
+        }
+    }
+
+    private func file(
+        _ entry: FileSelection.Entry, _ state: KnownFiles.State
+    ) -> KnownFiles.File {
+        // Only files that are known by their inodes are told apart by it.
+        let birth = known.detection == .byAppearance ? birth(entry.path) : 0
+        return KnownFiles.File(print: entry.print, birth: birth, state: state)
+    }
+
+    /// Passes over paths once each.
+    private mutating func noted(
+        _ paths: [String], _ reason: Reason, in directory: UInt64
+    ) -> [UInt64: KnownFiles.File] {
+        var files: [UInt64: KnownFiles.File] = [:]
+        for path in paths {
+            let key = KnownFiles.key(path, .max)
+            if known.tables[directory]?[key] == nil { pass(path, reason) }
+            files[key] = KnownFiles.File(print: 0, birth: 0, state: .passed)
+        }
+        return files
+    }
+
+    private mutating func pass(_ path: String, _ reason: Reason) {
+        passed[reason, default: Passed()].count += 1
+        if passed[reason, default: Passed()].examples.count < Self.exampleMaximum {
+            passed[reason, default: Passed()].examples.append(path)
+        }
+    }
+}
+
+extension KnownFiles {
+    /// The hash by which a file is known.
+    static func key(
+        of entry: FileSelection.Entry, isSaved: Bool, _ detection: FileDetection
+    ) -> UInt64 {
+        isSaved || detection == .byModificationTime
+            ? key(entry.path) : key(entry.path, entry.inode)
+    }
+}
+
+extension FileJudgement.Passed {
+    /// What people are told.
+    func text(_ reason: FileJudgement.Reason) -> String {
+        let more = count > examples.count ? " and \(count - examples.count) more" : ""
+        return examples.joined(separator: ", ") + more + ": " + reason.text
+    }
+}
+
+extension FileJudgement.Reason {
+    /// Whether it is nothing to worry about.
+    var isUsual: Bool { self == .isOld }
+
+    /// The reason, and the way out.
+    fileprivate var text: String {
+        switch self {
+        case .isOld:
+            "there before the start, so not read. To read such files pass newFilesOnly: false to "
+                + "fileStream, or move them in again under other names"
+        case .oldHasChanged:
+            "there at the start and changed since, so not read. Write files elsewhere and rename "
+                + "them into the directory when they are complete"
+        case .hasChanged:
+            "changed after a batch had read it, and not read again. Write files elsewhere, rename "
+                + "them into the directory when they are complete, and what is added as a file of "
+                + "another name"
+        case .wasSavedAgain:
+            "written again after a batch had read it, beside _SUCCESS, and not read again. Save "
+                + "other data into a directory of its own"
+        case .tooOld:
+            "modified before the start, or longer ago than fileStreamMinimumRemember, so not read. "
+                + "Set its time (touch), or fileStreamDetection to .byAppearance"
+        case .inFuture:
+            "modified in the future, and read when batches have come to that time. Set the clocks, "
+                + "or fileStreamDetection to .byAppearance"
+        case .isDirectory:
+            "a directory, so its files are not read. Pass recursive: true, or watch a pattern such "
+                + "as DIR/*"
+        case .isNoDirectory:
+            "a file where the pattern stands for directories, so not read. Watch the directory, "
+                + "and choose names with the filter of fileStream"
+        }
+    }
+}

@@ -1,0 +1,149 @@
+internal import BatchEngine
+
+/// What is in the watched directories at one time.
+package struct FileListing: Sendable {
+    /// A directory that could be listed.
+    package struct Directory: Sendable {
+        /// The hash of its path and inode.
+        package let key: UInt64
+        /// Whether it holds `_SUCCESS`: a batch was saved there, and what has the name of a file that
+        /// was read is the same file, written again.
+        package let isSaved: Bool
+        /// The files that may be read.
+        package var files: [FileSelection.Entry] = []
+        /// The directories in it, whose files are not read.
+        package var directories: [String] = []
+
+        /// Makes a directory.
+        package init(key: UInt64, isSaved: Bool = false, files: [FileSelection.Entry] = []) {
+            self.key = key
+            self.isSaved = isSaved
+            self.files = files
+        }
+    }
+
+    /// The directories, in the order of their paths.
+    package var directories: [Directory] = []
+    /// Directories that something is being saved into: they are listed when it is complete.
+    package var unfinished: [String] = []
+    /// Files that have the name of a directory that is to be watched.
+    package var files: [String] = []
+    /// What could not be looked at, and why.
+    package var problems: [String] = []
+    /// Whether any directory is there.
+    package var isDirectoryThere = false
+
+    /// How many files of a directory people are told of that cannot be looked at.
+    static let problemMaximum = 10
+    /// What is in a directory while files are being saved into it, and what says that all are there.
+    private static let (unfinishedMark, savedMark) = ("_temporary", "_SUCCESS")
+
+    /// Lists nothing.
+    package init() {}
+
+    /// Lists what is there now; blocks the thread.
+    ///
+    /// - Parameters:
+    ///   - isRecursive: whether directories in directories are listed, at any depth; links to
+    ///     directories are not followed there.
+    ///   - filter: which paths may be read, of those whose names hide nothing.
+    init(
+        _ pattern: DirectoryPattern, isRecursive: Bool, filter: (String) -> Bool
+    ) {
+        let found = pattern.find()
+        files = found.files
+        problems = found.problems
+        isDirectoryThere = !found.directories.isEmpty
+        var seen = Set(found.directories.map(ExactPath.init))
+        // The next one last.
+        var open = Array(found.directories.reversed())
+        while let path = open.popLast() {
+            var own: [String] = []
+            do {
+                guard let directory = try list(path, filter: filter, &own) else { continue }
+                directories.append(directory)
+                if isRecursive {
+                    directories[directories.count - 1].directories = []
+                    for inner in directory.directories.reversed()
+                    where seen.insert(ExactPath(inner)).inserted {
+                        if !FileSystem.isLink(inner) { open.append(inner) }
+                    }
+                }
+            } catch {
+                if !error.isNotFound { own.append("\(error)") }
+            }
+            problems += own.prefix(Self.problemMaximum)
+        }
+    }
+
+    /// Lists a directory; nil when it is to be left alone now.
+    private mutating func list(
+        _ directory: String, filter: (String) -> Bool, _ problems: inout [String]
+    ) throws(SystemError) -> Directory? {
+        guard let status = try FileSystem.status(directory), status.isDirectory else { return nil }
+        let names = try FileSystem.list(directory)
+        let isSaved = names.contains(Self.savedMark)
+        if !isSaved, names.contains(Self.unfinishedMark) {
+            unfinished.append(directory)
+            return nil
+        }
+        var listed = Directory(
+            key: KnownFiles.key(directory, status.inode), isSaved: isSaved)
+        for name in names where FileSelection.isVisible(name) {
+            let path = directory == "/" ? "/\(name)" : "\(directory)/\(name)"
+            guard filter(path), let status = Self.status(path, &problems) else { continue }
+            if status.isDirectory {
+                listed.directories.append(path)
+            } else {
+                listed.files.append(FileSelection.Entry(path: path, status))
+            }
+        }
+        return listed
+    }
+
+    /// What is at a listed path; nil when it is gone or cannot be looked at.
+    private static func status(
+        _ path: String, _ problems: inout [String]
+    ) -> FileSystem.Status? {
+        do {
+            if let status = try FileSystem.status(path) { return status }
+            // What took the place of bytes that are no UTF-8 is not found under its own name.
+            if path.unicodeScalars.contains("\u{FFFD}") {
+                problems.append("\(path) cannot be read: its name is no UTF-8; rename it")
+            }
+        } catch { problems.append("\(error)") }
+        return nil
+    }
+
+    /// What files that were chosen before a restart are known as now; those that are gone are not.
+    static func known(of paths: [String], _ detection: FileDetection) -> KnownFiles.Tables {
+        var tables: KnownFiles.Tables = [:]
+        for path in paths {
+            let parent = FileSystem.parent(of: path) ?? "."
+            guard let directory = try? FileSystem.status(parent),
+                let status = try? FileSystem.status(path)
+            else { continue }
+            let entry = FileSelection.Entry(path: path, status)
+            let isSaved = FileSystem.exists("\(parent)/\(savedMark)")
+            let key = KnownFiles.key(of: entry, isSaved: isSaved, detection)
+            tables[KnownFiles.key(parent, directory.inode), default: [:]][key] =
+                KnownFiles.File(print: entry.print, birth: birth(of: path), state: .read)
+        }
+        return tables
+    }
+
+    /// When a file was made, as a hash; 0: the file system does not say.
+    static func birth(of path: String) -> UInt32 {
+        FileSystem.birth(of: path).map { max(1, KnownFiles.hash($0)) } ?? 0
+    }
+}
+
+extension FileSelection.Entry {
+    fileprivate init(path: String, _ status: FileSystem.Status) {
+        let parts = status.modified.components
+        self.init(
+            path: path, modified: BatchTime(milliseconds: status.modified.milliseconds),
+            inode: status.inode,
+            print: KnownFiles.hash(Int64(status.byteCount), parts.seconds, parts.attoseconds))
+    }
+}
