@@ -278,35 +278,38 @@ extension StreamingContext {
             try await restore(found, from: checkpointDirectory.withLock { $0 })
             warnOfClock(now, behind: found.record.time)
         }
-        try await graph.openSinks(on: batchContext.engine, goesOn: checkpoints?.found != nil)
-        let logs = try await openLogs(registrations)
+        let record = checkpoints?.found?.record
+        let committed = try await graph.openSinks(on: batchContext.engine, from: record)
+        let logs = try await openLogs(registrations, record)
         let runtime = try Runtime(
             self, registrations.map { $0.receiver(on: batchContext.engine) }, zeroTime: zeroTime,
             checkpoints, logs, deadLetters)
-        try await runtime.tracker.recover()
-        if checkpoints?.found == nil {
+        try await recover(runtime.tracker, logs, record, committed: committed)
+        if let checkpoints, checkpoints.found == nil {
+            await warnOfMissingCheckpoints(checkpoints, logs, runtime.tracker)
             // The checkpoint of what is left here was taken away.
             await runtime.tracker.takeBackAllocations()
             try await logs?.choices?.release(before: BatchTime(milliseconds: .max))
         }
-        let pending = checkpoints?.found?.record.pendingBatches ?? []
-        if let record = checkpoints?.found?.record {
+        let pending = record?.pendingBatches ?? []
+        if let record {
             // Left out batches give their blocks to the one that runs.
             let isSkipping = configuration.lateBatches == .skip
             if isSkipping { await runtime.tracker.takeBackAllocations(after: record.time) }
             let next = isSkipping ? [] : [record.time + batchInterval]
             await warnOfReleased(pending + next, record, runtime.tracker)
         }
-        for block in try await runtime.tracker.restoreBlocks(pending: pending) {
+        for block in try await restoreBlocks(runtime.tracker, pending: pending) {
             components.logger.log(
                 level: .warning,
                 "\(appName): \(block.recordCount) records of stream \(block.streamID) ended with "
-                    + "the earlier run: the stream had no write-ahead log")
+                    + "the earlier run: they are in no write-ahead log")
         }
         graph.prepareReading(runtime.generator.generationContext)
         if let checkpoints, checkpoints.found == nil {
             try await writeFirst(
-                checkpoints.store, zeroTime, runtime.generator.generationContext)
+                NamingCheckpointStore(base: checkpoints.store, logs: logs), zeroTime,
+                runtime.generator.generationContext)
         }
         return runtime
     }
@@ -328,9 +331,10 @@ extension StreamingContext {
         _ again: [BatchTime], _ record: CheckpointRecord, _ tracker: ReceiverTracker
     ) async {
         guard let first = await tracker.firstReleased(of: again) else { return }
+        let directory = checkpointDirectory.withLock { $0 } ?? "memory"
         components.logger.log(
             level: .error,
-            "\(appName): the checkpoint of batch \(record.time), the newest that can be read, does not "
+            "\(appName): the checkpoint of batch \(record.time) in \(directory), the newest that can be read, does not "
                 + "say that batch \(first) and those after it had completed, and what receivers had "
                 + "given to them has been released, if they had been given anything: they run again "
                 + "without it, and state and windows lack it; where that must not be, stop, put back "
