@@ -55,6 +55,12 @@ public final class LoggedInputChoices: InputChoices {
         try await log.clean(before: min(threshold, pending.min() ?? threshold))
     }
 
+    /// How far the log reaches; nil: it does not say.
+    package var end: LogPosition? { log.end }
+
+    /// The newest batch that anything is known of; nil: none.
+    package var newest: BatchTime? { choices.withLock { $0.keys.map(\.batch).max() } }
+
     /// Ends the log.
     package func close() async { await log.close() }
 

@@ -12,11 +12,13 @@ struct ReceiverLogs: Sendable {
     /// What streams chose for their batches; nil: none chooses.
     let choices: LoggedInputChoices?
 
+    /// Logs that may have lost something.
+    let accepted: Set<String>
+
     /// Opens the logs.
     static func open(
         _ registrations: [StreamingContext.Registration], choosesInput: Bool,
-        in directory: String, on medium: any StorageMedium,
-        _ configuration: StreamingContext.Configuration
+        in place: LogPlace, _ configuration: StreamingContext.Configuration
     ) async throws -> ReceiverLogs {
         let logged = registrations.filter { $0.protection == .writeAheadLog }
         var events: FileWriteAheadLog?
@@ -25,22 +27,20 @@ struct ReceiverLogs: Sendable {
         do {
             let options = configuration.driverWriteAheadLog.options
             if !logged.isEmpty {
-                events = try await FileWriteAheadLog.open(
-                    directory + "/\(InputLogs.received)/events", on: medium, options: options)
+                events = try await place.open(InputLogs.events, options)
             }
             for registration in logged {
                 let id = registration.receiver.streamID
-                blocks[id] = try await FileWriteAheadLog.open(
-                    directory + "/\(InputLogs.received)/stream-\(id)", on: medium,
-                    options: configuration.receiverWriteAheadLog.options)
+                blocks[id] = try await place.open(
+                    InputLogs.blocks(of: id), configuration.receiverWriteAheadLog.options)
             }
             if choosesInput {
-                chosen = try await FileWriteAheadLog.open(
-                    directory + "/\(InputLogs.chosen)", on: medium, options: options)
+                chosen = try await place.open(InputLogs.chosen, options)
             }
             var choices: LoggedInputChoices?
             if let chosen { choices = try await LoggedInputChoices(log: chosen) }
-            return ReceiverLogs(events: events, blocks: blocks, choices: choices)
+            return ReceiverLogs(
+                events: events, blocks: blocks, choices: choices, accepted: place.accepted)
         } catch {
             for log in [events, chosen].compactMap(\.self) + blocks.values { await log.close() }
             throw error
@@ -61,7 +61,17 @@ struct ReceiverLogs: Sendable {
     ) -> (any ReceivedBlockHandler)? {
         guard let log = blocks[id], let codec else { return nil }
         return LoggedBlockHandler(
-            streamID: id, engine: engine, level: level, codec: codec, log: log, clock: clock)
+            streamID: id, engine: engine, level: level, codec: codec, log: log, clock: clock,
+            acceptsLoss: accepted.contains(InputLogs.blocks(of: id)))
+    }
+
+    /// How far each log reaches, by its name in the checkpoint directory.
+    var ends: [String: LogPosition] {
+        var ends: [String: LogPosition] = [:]
+        ends[InputLogs.events] = events?.end
+        ends[InputLogs.chosen] = choices?.end
+        for (id, log) in blocks { ends[InputLogs.blocks(of: id)] = log.end }
+        return ends
     }
 }
 

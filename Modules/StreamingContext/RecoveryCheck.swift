@@ -41,7 +41,8 @@ extension StreamingContext {
             {
                 findings += found.findings
                 try await ssc.rehearse(found, in: checkpointDirectory, &findings)
-                findings += try await checkLogs(in: checkpointDirectory, on: medium)
+                findings += try await checkLogs(
+                    in: checkpointDirectory, on: medium, reliedOn: found.record.logs)
             } else {
                 findings.append(
                     "there is no checkpoint in \(checkpointDirectory): the program would begin anew"
@@ -96,17 +97,16 @@ extension StreamingContext {
 
     /// Reads the logs of inputs through.
     private static func checkLogs(
-        in directory: String, on medium: some StorageMedium
+        in directory: String, on medium: some StorageMedium, reliedOn: [String: LogPosition]
     ) async throws -> [String] {
         var findings: [String] = []
         let names = try await medium.perform { try InputLogs.names(in: directory, on: $0) }
-        for name in names {
+        for name in Set(names).union(reliedOn.keys).sorted() {
             var count = 0
-            for try await _ in try await LogInspection(of: directory + "/" + name, on: medium)
-                .records
-            {
-                count += 1
-            }
+            let log = try await LogInspection(
+                of: directory + "/" + name, on: medium,
+                reliedOn: reliedOn[name].map { [$0] } ?? [])
+            for try await _ in log.records { count += 1 }
             findings.append("\(name): \(count) records, all intact")
         }
         return findings

@@ -94,7 +94,8 @@ struct Runtime: Sendable {
         generator = JobGenerator(
             generation, source: graph,
             queue: scheduler, allocator: tracker, inputInfo: InputInfoTracker(),
-            batch: batch, choices: logs?.choices, checkpointStore: checkpoints?.store,
+            batch: batch, choices: logs?.choices,
+            checkpointStore: checkpoints.map { NamingCheckpointStore(base: $0.store, logs: logs) },
             clock: clock, listeners: context.listeners,
             standardOutput: context.components.standardOutput, errorSink: report)
         grid = try BatchAlignment(zeroTime: zeroTime, period: context.batchInterval)

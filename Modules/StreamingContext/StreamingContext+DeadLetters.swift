@@ -86,7 +86,7 @@ extension StreamingContext {
         let listing = try await store.list()
         var report = ReplayReport(problems: listing.problems)
         // Letters of other operations need no sink.
-        do { try await graph.openSinks(on: batchContext.engine, goesOn: true) } catch {
+        do { try await graph.openSinks(on: batchContext.engine, from: nil, isReplay: true) } catch {
             report.problems.append("\(error)")
         }
         for entry in listing.entries where isIncluded(entry) {
@@ -128,7 +128,12 @@ extension StreamingContext {
         let store = deadLetterStore
         graph.setFailureDefaults(configuration.failurePolicy, hasDeadLetters: store != nil)
         if let store, graph.usesDeadLetters(by: configuration.failurePolicy) {
-            do { try await store.prepare() } catch {
+            do {
+                try await store.prepare()
+                for problem in try await store.list().problems {
+                    components.logger.log(level: .error, "\(appName): \(problem)")
+                }
+            } catch {
                 graph.record(
                     StreamError(
                         .deadLetterUnwritable,

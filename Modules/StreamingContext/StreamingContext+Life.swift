@@ -279,19 +279,21 @@ extension StreamingContext {
             try await restore(found, from: checkpointDirectory.withLock { $0 })
             warnOfClock(now, behind: found.record.time)
         }
+        let record = checkpoints?.found?.record
         try await graph.beginFileInputs(on: batchContext.engine)
-        try await graph.openSinks(on: batchContext.engine, goesOn: checkpoints?.found != nil)
-        let logs = try await openLogs(registrations)
+        let committed = try await graph.openSinks(on: batchContext.engine, from: record)
+        let logs = try await openLogs(registrations, record)
         var runtime = try Runtime(
             self, registrations.map { $0.receiver(on: batchContext.engine) }, zeroTime: zeroTime,
             checkpoints, logs, deadLetters)
-        try await runtime.tracker.recover()
-        if checkpoints?.found == nil {
+        try await recover(runtime.tracker, logs, record, committed: committed)
+        if let checkpoints, checkpoints.found == nil {
+            await warnOfMissingCheckpoints(checkpoints, logs, runtime.tracker)
             // The checkpoint of what is left here was taken away.
             await runtime.tracker.takeBackAllocations()
             try await logs?.choices?.release(before: BatchTime(milliseconds: .max))
         }
-        if let record = checkpoints?.found?.record {
+        if let record {
             runtime.rerun = record.pendingBatches
             if configuration.lateBatches == .skip {
                 // What was begun is not skipped: a sink may hold it already.
@@ -304,16 +306,17 @@ extension StreamingContext {
                 await warnOfReleased(runtime.rerun + [next], record, runtime.tracker)
             }
         }
-        for block in try await runtime.tracker.restoreBlocks(pending: runtime.rerun) {
+        for block in try await restoreBlocks(runtime.tracker, pending: runtime.rerun) {
             components.logger.log(
                 level: .warning,
                 "\(appName): \(block.recordCount) records of stream \(block.streamID) ended with "
-                    + "the earlier run: the stream had no write-ahead log")
+                    + "the earlier run: they are in no write-ahead log")
         }
         graph.prepareReading(runtime.generator.generationContext)
         if let checkpoints, checkpoints.found == nil {
             try await writeFirst(
-                checkpoints.store, zeroTime, runtime.generator.generationContext)
+                NamingCheckpointStore(base: checkpoints.store, logs: logs), zeroTime,
+                runtime.generator.generationContext)
         }
         return runtime
     }
@@ -335,9 +338,10 @@ extension StreamingContext {
         _ again: [BatchTime], _ record: CheckpointRecord, _ tracker: ReceiverTracker
     ) async {
         guard let first = await tracker.firstReleased(of: again) else { return }
+        let directory = checkpointDirectory.withLock { $0 } ?? "memory"
         components.logger.log(
             level: .error,
-            "\(appName): the checkpoint of batch \(record.time), the newest that can be read, does not "
+            "\(appName): the checkpoint of batch \(record.time) in \(directory), the newest that can be read, does not "
                 + "say that batch \(first) and those after it had completed, and what receivers had "
                 + "given to them has been released, if they had been given anything: they run again "
                 + "without it, and state and windows lack it; where that must not be, stop, put back "

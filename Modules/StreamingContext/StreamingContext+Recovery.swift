@@ -44,7 +44,7 @@ extension StreamingContext {
             do {
                 store = try await ssc.openStore(checkpointDirectory)
             } catch {
-                throw StreamError(.checkpointUnwritable, CheckpointDirectory.text(error))
+                throw StreamError(code(of: error), CheckpointDirectory.text(error))
             }
         }
         let found: RecoveredCheckpoint?
@@ -87,7 +87,7 @@ extension StreamingContext {
                 return nil
             }
         } catch {
-            throw StreamError(.checkpointUnwritable, CheckpointDirectory.text(error))
+            throw StreamError(Self.code(of: error), CheckpointDirectory.text(error))
         }
         let opened = Checkpoints(store: store, found: nil)
         // From here on it is closed with the context.
@@ -103,7 +103,7 @@ extension StreamingContext {
                     + "StreamingContext.getOrCreate(checkpointDirectory:), or give this run an empty "
                     + "one")
         } catch {
-            throw StreamError(.checkpointUnwritable, "\(error)")
+            throw StreamError(Self.code(of: error), "\(error)")
         }
     }
 
@@ -175,17 +175,26 @@ extension StreamingContext {
     }
 
     /// Opens the logs of inputs; nil: there is no directory for them.
-    func openLogs(_ registrations: [Registration]) async throws -> ReceiverLogs? {
+    ///
+    /// - Parameter record: the checkpoint that the run goes on from.
+    func openLogs(
+        _ registrations: [Registration], _ record: CheckpointRecord?
+    ) async throws -> ReceiverLogs? {
         guard let directory = checkpointDirectory.withLock({ $0 }) else { return nil }
         do {
+            let place = LogPlace(
+                directory: directory, medium: components.storageMedium,
+                reliedOn: record?.logs ?? [:], accepted: acceptedLosses.withLock { $0 },
+                warn: { [appName, logger = components.logger] message in
+                    logger.log(level: .warning, "\(appName): \(message)")
+                })
             let logs = try await ReceiverLogs.open(
-                registrations, choosesInput: graph.choosesInput, in: directory,
-                on: components.storageMedium, configuration)
+                registrations, choosesInput: graph.choosesInput, in: place, configuration)
             receiverLogs.withLock { $0 = logs }
             return logs
         } catch {
             throw StreamError(
-                .checkpointUnwritable, "the write-ahead logs in \(directory): \(error)")
+                Self.code(of: error), "the write-ahead logs in \(directory): \(error)")
         }
     }
 

@@ -136,6 +136,8 @@ public final class StreamingContext: Sendable {
     public let graph: DStreamGraph
     /// Makes RDDs on the context's engine: the role of Spark's `sparkContext`.
     public let batchContext: BatchContext
+    /// The logs that may have lost something, by their names in the checkpoint directory.
+    let acceptedLosses = Locked<Set<String>>([])
     let components: Components
     let ownsEngine: Bool
     let listeners = ListenerBus()

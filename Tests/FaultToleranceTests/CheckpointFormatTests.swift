@@ -35,7 +35,10 @@ import Testing
             StatefulOperator(kind: "map", name: nil, shape: "Int", number: 1),
         ]
         record.configuration = ["k": "v"]
-        return CheckpointFormat.Contents(record: record, sequence: 3, void: [2...2])
+        record.logs = ["received/events": LogPosition(segment: 1, offset: 96)]
+        return CheckpointFormat.Contents(
+            record: record, sequence: 3, void: [2...2],
+            stateEnd: LogPosition(segment: 2, offset: 300))
     }
 
     private var piece: OperatorState {
@@ -105,6 +108,20 @@ import Testing
         }
     }
 
+    /// What the earlier versions wrote: they did not say how far logs reached.
+    private var earlierRecord: CheckpointRecord {
+        var record = contents.record
+        record.logs = [:]
+        return record
+    }
+
+    @Test func theSecondVersionIsRead() throws {
+        let file = try bytes(of: "Tests", "Fixtures", "checkpoint-v2", "checkpoint-000000000003")
+        let read = try CheckpointFormat.contents(of: file, path: "x")
+        #expect(read.record == earlierRecord)
+        #expect(read.stateEnd == nil)
+    }
+
     /// A directory as version 1 left it.
     @Test func theFirstVersionIsRead() async throws {
         let medium = SimulatedStorageMedium()
@@ -121,7 +138,7 @@ import Testing
         let found = try await store.recover()
         #expect(
             found
-                == RecoveredCheckpoint(record: contents.record, state: [piece, piece]))
+                == RecoveredCheckpoint(record: earlierRecord, state: [piece, piece]))
     }
 }
 

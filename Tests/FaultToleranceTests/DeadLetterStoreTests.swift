@@ -89,6 +89,27 @@ struct DeadLetterStoreTests {
         await #expect(throws: DeadLetterError.self) { try await store.read(Self.id) }
     }
 
+    @Test("a letter that is gone without having been replayed is missed by name")
+    func missing() async throws {
+        let medium = SimulatedStorageMedium()
+        let store = FileDeadLetterStore("/letters", on: medium)
+        let letters = [try Self.letter(), try Self.inputLetter()]
+        for letter in letters { try await store.write(letter) }
+        try await store.settle(Self.id)
+        // What was replayed may be removed.
+        for name in try medium.list("/letters/done") { try medium.remove("/letters/done/" + name) }
+        #expect(try await store.list().problems == [])
+        let name = try #require(try medium.list("/letters").first { $0.hasSuffix(".letter") })
+        try medium.remove("/letters/" + name)
+        let problems = try await store.list().problems
+        #expect(problems.count == 1)
+        #expect(problems.first?.contains("/letters/\(name) is gone") == true)
+        #expect(problems.first?.contains("See \"missing dead letter\" in Docs/Messages.md") == true)
+        // One that fails again is there again.
+        try await store.write(letters[1])
+        #expect(try await store.list().problems == [])
+    }
+
     @Test func onlyOneReplays() async throws {
         let store = FileDeadLetterStore("/letters", on: SimulatedStorageMedium())
         let lock = try await store.lockForReplay()

@@ -67,7 +67,12 @@ import Testing
     ) async {
         do {
             let sink = History.sink(medium)
-            let committed = try await sink.recover(slide: .seconds(1))
+            let missing = (1...9).filter { !outcome.acknowledged.contains($0) }
+            let committed = try await sink.recover(
+                SinkStart(
+                    slide: .seconds(1),
+                    resumption: SinkResumption(
+                        pending: Set(missing.map(History.time)), newestBegun: History.time(9))))
             let held = (0...9).filter { committed.contains(History.time($0)) }
             #expect(Set(outcome.acknowledged).isSubset(of: held), place)
             #expect(

@@ -3,7 +3,27 @@ import DStreamTestKit
 import FaultTolerance
 import Testing
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
 @Suite struct StorageMediumTests {
+    @Test("a lock does not follow a symbolic link, whose target it would empty")
+    func lockThatIsALink() throws {
+        let directory = try FileSystem.createTemporaryDirectory(prefix: "lock")
+        defer { try? FileSystem.removeTree(directory) }
+        let target = directory + "/precious"
+        try FileSystem.writeAtomically(target, [1, 2, 3], durability: .handedOver)
+        #expect(symlink(target, directory + "/lock") == 0)
+        let error = #expect(throws: StorageError.self) {
+            _ = try FileStorageMedium().lock(directory + "/lock", owner: "a test")
+        }
+        #expect("\(error as Any)".contains("symbolic link"))
+        #expect(try FileSystem.readAll(target) == [1, 2, 3])
+    }
+
     @Test func bothMediaKeepThePromises() throws {
         try checkStorageMedium(SimulatedStorageMedium(), in: "/data")
         try checkStorageMedium(SimulatedStorageMedium(sectorByteCount: 1), in: "data")

@@ -22,7 +22,7 @@ public final class MemoryBlockStore: BlockStore {
         var entries: [BlockID: Entry] = [:]
         var usage = BlockStoreUsage()
         var next: UInt64 = 0
-        var directory: String?
+        var directory: SpillDirectory?
         /// What may be spilled, oldest first; what was removed or replaced is skipped.
         var spillable: [(id: BlockID, order: UInt64)] = []
         var head = 0
@@ -76,7 +76,7 @@ public final class MemoryBlockStore: BlockStore {
 
     deinit {
         if let directory = state.withLock({ $0.directory }) {
-            try? FileSystem.removeTree(directory)
+            directory.remove()
         }
     }
 
@@ -253,7 +253,7 @@ extension MemoryBlockStore {
     }
 
     /// Where spill files are, once there has been one.
-    package var spillDirectoryIfMade: String? { state.withLock { $0.directory } }
+    package var spillDirectoryIfMade: String? { state.withLock { $0.directory?.path } }
 
     /// Makes it when there is none yet.
     ///
@@ -261,18 +261,18 @@ extension MemoryBlockStore {
     private func spillDirectory(insteadOf gone: String? = nil) throws -> String {
         if let gone {
             state.withLock { state in
-                if state.directory == gone { state.directory = nil }
+                if state.directory?.path == gone { state.directory = nil }
             }
         }
-        if let directory = state.withLock({ $0.directory }) { return directory }
-        let made = try FileSystem.createTemporaryDirectory(prefix: "dstreams-spill")
+        if let directory = state.withLock({ $0.directory }) { return directory.path }
+        let made = try SpillDirectory()
         let directory = state.withLock { state in
             let directory = state.directory ?? made
             state.directory = directory
             return directory
         }
         // Another thread was faster.
-        if directory != made { _ = try? FileSystem.remove(made) }
-        return directory
+        if directory !== made { made.remove() }
+        return directory.path
     }
 }

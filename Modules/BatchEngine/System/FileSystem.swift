@@ -218,9 +218,14 @@ package enum FileSystem {
         try remove(path)
     }
 
+    /// The system's place for temporary files.
+    package static var temporaryBase: String {
+        getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+    }
+
     /// Creates a directory of its own under the system's place for temporary files.
     package static func createTemporaryDirectory(prefix: String) throws(SystemError) -> String {
-        let base = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+        let base = temporaryBase
         var template = Array("\(base)/\(prefix).XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw SystemError.last("mkdtemp", base) }
         return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)

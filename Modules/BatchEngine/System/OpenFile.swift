@@ -24,6 +24,10 @@ package final class OpenFile: Sendable {
         case readAndAppend
         /// Reading, and writing at the end of a file that must not exist yet.
         case createNewAndAppend
+        /// Locking a file, created when missing; a link in its place is not followed.
+        case lock
+        /// Locking a directory that exists; a link in its place is not followed.
+        case directory
     }
 
     /// The path it was opened with.
@@ -43,6 +47,8 @@ package final class OpenFile: Sendable {
             case .replace: O_WRONLY | O_CREAT | O_TRUNC
             case .readAndAppend: O_RDWR | O_CREAT | O_APPEND
             case .createNewAndAppend: O_RDWR | O_CREAT | O_EXCL | O_APPEND
+            case .lock: O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW
+            case .directory: O_RDONLY | O_DIRECTORY | O_NOFOLLOW
             }
         let number = retryingInterrupted { open(path, flags | O_CLOEXEC, 0o666) }
         guard number >= 0 else { throw SystemError.last("open", path) }

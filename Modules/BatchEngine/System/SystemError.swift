@@ -74,6 +74,8 @@ package struct SystemError: Error, Equatable, Sendable, CustomStringConvertible 
     package var isUnreadable: Bool {
         errno == EIO && ["read", "pread"].contains(call)
     }
+    /// Whether a link was met where none is followed.
+    package var isLink: Bool { errno == ELOOP }
     /// Whether the file or directory does not exist.
     package var isNotFound: Bool { errno == ENOENT }
     /// Whether the file or directory exists already.

@@ -24,6 +24,9 @@ public struct CheckpointRecord: Sendable, Hashable {
     public var oldestState = BatchTime.zero
     /// The operators that keep something between batches.
     public var operators: [StatefulOperator] = []
+    /// How far the logs of inputs reached when this was written, by their names in the checkpoint
+    /// directory: a restart relies on what they hold up to there.
+    public var logs: [String: LogPosition] = [:]
     /// How the program was configured, by Spark's keys, for whoever reads the record.
     public var configuration: [String: String] = [:]
 

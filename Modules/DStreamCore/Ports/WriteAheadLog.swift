@@ -7,6 +7,22 @@ public struct LogRecordHandle: Sendable, Hashable {
     public init(place: String) { self.place = place }
 }
 
+/// How far a log reaches, in its own terms: everything before is durable.
+///
+/// A checkpoint names it, so that a restart notices when the end of a log is gone.
+public struct LogPosition: Sendable, Hashable {
+    /// The part of the log, such as a file's number; 0: none has been written yet.
+    public let segment: UInt64
+    /// How much of that part counts.
+    public let offset: UInt64
+
+    /// Makes a position.
+    public init(segment: UInt64, offset: UInt64) {
+        self.segment = segment
+        self.offset = offset
+    }
+}
+
 /// Keeps records in the order they were written, across crashes where the implementation says so.
 ///
 /// ## Durability
@@ -36,6 +52,9 @@ public protocol WriteAheadLog: Sendable {
     /// It lets those who hold records of an earlier run clean what is older than them.
     func cleaningThreshold(keeping handle: LogRecordHandle) -> BatchTime?
 
+    /// How far the log reaches now; nil: it does not say.
+    var end: LogPosition? { get }
+
     /// Ends the log; further writes throw.
     func close() async
 }
@@ -45,6 +64,9 @@ extension WriteAheadLog {
     public func write(parts: [[UInt8]], time: BatchTime) async throws -> LogRecordHandle {
         try await write(Array(parts.joined()), time: time)
     }
+
+    /// Not said.
+    public var end: LogPosition? { nil }
 
     /// Not known.
     public func cleaningThreshold(keeping handle: LogRecordHandle) -> BatchTime? { nil }

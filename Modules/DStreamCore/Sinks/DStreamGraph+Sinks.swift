@@ -30,16 +30,27 @@ extension DStreamGraph {
 
     /// Opens the sinks of a graph that was started, before its first batch.
     ///
-    /// - Parameter goesOn: whether the run goes on from a checkpoint; if not, a sink that holds
-    ///   batches after zero time belongs to another run.
+    /// - Parameters:
+    ///   - engine: whose threads for bodies they run on.
+    ///   - record: the checkpoint that the run goes on from; nil: a sink that holds batches after
+    ///     zero time belongs to another run.
+    ///   - isReplay: whether no batch is to come: dead letters are replayed.
+    /// - Returns: the newest batch that a sink holds.
     /// - Throws: ``StreamError`` `.sinkUnusable`, for all that cannot be used together.
-    package func openSinks(on engine: any ExecutionEngine, goesOn: Bool) async throws {
+    @discardableResult
+    package func openSinks(
+        on engine: any ExecutionEngine, from record: CheckpointRecord?, isReplay: Bool = false
+    ) async throws -> NewestCommitted? {
         var problems: [StreamError] = []
+        var newestOfAll: NewestCommitted?
+        let resumption = record.map {
+            SinkResumption(pending: Set($0.pendingBatches), newestBegun: $0.time)
+        }
         for sink in sinks.withLock({ $0 }) {
             let newest = Locked<BatchTime?>(nil)
             do {
                 try await engine.perform("\(sink.site), recovery of its sink") {
-                    let found = try await sink.open()
+                    let found = try await sink.open(resumption, isReplay)
                     newest.withLock { $0 = found }
                 }
             } catch {
@@ -49,7 +60,11 @@ extension DStreamGraph {
                         underlying: error))
                 continue
             }
-            if !goesOn, let newest = newest.withLock({ $0 }), newest > zeroTime ?? .zero {
+            guard let newest = newest.withLock({ $0 }) else { continue }
+            if newest > newestOfAll?.batch ?? BatchTime(milliseconds: .min) {
+                newestOfAll = NewestCommitted(batch: newest, sink: sink.id)
+            }
+            if record == nil, !isReplay, newest > zeroTime ?? .zero {
                 problems.append(
                     StreamError(
                         .sinkUnusable,
@@ -60,6 +75,13 @@ extension DStreamGraph {
             }
         }
         if let error = StreamError.gathering(problems) { throw error }
+        return newestOfAll
+    }
+
+    /// The newest batch that any sink holds.
+    package struct NewestCommitted: Sendable {
+        package let batch: BatchTime
+        package let sink: String
     }
 
     /// Lets go of the sinks.

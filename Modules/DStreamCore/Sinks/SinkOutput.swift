@@ -6,7 +6,7 @@ struct DeclaredSink: Sendable {
     let id: String
     let site: OperatorSite
     /// Takes hold of the sink; gives the newest batch that it holds.
-    let open: @Sendable () async throws -> BatchTime?
+    let open: @Sendable (SinkResumption?, _ isReplay: Bool) async throws -> BatchTime?
     let close: @Sendable () async -> Void
 }
 
@@ -32,8 +32,10 @@ final class SinkOutput<Sink: TransactionalSink>: Sendable {
     var declared: DeclaredSink {
         DeclaredSink(
             id: sink.id, site: site,
-            open: { [self] in
-                let found = try await sink.recover(slide: slide)
+            open: { [self] resumption, isReplay in
+                let start = SinkStart(
+                    slide: slide, resumption: resumption, isReplay: isReplay)
+                let found = try await sink.recover(start)
                 committed.withLock { $0 = found }
                 return found.newest
             },

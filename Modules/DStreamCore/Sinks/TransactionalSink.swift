@@ -1,5 +1,41 @@
 public import BatchEngine
 
+/// What a run does with a sink.
+public struct SinkStart: Sendable, Hashable {
+    /// The time between the batches that will come.
+    public var slide: Duration
+    /// What the run goes on from; nil: it begins anew, or keeps no checkpoints.
+    public var resumption: SinkResumption?
+    /// Whether no batch will come, but old ones whose dead letters are replayed.
+    public var isReplay: Bool
+
+    /// Makes it.
+    public init(slide: Duration, resumption: SinkResumption? = nil, isReplay: Bool = false) {
+        self.slide = slide
+        self.resumption = resumption
+        self.isReplay = isReplay
+    }
+}
+
+/// Which batches of an earlier run will run again.
+public struct SinkResumption: Sendable, Hashable {
+    /// Batches begun and not completed.
+    public var pending: Set<BatchTime>
+    /// The newest batch that the checkpoint knows of: all later ones come anew.
+    public var newestBegun: BatchTime
+
+    /// Makes it.
+    public init(pending: Set<BatchTime>, newestBegun: BatchTime) {
+        self.pending = pending
+        self.newestBegun = newestBegun
+    }
+
+    /// Whether a batch will run, or run again; of all others the earlier run has the outcome.
+    public func willRun(_ batch: BatchTime) -> Bool {
+        batch > newestBegun || pending.contains(batch)
+    }
+}
+
 /// An output that takes each batch exactly once: the data and the batch time in one step.
 ///
 /// A batch goes through it in two steps. Tasks *prepare* its partitions, in parallel and as often as
@@ -40,6 +76,13 @@ public protocol TransactionalSink<Element>: Sendable {
     ///   the newer program go on and refuse the commits of the older one.)
     func recover(slide: Duration) async throws -> CommittedBatches
 
+    /// ``recover(slide:)`` with more of what is known; the one that is called.
+    ///
+    /// A sink that removes what was not committed removes only what belongs to batches that
+    /// ``SinkResumption/willRun(_:)``: of others it is output whose note was lost. By default it is
+    /// ``recover(slide:)``.
+    func recover(_ start: SinkStart) async throws -> CommittedBatches
+
     /// Prepares a partition; nothing of it is seen before ``commit(_:batch:)``.
     ///
     /// Called again for a partition when a try has failed, and after a restart. An earlier try may
@@ -71,6 +114,11 @@ public protocol TransactionalSink<Element>: Sendable {
 }
 
 extension TransactionalSink {
+    /// Without more than the slide.
+    public func recover(_ start: SinkStart) async throws -> CommittedBatches {
+        try await recover(slide: start.slide)
+    }
+
     /// Drops nothing.
     public func discard(_ prepared: [Prepared], batch: BatchTime) async {}
 

@@ -30,9 +30,27 @@ package struct CheckpointFiles: Sendable {
         }
         if files.readable.isEmpty, let problem = files.damaged.last?.problem ?? files.strange.last {
             throw CheckpointError(
-                .damaged, "no checkpoint in \(directory) can be read: \(problem)")
+                .damaged,
+                "no checkpoint in \(directory) can be read: \(problem). "
+                    + MessageTable.see("no readable checkpoint"))
         }
         self = files
+    }
+
+    /// Passes over the newest ones that rely on state which is gone, down to one that does not.
+    ///
+    /// - Throws: ``CheckpointError`` `.damaged` when all do.
+    mutating func dropUnreached(in directory: String, _ reaches: (LogPosition) -> Bool) throws {
+        while let last = readable.last, let end = last.stateEnd, !reaches(end) {
+            let problem =
+                "\(directory)/\(Self.name(last.sequence)) relies on the state log up to byte "
+                + "\(end.offset) of segment \(end.segment), and \(directory)/\(InputLogs.state) "
+                + "ends before that"
+            damaged.append((last.sequence, problem))
+            readable.removeLast()
+            guard readable.isEmpty else { continue }
+            throw CheckpointError(.damaged, problem + ". " + MessageTable.see("damaged log"))
+        }
     }
 
     /// What was said of a file that was removed after it had been listed, as a program at work does.

@@ -4,7 +4,7 @@ package import DStreamCore
 /// The bytes of checkpoint files and of the records of the state log; see Docs/Formats/Checkpoint.md.
 package enum CheckpointFormat {
     /// The version that is written; older ones are read.
-    static let version: UInt16 = 2
+    static let version: UInt16 = 3
     private static let magic: [UInt8] = Array("DSCP".utf8)
     private static let headerByteCount = 16
     /// No program ever writes so often: all numbers of writes are lower.
@@ -17,10 +17,14 @@ package enum CheckpointFormat {
         package var sequence: UInt64
         /// Writes that never counted, because a later start went on from an earlier one.
         package var void: [ClosedRange<UInt64>]
+        /// How far the state log reached when this was written; nil before version 3.
+        package var stateEnd: LogPosition?
 
         package init(
-            record: CheckpointRecord, sequence: UInt64, void: [ClosedRange<UInt64>]
+            record: CheckpointRecord, sequence: UInt64, void: [ClosedRange<UInt64>],
+            stateEnd: LogPosition? = nil
         ) {
+            self.stateEnd = stateEnd
             self.record = record
             self.sequence = sequence
             self.void = void
@@ -62,6 +66,14 @@ package enum CheckpointFormat {
         for (key, value) in record.configuration.sorted(by: { $0.key < $1.key }) {
             writer.writeString(key)
             writer.writeString(value)
+        }
+        var logs = record.logs
+        logs[InputLogs.state] = contents.stateEnd
+        writer.writeVarint(UInt64(logs.count))
+        for (name, end) in logs.sorted(by: { $0.key < $1.key }) {
+            writer.writeString(name)
+            writer.writeVarint(end.segment)
+            writer.writeVarint(end.offset)
         }
         let payload = try writer.takeBytes()
         var header = ByteWriter(reservingCapacity: headerByteCount)
@@ -107,14 +119,16 @@ package enum CheckpointFormat {
             }
             do {
                 var reader = ByteReader(payload)
-                return try contents(from: &reader)
+                return try contents(from: &reader, found)
             } catch let error as CodecError {
                 throw damaged("\(error)")
             }
         }
     }
 
-    private static func contents(from reader: inout ByteReader) throws -> Contents {
+    private static func contents(
+        from reader: inout ByteReader, _ version: UInt16
+    ) throws -> Contents {
         let sequence = try Self.sequence(from: &reader)
         var void: [ClosedRange<UInt64>] = []
         for _ in 0..<(try reader.readCount()) {
@@ -152,7 +166,15 @@ package enum CheckpointFormat {
         for _ in 0..<(try reader.readCount()) {
             record.configuration[try reader.readString()] = try reader.readString()
         }
-        return Contents(record: record, sequence: sequence, void: void)
+        // Earlier versions did not say what they rely on.
+        if version >= 3 {
+            for _ in 0..<(try reader.readCount()) {
+                record.logs[try reader.readString()] = LogPosition(
+                    segment: try reader.readVarint(), offset: try reader.readVarint())
+            }
+        }
+        let stateEnd = record.logs.removeValue(forKey: InputLogs.state)
+        return Contents(record: record, sequence: sequence, void: void, stateEnd: stateEnd)
     }
 
     private static func sequence(from reader: inout ByteReader) throws -> UInt64 {

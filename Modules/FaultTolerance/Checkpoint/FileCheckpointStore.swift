@@ -24,6 +24,8 @@ public final class FileCheckpointStore: CheckpointStore {
         /// The files that are there, oldest first, with what they still need of the state; damaged
         /// ones need nothing.
         var kept: [(sequence: UInt64, oldestState: BatchTime?)] = []
+        /// Whether there is state of several writes and no checkpoint.
+        var hasOrphans = false
     }
 
     /// The directory.
@@ -78,7 +80,11 @@ public final class FileCheckpointStore: CheckpointStore {
         }
         do {
             try await removeUnfinished(in: directory, on: medium)
-            let log = try await FileWriteAheadLog.open(directory + "/state", on: medium)
+            let path = directory + "/" + InputLogs.state
+            // What is wrong with them is said by ``recover()``.
+            let files = try? await CheckpointFiles(in: directory, medium)
+            let log = try await FileWriteAheadLog.open(
+                path, on: medium, reliedOn: files?.readable.compactMap(\.stateEnd) ?? [])
             return FileCheckpointStore(
                 directory, medium, lock, log, retainedCount: retainedCount, onLeftover)
         } catch {
@@ -125,7 +131,8 @@ public final class FileCheckpointStore: CheckpointStore {
         do {
             try await write(pieces, of: record, sequence)
             let bytes = try CheckpointFormat.bytes(
-                of: CheckpointFormat.Contents(record: record, sequence: sequence, void: void))
+                of: CheckpointFormat.Contents(
+                    record: record, sequence: sequence, void: void, stateEnd: log.end))
             try await medium.perform { try $0.replaceFile(path, with: bytes) }
         } catch {
             let newest = pieces.map(\.time).max() ?? record.time
@@ -175,7 +182,8 @@ public final class FileCheckpointStore: CheckpointStore {
     ///
     /// - Throws: ``CheckpointError`` when there are checkpoints and none can be read.
     public func recover() async throws -> RecoveredCheckpoint? {
-        let files = try await CheckpointFiles(in: directory, medium)
+        var files = try await CheckpointFiles(in: directory, medium)
+        try files.dropUnreached(in: directory) { log.reaches($0) }
         let found = try await files.state(in: log.records())
         // Also of the first write of all there may be pieces without a file.
         let counted = files.newest?.sequence ?? 0
@@ -191,17 +199,29 @@ public final class FileCheckpointStore: CheckpointStore {
             state.kept = files.readable.map { ($0.sequence, $0.record.oldestState) }
             state.kept += files.damaged.map { ($0.sequence, nil) }
             state.kept.sort { $0.sequence < $1.sequence }
+            // The first write of all may have left pieces, and a start that failed another's.
+            state.hasOrphans = files.newest == nil && found.newest > 1
         }
         return files.recovered(found.pieces)
+    }
+
+    /// What ``recover()`` found where checkpoints seem to have been removed, in words; else nil.
+    package var orphans: String? {
+        guard state.withLock({ $0.hasOrphans }) else { return nil }
+        return
+            "\(directory)/\(InputLogs.state) holds state of several checkpoints, and there is none"
     }
 
     /// What ``recover()`` would give, without locking or changing anything.
     package static func read(
         _ directory: String, on medium: some StorageMedium = FileStorageMedium()
     ) async throws -> RecoveredCheckpoint? {
-        let files = try await CheckpointFiles(in: directory, medium)
+        var files = try await CheckpointFiles(in: directory, medium)
         if files.newest == nil { return nil }
-        let log = try await LogInspection(of: directory + "/state", on: medium)
+        let log = try await LogInspection(
+            of: directory + "/" + InputLogs.state, on: medium,
+            reliedOn: files.readable.compactMap(\.stateEnd))
+        try files.dropUnreached(in: directory) { log.reaches($0) }
         return files.recovered(try await files.state(in: log.records).pieces)
     }
 

@@ -16,6 +16,7 @@ public struct FileDeadLetterStore: DeadLetterStore {
 
     private static let suffix = ".letter"
     private var done: String { directory + "/done" }
+    private var index: DeadLetterIndex { DeadLetterIndex(path: directory + "/index") }
 
     /// Makes a store; nothing is read or written.
     ///
@@ -36,24 +37,41 @@ public struct FileDeadLetterStore: DeadLetterStore {
     /// Keeps a letter durably: its bytes, then its name.
     public func write(_ letter: DeadLetter) async throws {
         let bytes = try DeadLetterFormat.bytes(of: letter)
-        let path = directory + "/" + Self.name(of: letter.entry.id)
-        let done = done
+        let name = Self.name(of: letter.entry.id)
+        let path = directory + "/" + name
+        let (done, index) = (done, index)
         try await medium.perform { medium in
             try medium.createDirectories(done)
-            do { try medium.replaceFile(path, with: bytes) } catch {
-                // Its name may be there, though not durably.
+            do {
+                try medium.replaceFile(path, with: bytes)
+                try index.note(.written, name, medium)
+            } catch {
+                // Its name may be there, though not durably, and its line.
                 _ = try? medium.remove(path)
+                _ = try? index.note(.replayed, name, medium)
                 throw error
             }
         }
     }
 
     /// The letters that wait; reads their descriptions only.
+    ///
+    /// Letters that were written, were never replayed and are gone are among its problems.
     public func list() async throws -> DeadLetterListing {
-        let directory = directory
+        let (directory, done, index) = (directory, done, index)
         return try await medium.perform { medium in
             var listing = DeadLetterListing(entries: [])
-            for name in try Self.names(in: directory, medium) {
+            // First: a letter that comes meanwhile is not missed.
+            var waiting = try index.waiting(medium)
+            let names = try Self.names(in: directory, medium)
+            waiting.subtract(names)
+            if !waiting.isEmpty { waiting.subtract(try Self.names(in: done, medium)) }
+            for name in waiting.sorted() {
+                listing.problems.append(
+                    "the dead letter \(directory)/\(name) is gone, though it was never replayed. "
+                        + MessageTable.see("missing dead letter"))
+            }
+            for name in names {
                 do {
                     listing.entries.append(try Self.open(directory + "/" + name, medium).entry)
                 } catch let error as DeadLetterError {
@@ -96,12 +114,14 @@ public struct FileDeadLetterStore: DeadLetterStore {
 
     /// Moves a letter to those that were replayed.
     public func settle(_ id: DeadLetter.ID) async throws {
-        let (directory, done, name) = (directory, done, Self.name(of: id))
+        let (directory, done, name, index) = (directory, done, Self.name(of: id), index)
         try await medium.perform { medium in
             try medium.rename(directory + "/" + name, to: done + "/" + name)
             // There first: a crash in between leaves the name in both, and in neither never.
             try medium.syncDirectory(done)
             try medium.syncDirectory(directory)
+            // Last: as long as it is in `done`, nobody misses it.
+            try index.note(.replayed, name, medium)
         }
     }
 

@@ -75,12 +75,23 @@ public final class FileSink<Element: Sendable>: TransactionalSink {
             batchesPerSegment: batchesPerSegment)
     }
 
-    /// Takes the directory, removes what was not committed, and tells what is.
+    /// As ``recover(_:)``, without a checkpoint to go on from.
+    public func recover(slide: Duration) async throws -> CommittedBatches {
+        try await recover(SinkStart(slide: slide))
+    }
+
+    /// Takes the directory, removes what was not committed of batches that will run again, and tells
+    /// what is.
+    ///
+    /// Without a checkpoint to go on from, nothing in `data` is removed.
     ///
     /// Complexity: reads the beginnings of the manifest's files, of which there is one per thousand
-    /// batches, and the names in `data`.
-    public func recover(slide: Duration) async throws -> CommittedBatches {
-        try await blocking(nil) { try $0.recover(step: slide) }
+    /// batches, and the names in `data`: about a microsecond for each file.
+    ///
+    /// - Throws: ``DStreamCore/SinkError`` `.damaged` when there are files of a batch that has
+    ///   completed and is not in the manifest; nothing was changed then.
+    public func recover(_ start: SinkStart) async throws -> CommittedBatches {
+        try await blocking(nil) { try $0.recover(start) }
     }
 
     /// Writes and flushes a staged file; a partition without elements has none.
@@ -112,10 +123,10 @@ public final class FileSink<Element: Sendable>: TransactionalSink {
         try await blocking(batch) { try $0.commit(files, batch) }
     }
 
-    /// Removes staged files.
+    /// Removes staged files, and what a commit that failed had moved to `data`.
     public func discard(_ prepared: [StagedFile?], batch: BatchTime) async {
         let files = prepared.compactMap(\.self)
-        _ = try? await blocking(batch) { $0.discard(files) }
+        _ = try? await blocking(batch) { $0.discard(files, of: batch) }
     }
 
     /// Gives the directory back.

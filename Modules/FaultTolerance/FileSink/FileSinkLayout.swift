@@ -1,5 +1,5 @@
 internal import BatchEngine
-internal import DStreamCore
+package import DStreamCore
 
 /// The names in the directory of a ``FileSink``.
 package struct FileSinkLayout: Sendable {
@@ -63,11 +63,35 @@ package struct FileSinkLayout: Sendable {
     }
 
     /// The batch of a data file; nil: not one of ours.
-    static func batch(ofData name: String) -> BatchTime? {
-        guard let match = name.wholeMatch(of: #/(-?[0-9]+)-[0-9]{5,}-[0-9]+(\..*)?/#) else {
-            return nil
+    package static func batch(ofData name: String) -> BatchTime? {
+        var name = name
+        return name.withUTF8 { bytes -> BatchTime? in
+            var rest = bytes[...]
+            let isNegative = rest.first == UInt8(ascii: "-")
+            if isNegative { rest.removeFirst() }
+            guard let time = number(&rest, digits: 1),
+                rest.popFirst() == UInt8(ascii: "-"), number(&rest, digits: 5) != nil,
+                rest.popFirst() == UInt8(ascii: "-"), number(&rest, digits: 1) != nil,
+                rest.isEmpty || rest.first == UInt8(ascii: ".")
+            else { return nil }
+            return BatchTime(milliseconds: isNegative ? -time : time)
         }
-        return Int64(match.1).map { BatchTime(milliseconds: $0) }
+    }
+
+    /// Takes a number of at least so many digits from the front; nil: there is none, or too long a
+    /// one for a file that the sink has written.
+    private static func number(
+        _ bytes: inout Slice<UnsafeBufferPointer<UInt8>>, digits: Int
+    ) -> Int64? {
+        var number: Int64 = 0
+        var count = 0
+        while let byte = bytes.first, UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte {
+            guard count < 18 else { return nil }
+            number = number * 10 + Int64(byte - UInt8(ascii: "0"))
+            count += 1
+            bytes.removeFirst()
+        }
+        return count >= digits ? number : nil
     }
 
     // MARK: Reading

@@ -74,18 +74,21 @@ final class FileSinkStore: Sendable {
 
     // MARK: Opening
 
-    func recover(step: Duration) throws -> CommittedBatches {
+    func recover(_ start: SinkStart) throws -> CommittedBatches {
         if layout.directory.isEmpty {
             throw SinkError(
                 .misused, sink: layout.sink, "the path of the directory is empty; give it one")
         }
+        let hadManifest = try isThere(layout.manifest)
         try medium.createDirectories(layout.data)
+        // Before it is made anew: the next start would not know that it was gone.
+        if !hadManifest { try refuseData() }
         try medium.createDirectories(layout.manifest)
         try medium.createDirectories(layout.staged)
         let lock = try medium.lock(layout.lock, for: "a file sink")
         do {
-            let found = try readManifest(step)
-            try sweep(keeping: found.committed)
+            let found = try readManifest(start.slide)
+            try sweep(keeping: found.committed, start)
             state.withLock { state in
                 state = found
                 state.lock = lock
@@ -125,17 +128,80 @@ final class FileSinkStore: Sendable {
         return state
     }
 
-    /// Removes what no committed batch names.
-    private func sweep(keeping committed: CommittedBatches) throws {
+    private func isThere(_ directory: String) throws -> Bool {
+        do { _ = try medium.list(directory) } catch let error as StorageError
+            where error.code == .notFound
+        {
+            return false
+        }
+        return true
+    }
+
+    /// Refuses data without a manifest: the manifest comes before the first file.
+    private func refuseData() throws {
+        let files = try medium.list(layout.data).filter { FileSinkLayout.batch(ofData: $0) != nil }
+        guard let first = files.first else { return }
+        throw lostEntries(
+            "\(layout.manifest) is gone, and \(layout.data) holds \(files.count) files, such as "
+                + first)
+    }
+
+    private func lostEntries(_ what: String) -> SinkError {
+        SinkError(
+            .damaged, sink: layout.sink,
+            "\(what); nothing was removed. " + MessageTable.see("output without manifest"))
+    }
+
+    /// Removes what no committed batch names, of batches that will run again; of others, it is output
+    /// whose entry is lost.
+    private func sweep(keeping committed: CommittedBatches, _ start: SinkStart) throws {
+        let unnamed = try unnamedData(committed)
+        let removed = unnamed.filter { start.resumption?.willRun($0.batch) ?? false }
+        try check(unnamed, committed, start)
         for name in try medium.list(layout.staged) {
             try medium.remove(layout.staged + "/" + name)
         }
+        for file in removed { try medium.remove(layout.data + "/" + file.name) }
+    }
+
+    /// The files in `data` that belong to no batch of the manifest.
+    private func unnamedData(
+        _ committed: CommittedBatches
+    ) throws -> [(name: String, batch: BatchTime)] {
+        var unnamed: [(name: String, batch: BatchTime)] = []
+        // Names of one batch follow one another.
+        var last: (batch: BatchTime, isNamed: Bool)?
         for name in try medium.list(layout.data) {
-            guard let batch = FileSinkLayout.batch(ofData: name), !committed.contains(batch),
-                !committed.hasForgotten(batch)
-            else { continue }
-            try medium.remove(layout.data + "/" + name)
+            guard let batch = FileSinkLayout.batch(ofData: name) else { continue }
+            if last?.batch != batch {
+                last = (batch, committed.contains(batch) || committed.hasForgotten(batch))
+            }
+            if last?.isNamed == false { unnamed.append((name, batch)) }
         }
+        return unnamed
+    }
+
+    /// Refuses files of batches that have completed.
+    private func check(
+        _ unnamed: [(name: String, batch: BatchTime)], _ committed: CommittedBatches,
+        _ start: SinkStart
+    ) throws {
+        if start.isReplay { return }
+        let lost: [(name: String, batch: BatchTime)]
+        if let resumption = start.resumption {
+            lost = unnamed.filter { !resumption.willRun($0.batch) }
+        } else if let newest = committed.newest {
+            // Behind the newest one, a run that ended within a commit may have left them.
+            lost = unnamed.filter { $0.batch < newest }
+        } else {
+            // So may one before the first commit, but of one batch.
+            lost = Set(unnamed.map(\.batch)).count > 1 ? unnamed : []
+        }
+        guard let first = lost.first else { return }
+        throw lostEntries(
+            "\(layout.data) holds \(lost.count) files of batches that \(layout.manifest) does not "
+                + "name, though they have completed: the first is \(first.name), of batch "
+                + "\(first.batch)")
     }
 
     func close() {
@@ -185,8 +251,10 @@ final class FileSinkStore: Sendable {
         }
     }
 
-    func discard(_ files: [StagedFile]) {
+    func discard(_ files: [StagedFile], of batch: BatchTime? = nil) {
         for file in files { _ = try? medium.remove(layout.staged + "/" + file.name) }
+        // What a failed commit moved would be taken for output whose entry is lost.
+        if let batch, state.withLock({ $0.lock != nil }) { _ = try? finishEarlier(batch) }
     }
 
     // MARK: Committing

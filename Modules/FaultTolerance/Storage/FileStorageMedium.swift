@@ -64,7 +64,13 @@ public struct FileStorageMedium: StorageMedium {
     /// Takes a lock that nobody else has; never waits.
     public func lock(_ path: String, owner: String) throws -> any StorageLock {
         try translated { () throws(SystemError) in
-            let file = try OpenFile(path, .readAndAppend)
+            let file: OpenFile
+            do throws(SystemError) { file = try OpenFile(path, .lock) } catch  where error.isLink {
+                // Its target would be cut to a line.
+                throw SystemError(
+                    call: "lock", errno: error.errno, subject: path,
+                    explanation: "it is a symbolic link, which a lock does not follow; remove it")
+            }
             guard try file.tryLock() else { return nil }
             // The lock is what counts: on a full disk it works without a name in it.
             _ = try? file.truncate(to: 0)

@@ -76,6 +76,14 @@ public final class FileWriteAheadLog: WriteAheadLog {
     /// How the log is written.
     public let options: Options
 
+    /// How many bytes of the last segment were no whole records when the log was opened.
+    ///
+    /// They are what an interrupted write leaves; a record of the last group that was damaged before
+    /// a checkpoint relied on it looks alike.
+    public let cutByteCount: Int
+    /// The last segment that was there when the log was opened; nil: there was none.
+    package let lastSegment: String?
+
     private let medium: any StorageMedium
     private let lock: any StorageLock
     private let catalogue: LogCatalogue
@@ -89,7 +97,9 @@ public final class FileWriteAheadLog: WriteAheadLog {
         self.options = options
         self.medium = medium
         self.lock = lock
-        catalogue = LogCatalogue(opening.segments)
+        cutByteCount = opening.tornByteCount
+        lastSegment = opening.segments.last?.name
+        catalogue = LogCatalogue(opening)
         let writer = LogWriter(opening, medium, directory, options, catalogue)
         state = Locked(State(writer: writer))
     }
@@ -103,11 +113,13 @@ public final class FileWriteAheadLog: WriteAheadLog {
     ///   - directory: the log's own; other files in it are left alone.
     ///   - medium: where the directory is.
     ///   - options: how to write; they may differ from one opening to the next.
+    ///   - reliedOn: how far the log reached when checkpoints were written; it must reach one of
+    ///     these. While there is one that it does not reach, nothing is cut.
     /// - Throws: ``LogError`` `.locked` while another log has the directory open, `.damaged` or
     ///   `.unsupported`, then nothing was changed; or ``StorageError``.
     public static func open(
         _ directory: String, on medium: some StorageMedium = FileStorageMedium(),
-        options: Options = Options()
+        options: Options = Options(), reliedOn: [LogPosition] = []
     ) async throws -> FileWriteAheadLog {
         try await medium.perform { medium in
             try medium.createDirectories(directory)
@@ -120,12 +132,31 @@ public final class FileWriteAheadLog: WriteAheadLog {
                     storage: error)
             }
             do {
-                let opening = try LogOpening(medium, directory)
+                let opening = try LogOpening(medium, directory, reliedOn: reliedOn)
                 return FileWriteAheadLog(opening, lock, medium, directory, options)
             } catch {
                 lock.release()
                 throw error
             }
+        }
+    }
+
+    /// Puts the files of a log that cannot be read out of the way.
+    ///
+    /// - Returns: their new paths.
+    package static func setAside(
+        _ directory: String, on medium: some StorageMedium
+    ) async throws -> [String] {
+        try await medium.perform { medium in
+            var paths: [String] = []
+            for name in try medium.list(directory)
+            where name.hasPrefix(SegmentName.prefix) || name == LogExtent.name {
+                let target = directory + "/damaged-" + name
+                try medium.rename(directory + "/" + name, to: target)
+                paths.append(target)
+            }
+            try medium.syncDirectory(directory)
+            return paths
         }
     }
 
@@ -224,6 +255,37 @@ public final class FileWriteAheadLog: WriteAheadLog {
         RecordPlace(handle).flatMap { catalogue.segment(named: $0.segment) }
             .map { BatchTime(milliseconds: $0.header.stop) }
     }
+
+    /// How far the log reaches: what was acknowledged lies before.
+    public var end: LogPosition? { catalogue.end }
+
+    /// How many bytes lie behind all of some records, or behind a position when there are none.
+    package func byteCount(after handles: [LogRecordHandle], or position: LogPosition?) -> Int {
+        let segments = catalogue.segments
+        let indices = Dictionary(
+            segments.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { $1 })
+        var (index, end) = (-1, 0)
+        for place in handles.compactMap(RecordPlace.init) {
+            guard let found = indices[place.segment] else { continue }
+            let next = (found, place.offset + RecordFrame.byteCount + place.byteCount)
+            if (index, end) < next { (index, end) = next }
+        }
+        if index < 0, let position,
+            let found = segments.lastIndex(where: { $0.header.sequence <= position.segment })
+        {
+            (index, end) = (found, Int(clamping: position.offset))
+        }
+        if index < 0 { return 0 }
+        return segments[index...].reduce(0) { sum, segment in
+            defer { end = SegmentHeader.byteCount }
+            return sum + max(0, segment.end - end)
+        }
+    }
+
+    /// Whether the log has everything up to a position, apart from what was cleaned.
+    ///
+    /// Complexity: O(n) in the segments, from the newest one.
+    public func reaches(_ position: LogPosition) -> Bool { catalogue.reaches(position) }
 
     /// All records that were not cleaned, in the order they were written.
     ///

@@ -1,3 +1,5 @@
+internal import DStreamCore
+
 /// Why a log could not do what it was asked.
 public struct LogError: Error, Hashable, CustomStringConvertible {
     /// What went wrong.
@@ -52,6 +54,9 @@ extension LogError {
     static func damaged(
         _ path: String, at offset: Int, expected: String, found: String
     ) -> LogError {
-        LogError(.damaged, "\(path) at byte \(offset): expected \(expected), found \(found)")
+        LogError(
+            .damaged,
+            "\(path) at byte \(offset): expected \(expected), found \(found); nothing was changed. "
+                + MessageTable.see("damaged log"))
     }
 }

@@ -1,3 +1,5 @@
+public import DStreamCore
+
 /// What lies in the directory of a ``FileWriteAheadLog``, looked at without a lock and without
 /// changing anything.
 ///
@@ -20,15 +22,28 @@ public struct LogInspection: Sendable {
     /// The records; reading all of them checks every byte.
     public let records: LogRecords
 
+    private let opening: LogOpening
+
+    /// Whether the log has everything up to a position, apart from what was cleaned.
+    public func reaches(_ position: LogPosition) -> Bool { opening.reaches(position) }
+
     /// Looks at a directory.
     ///
+    /// - Parameters:
+    ///   - directory: the log's.
+    ///   - medium: where it is.
+    ///   - reliedOn: as for opening the log.
     /// - Throws: ``LogError`` `.damaged` or `.unsupported`, or ``StorageError``.
     public init(
-        of directory: String, on medium: some StorageMedium = FileStorageMedium()
+        of directory: String, on medium: some StorageMedium = FileStorageMedium(),
+        reliedOn: [LogPosition] = []
     ) async throws {
         let opening = try await medium.perform {
-            try $0.rereading { try LogOpening($0, directory, mending: false) }
+            try $0.rereading {
+                try LogOpening($0, directory, mending: false, reliedOn: reliedOn)
+            }
         }
+        self.opening = opening
         self.directory = directory
         let last = opening.segments.count - 1
         segments = opening.segments.enumerated().map { index, segment in
@@ -37,6 +52,6 @@ public struct LogInspection: Sendable {
                 tornByteCount: index == last ? opening.tornByteCount : 0)
         }
         records = LogRecords(
-            medium: medium, directory: directory, catalogue: LogCatalogue(opening.segments))
+            medium: medium, directory: directory, catalogue: LogCatalogue(opening))
     }
 }

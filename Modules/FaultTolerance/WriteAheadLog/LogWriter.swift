@@ -36,11 +36,21 @@ final class LogCatalogue: Sendable {
         var segments: [Segment]
         /// Where the last one that was asked for is, or was.
         var lastFound = 0
+        /// Segments before this one were removed.
+        var oldest: UInt64
+        var end: LogPosition
     }
 
     private let state: Locked<State>
 
-    init(_ segments: [Segment]) { state = Locked(State(segments: segments)) }
+    init(_ opening: LogOpening) {
+        let last = opening.segments.last
+        state = Locked(
+            State(
+                segments: opening.segments, oldest: opening.extent.oldest,
+                end: LogPosition(
+                    segment: opening.extent.newest, offset: UInt64(last?.end ?? 0))))
+    }
 
     var segments: [Segment] { state.withLock { $0.segments } }
 
@@ -61,15 +71,37 @@ final class LogCatalogue: Sendable {
         state.withLock { $0.segments.contains { $0.header.sequence == sequence } }
     }
 
-    func append(_ segment: Segment) { state.withLock { $0.segments.append(segment) } }
+    /// How far the log reaches, durably.
+    var end: LogPosition { state.withLock { $0.end } }
 
-    func removeOldest() { state.withLock { state in _ = state.segments.removeFirst() } }
+    /// Whether everything up to a position is there, or was removed.
+    func reaches(_ position: LogPosition) -> Bool {
+        state.withLock { $0.segments.reach(position, oldest: $0.oldest) }
+    }
+
+    func append(_ segment: Segment) {
+        state.withLock { state in
+            state.segments.append(segment)
+            state.end = LogPosition(
+                segment: segment.header.sequence, offset: UInt64(segment.end))
+        }
+    }
+
+    func removeOldest(_ count: Int, before oldest: UInt64) {
+        state.withLock { state in
+            state.segments.removeFirst(count)
+            state.oldest = oldest
+        }
+    }
 
     /// The newest segment has grown.
     func setEnd(_ end: Int) {
         state.withLock { state in
             let newest = state.segments.count - 1
-            if newest >= 0 { state.segments[newest].end = end }
+            guard newest >= 0 else { return }
+            state.segments[newest].end = end
+            state.end = LogPosition(
+                segment: state.segments[newest].header.sequence, offset: UInt64(end))
         }
     }
 }
@@ -80,6 +112,8 @@ struct LogWriter: Sendable {
         let name: String
         let header: SegmentHeader
         let file: any StorageFile
+        /// The mark behind the last record, which is flushed with the next ones.
+        var markByteCount = 0
     }
 
     let medium: any StorageMedium
@@ -92,8 +126,9 @@ struct LogWriter: Sendable {
     /// The newest segment that was made, and how many of its bytes count.
     private var tip: (sequence: UInt64, end: Int)
     private var lastName: SegmentName?
-    /// Whether a removal may not be durable, which removing more would turn into a gap.
-    private var mayNotClean = false
+    private var extent: LogExtent
+    /// Files of cleaned segments that could not be removed.
+    private var unremoved: [String] = []
     private var buffer: [UInt8] = []
 
     init(
@@ -105,7 +140,8 @@ struct LogWriter: Sendable {
         self.options = options
         self.catalogue = catalogue
         nextSequence = opening.nextSequence
-        tip = opening.segments.last.map { ($0.header.sequence, $0.end) } ?? (0, 0)
+        extent = opening.extent
+        tip = (opening.extent.newest, opening.segments.last?.end ?? 0)
     }
 
     // MARK: Writing
@@ -131,6 +167,7 @@ struct LogWriter: Sendable {
     mutating func write(_ group: ArraySlice<LogWriteRequest>) {
         switch writing(group) {
         case .success(let places):
+            mark(options.closeFileAfterWrite ? .end : .durable)
             if options.closeFileAfterWrite { current = nil }
             for (request, place) in zip(group, places) {
                 request.completion.complete(.success(place.handle))
@@ -172,8 +209,9 @@ struct LogWriter: Sendable {
 
     private mutating func append(_ group: ArraySlice<LogWriteRequest>) throws -> [RecordPlace] {
         guard let current else { return [] }
+        // The mark before them is flushed with these records, so it begins their group.
         let start = tip.end
-        var offset = start
+        var offset = start + current.markByteCount
         var places: [RecordPlace] = []
         places.reserveCapacity(group.count)
         buffer.removeAll(keepingCapacity: buffer.capacity <= options.groupByteMaximum * 2)
@@ -195,8 +233,25 @@ struct LogWriter: Sendable {
         try current.file.sync()
         current.file.willHardlyRead(start..<offset)
         tip.end = offset
+        self.current?.markByteCount = 0
         catalogue.setEnd(offset)
         return places
+    }
+
+    /// Says in the segment that what is in it is durable, so that damage to its last records is not
+    /// taken for a torn write. Costs no flush: it survives the end of the program.
+    private mutating func mark(_ kind: RecordFrame.Kind) {
+        guard let current else { return }
+        buffer.removeAll(keepingCapacity: true)
+        RecordFrame.mark(kind, at: tip.end + current.markByteCount)
+            .append(to: &buffer, sequence: current.header.sequence)
+        do {
+            try current.file.append(buffer)
+            self.current?.markByteCount += RecordFrame.byteCount
+        } catch {
+            // Part of it may be there.
+            self.current = nil
+        }
     }
 
     /// Leaves the segment in which something failed; the error for those who were to be in it.
@@ -236,11 +291,20 @@ struct LogWriter: Sendable {
             _ = try? medium.remove(directory + "/" + name)
             throw error
         }
+        // Should this fail, the file stays: nothing relies on it, but the extent may name it.
+        try write(
+            LogExtent(
+                oldest: header.oldestSequence, newest: header.sequence,
+                newestByteCount: SegmentHeader.byteCount))
         lastName = segmentName
-        mayNotClean = false
         tip = (header.sequence, SegmentHeader.byteCount)
         catalogue.append(Segment(name: name, header: header, end: tip.end))
         current = Current(name: name, header: header, file: file)
+    }
+
+    private mutating func write(_ extent: LogExtent) throws {
+        try medium.replaceFile(directory + "/" + LogExtent.name, with: extent.bytes)
+        self.extent = extent
     }
 
     /// Creates a file whose name is not taken.
@@ -261,31 +325,38 @@ struct LogWriter: Sendable {
         }
     }
 
-    /// Removes the oldest segments, as long as all their records are older than `threshold`.
-    ///
-    /// After a failure nothing more is removed until a new segment says which is the oldest.
+    /// Removes the oldest segments, as long as all their records are older than `threshold`; the one
+    /// that is being written stays, as Spark's does.
     mutating func clean(before threshold: BatchTime) throws {
-        while !mayNotClean, let segment = catalogue.segments.first,
+        let segments = catalogue.segments
+        let old = segments.prefix { segment in
             segment.header.stop < threshold.milliseconds
-        {
-            if segment.header.sequence == current?.header.sequence { current = nil }
-            try medium.remove(directory + "/" + segment.name)
-            catalogue.removeOldest()
-            // One by one: after a crash the segments left have no gap, which would look like a loss.
-            mayNotClean = true
-            try medium.syncDirectory(directory)
-            mayNotClean = false
+                && segment.header.sequence != current?.header.sequence
         }
+        if !old.isEmpty {
+            let oldest = segments.dropFirst(old.count).first?.header.sequence ?? tip.sequence + 1
+            // First, and durably: a segment that is gone without this is a loss.
+            try write(
+                LogExtent(oldest: oldest, newest: tip.sequence, newestByteCount: tip.end))
+            catalogue.removeOldest(old.count, before: oldest)
+            unremoved += old.map(\.name)
+        }
+        if unremoved.isEmpty { return }
+        while let name = unremoved.first {
+            try medium.remove(directory + "/" + name)
+            unremoved.removeFirst()
+        }
+        try medium.syncDirectory(directory)
     }
 
-    /// Closes the current segment, so that damage at its end is not taken for a torn write.
+    /// Closes the current segment, and notes how far it reaches.
     mutating func close() {
-        guard let current else { return }
-        buffer.removeAll()
-        RecordFrame.end(at: tip.end).append(to: &buffer, sequence: current.header.sequence)
-        // All records are durable; without the mark the next start only knows a little less.
-        _ = try? current.file.append(buffer)
-        _ = try? current.file.sync()
-        self.current = nil
+        // All records are durable; without these the next start only knows a little less.
+        mark(.end)
+        if let current { _ = try? current.file.sync() }
+        current = nil
+        let last = LogExtent(
+            oldest: extent.oldest, newest: tip.sequence, newestByteCount: tip.end)
+        if last != extent { _ = try? write(last) }
     }
 }

@@ -6,8 +6,25 @@ internal import DStreamCore
 /// segment, or at another place, are no frame.
 package struct RecordFrame: Hashable, Sendable {
     package static let byteCount = 24
-    /// In place of the distance to the group's start, in the frame that ends a closed segment.
-    private static let endMark = UInt32.max
+
+    /// What a frame is for.
+    enum Kind: Hashable {
+        /// It has a record behind it.
+        case record
+        /// Everything before it was flushed when it was written.
+        case durable
+        /// The same, and the segment was closed.
+        case end
+
+        /// What stands in place of the distance to the group's start.
+        fileprivate var mark: UInt32? {
+            switch self {
+            case .record: nil
+            case .durable: UInt32.max - 1
+            case .end: UInt32.max
+            }
+        }
+    }
 
     /// Where the frame begins in its file.
     var offset: Int
@@ -17,18 +34,17 @@ package struct RecordFrame: Hashable, Sendable {
     var time: BatchTime
     /// The checksum of the record.
     var recordChecksum: UInt32
-    /// Whether this is no record's frame but the segment's last.
-    var isEnd = false
+    var kind = Kind.record
 
     /// Where the next frame begins.
     var end: Int { recordOffset + recordByteCount }
     var recordOffset: Int { offset + Self.byteCount }
 
-    /// The frame that ends a segment at an offset.
-    static func end(at offset: Int) -> RecordFrame {
+    /// A frame without a record.
+    static func mark(_ kind: Kind, at offset: Int) -> RecordFrame {
         RecordFrame(
             offset: offset, recordByteCount: 0, groupStart: offset, time: .zero,
-            recordChecksum: 0, isEnd: true)
+            recordChecksum: 0, kind: kind)
     }
 
     /// Writes the frame; returns its checksum.
@@ -36,7 +52,7 @@ package struct RecordFrame: Hashable, Sendable {
     func append(to bytes: inout [UInt8], sequence: UInt64) -> UInt32 {
         let start = bytes.count
         bytes.appendNumber(UInt32(recordByteCount))
-        bytes.appendNumber(isEnd ? Self.endMark : UInt32(offset - groupStart))
+        bytes.appendNumber(kind.mark ?? UInt32(offset - groupStart))
         bytes.appendNumber(time.milliseconds)
         bytes.appendNumber(recordChecksum)
         let checksum = bytes.withUnsafeBytes {
@@ -59,17 +75,20 @@ package struct RecordFrame: Hashable, Sendable {
         let distance = bytes.number(at: 4, UInt32.self)
         // Before the checksum: what is rubbish mostly fails here.
         guard count <= limit - offset - byteCount else { return nil }
-        let isEnd = distance == endMark
-        guard isEnd || Int(distance) <= offset - SegmentHeader.byteCount else { return nil }
+        let kind: Kind =
+            distance == Kind.end.mark ? .end : distance == Kind.durable.mark ? .durable : .record
+        guard kind != .record || Int(distance) <= offset - SegmentHeader.byteCount else {
+            return nil
+        }
         let checked = UnsafeRawBufferPointer(rebasing: bytes[..<20])
         guard bytes.number(at: 20, UInt32.self) == checksum(checked, sequence, offset) else {
             return nil
         }
         return RecordFrame(
             offset: offset, recordByteCount: count,
-            groupStart: isEnd ? offset : offset - Int(distance),
+            groupStart: kind == .record ? offset - Int(distance) : offset,
             time: BatchTime(milliseconds: bytes.number(at: 8, Int64.self)),
-            recordChecksum: bytes.number(at: 16, UInt32.self), isEnd: isEnd)
+            recordChecksum: bytes.number(at: 16, UInt32.self), kind: kind)
     }
 
     /// The checksum at the end of a frame's bytes, whether right or not.

@@ -40,7 +40,8 @@ package struct SegmentName: Hashable, Sendable {
 /// The first 72 bytes of a segment: see Docs/Formats/WriteAheadLog.md.
 package struct SegmentHeader: Hashable, Sendable {
     package static let byteCount = 72
-    static let version: UInt32 = 1
+    /// The version that is written; version 1, without marks and extent, is read.
+    static let version: UInt32 = 2
     private static let magic = Array("DSTRMLOG".utf8)
 
     /// Counts the segments of a log from 1; the order of segments is that of these numbers.
@@ -52,11 +53,12 @@ package struct SegmentHeader: Hashable, Sendable {
     var previousByteCount: Int
     /// The oldest segment that was there; those before it had been cleaned.
     var oldestSequence: UInt64
+    var version = Self.version
 
     var bytes: [UInt8] {
         var bytes = Self.magic
         bytes.reserveCapacity(Self.byteCount)
-        bytes.appendNumber(Self.version)
+        bytes.appendNumber(version)
         bytes.appendNumber(UInt32(Self.byteCount))
         bytes.appendNumber(sequence)
         bytes.appendNumber(start)
@@ -88,7 +90,7 @@ package struct SegmentHeader: Hashable, Sendable {
                 return .broken
             }
             let version = bytes.number(at: 8, UInt32.self)
-            guard version == Self.version else { return .otherVersion(version) }
+            guard (1...Self.version).contains(version) else { return .otherVersion(version) }
             let sequence = bytes.number(at: 16, UInt64.self)
             // No program ever comes further, and above there is room for segments to come.
             guard length == byteCount, sequence > 0, sequence < 1 << 62,
@@ -101,7 +103,7 @@ package struct SegmentHeader: Hashable, Sendable {
                     stop: bytes.number(at: 32, Int64.self),
                     previousSequence: bytes.number(at: 40, UInt64.self),
                     previousByteCount: previous,
-                    oldestSequence: bytes.number(at: 56, UInt64.self)))
+                    oldestSequence: bytes.number(at: 56, UInt64.self), version: version))
         }
     }
 }

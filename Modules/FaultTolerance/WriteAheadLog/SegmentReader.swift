@@ -45,7 +45,10 @@ struct SegmentReader: Sendable {
     mutating func next(byteMaximum: Int) throws -> [LogRecord] {
         while let segment = rest.first {
             if offset < segment.end, let file = try open(segment) {
-                return try records(of: segment, in: file, byteMaximum)
+                let records = try records(of: segment, in: file, byteMaximum)
+                // Marks alone are no end.
+                if records.isEmpty { continue }
+                return records
             }
             file = nil
             offset = SegmentHeader.byteCount
@@ -83,10 +86,12 @@ struct SegmentReader: Sendable {
             if left < RecordFrame.byteCount, start + bytes.count < segment.end { break }
             let frame = try frame(in: bytes, from: start, segment)
             if frame.end > start + bytes.count {
-                if records.isEmpty { throw damage(segment, "a whole record", "the file's end") }
+                if offset == start { throw damage(segment, "a whole record", "the file's end") }
                 break
             }
-            records.append(try record(frame, in: bytes, from: start, segment))
+            if frame.kind == .record {
+                records.append(try record(frame, in: bytes, from: start, segment))
+            }
             offset = frame.end
         }
         return records
@@ -102,7 +107,7 @@ struct SegmentReader: Sendable {
                 UnsafeRawBufferPointer(rebasing: bytes[(offset - start)...]), at: offset,
                 sequence: segment.header.sequence, limit: segment.end)
         }
-        guard let frame, !frame.isEnd else {
+        guard let frame, frame.kind != .end else {
             throw damage(segment, "a record's frame", "bytes with a wrong checksum or length")
         }
         return frame

@@ -22,8 +22,12 @@ struct SegmentScan {
     }
 
     struct Outcome: Hashable {
-        /// Where the records end.
+        /// Where the last record ends.
         var end: Int
+        /// Where what is whole ends: marks may follow the last record.
+        var intactEnd: Int
+        /// Whether the last record is known to have been flushed.
+        var isProven = false
         /// Whether the segment was closed in order; nothing is cut then.
         var isClosed = false
     }
@@ -36,18 +40,23 @@ struct SegmentScan {
     /// - Throws: `LogError` `.damaged` then, or what the medium throws.
     mutating func end() throws -> Outcome {
         var offset = SegmentHeader.byteCount
+        var outcome = Outcome(end: offset, intactEnd: offset)
         while offset < byteCount {
-            guard let frame = try frame(at: offset) else { break }
-            if frame.isEnd {
-                guard frame.end == byteCount else {
-                    throw LogError.damaged(
-                        path, at: frame.end, expected: "the end of a closed segment",
-                        found: "\(byteCount - frame.end) more bytes")
-                }
-                return Outcome(end: offset, isClosed: true)
-            }
-            guard try isIntact(frame) else { break }
+            guard let frame = try frame(at: offset), try isIntact(frame) else { break }
             offset = frame.end
+            outcome.intactEnd = offset
+            outcome.isProven = frame.kind != .record
+            switch frame.kind {
+            case .record: outcome.end = offset
+            case .durable: break
+            case .end:
+                guard offset == byteCount else {
+                    throw LogError.damaged(
+                        path, at: offset, expected: "the end of a closed segment",
+                        found: "\(byteCount - offset) more bytes")
+                }
+                outcome.isClosed = true
+            }
         }
         if offset < byteCount, let later = try laterGroup(after: offset) {
             throw LogError.damaged(
@@ -55,7 +64,7 @@ struct SegmentScan {
                 found: "bytes with a wrong checksum or length, before the records flushed later at"
                     + " byte \(later)")
         }
-        return Outcome(end: offset)
+        return outcome
     }
 
     /// The start of a frame that belongs to a group that begins after `offset`.

@@ -12,6 +12,7 @@ public final class LoggedBlockHandler: ReceivedBlockHandler {
     private let codec: ErasedCodec
     private let log: any WriteAheadLog
     private let clock: any StreamClock
+    private let acceptsLoss: Bool
     /// For each block that is still needed, a time before which the log can be cleaned.
     private let logged = Locked<[BlockID: BatchTime]>([:])
 
@@ -24,10 +25,12 @@ public final class LoggedBlockHandler: ReceivedBlockHandler {
     ///   - codec: how elements become bytes.
     ///   - log: the stream's own.
     ///   - clock: says when a block was logged.
+    ///   - acceptsLoss: whether a block of an earlier run that the log has lost is given up.
     public init(
         streamID: StreamID, engine: any ExecutionEngine, level: StorageLevel, codec: ErasedCodec,
-        log: any WriteAheadLog, clock: any StreamClock
+        log: any WriteAheadLog, clock: any StreamClock, acceptsLoss: Bool = false
     ) {
+        self.acceptsLoss = acceptsLoss
         store = BlockStoreHandler(streamID: streamID, engine: engine, level: level, codec: codec)
         self.engine = engine
         self.codec = codec
@@ -74,7 +77,9 @@ public final class LoggedBlockHandler: ReceivedBlockHandler {
     /// Reads a block of an earlier run from the log into the store.
     public func restore(_ block: StoredBlock) async throws -> Bool {
         guard let handle = block.logHandle else { return false }
-        let encoded = try Self.values(of: try await log.read(handle))
+        let record: [UInt8]
+        do { record = try await log.read(handle) } catch  where acceptsLoss { return false }
+        let encoded = try Self.values(of: record)
         guard case .values(let values) = try codec.decode(encoded) else { return false }
         // A log that does not tell how far it can be cleaned stays whole until the block is released.
         let threshold = log.cleaningThreshold(keeping: handle) ?? .zero

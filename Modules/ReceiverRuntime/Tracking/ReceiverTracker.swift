@@ -242,12 +242,20 @@ public actor ReceiverTracker: BlockAllocator, RateController, ReceivedBlockRepor
 
     /// Takes up what the log of an earlier run says; without a log there is nothing.
     ///
+    /// - Returns: where the blocks it speaks of were logged, by stream.
     /// - Throws: what reading throws, or `CodecError` for a record that is not one of a tracker.
-    public func recover() async throws {
-        guard let log else { return }
+    @discardableResult
+    public func recover() async throws -> [StreamID: [LogRecordHandle]] {
+        guard let log else { return [:] }
+        var handles: [StreamID: [LogRecordHandle]] = [:]
         for record in try await log.readAll() {
-            tracker.apply(try Codec<BlockTrackingEvent>.of().value(of: record))
+            let event = try Codec<BlockTrackingEvent>.of().value(of: record)
+            if case .blockAdded(let block) = event, let handle = block.logHandle {
+                handles[block.streamID, default: []].append(handle)
+            }
+            tracker.apply(event)
         }
+        return handles
     }
 
     /// Takes all blocks back from the batches of an earlier run, which will not run again: there is
@@ -258,6 +266,9 @@ public actor ReceiverTracker: BlockAllocator, RateController, ReceivedBlockRepor
     package func allocatedBatches(after batch: BatchTime) -> Set<BatchTime> {
         tracker.allocatedBatches(after: batch)
     }
+
+    /// The newest batch that blocks were given to; nil: none.
+    package var lastAllocated: BatchTime? { tracker.lastAllocated }
 
     /// Stores again the blocks that ``recover()`` found; called before ``run()``.
     ///

@@ -66,7 +66,7 @@ enum LogConformance {
             case let other:
                 throw PieceStep.Malformed(description: "unknown operation \(other)")
             }
-            let files = try medium.list(Self.directory).filter { $0 != "lock" }
+            let files = try medium.list(Self.directory).filter { $0.hasPrefix("log-") }
             try step.expect("files", .array(files.map { .string($0) }))
         }
 
@@ -99,7 +99,7 @@ enum LogConformance {
             let read = try await run.log?.readAll() ?? []
             let texts = read.map { PieceJSON.string(String(decoding: $0, as: UTF8.self)) }
             try PieceStep.compare("records", texts, records, &step)
-            let file = try run.medium.list(Run.directory).first { $0 != "lock" }
+            let file = try run.medium.list(Run.directory).first { $0.hasPrefix("log-") }
             try step.expect("file", .string(file ?? ""))
             differences += try step.finish()
         }

@@ -1,0 +1,96 @@
+import BatchEngine
+import DStreamCore
+import DStreamTestKit
+import FaultTolerance
+import Testing
+
+/// A checkpoint directory that has lost state, or checkpoints.
+@Suite struct CheckpointLossTests {
+    private typealias History = CheckpointHistory
+    private static let state = History.directory + "/state"
+
+    /// A program that was killed after so many checkpoints, and how long the state log was after
+    /// each.
+    private func killed(
+        after count: Int
+    ) async throws -> (medium: SimulatedStorageMedium, segment: String, lengths: [Int]) {
+        let medium = SimulatedStorageMedium()
+        let store = try await History.open(medium)
+        var lengths: [Int] = []
+        var segment = ""
+        for number in 1...count {
+            try await store.write(History.record(number), state: History.pieces(number))
+            let name = try #require(try medium.list(Self.state).last { $0.hasPrefix("log-") })
+            segment = Self.state + "/" + name
+            lengths.append(try #require(medium.contents(of: segment)).count)
+        }
+        return (medium.restarted(), segment, lengths)
+    }
+
+    @Test("a checkpoint whose state is gone makes the one before it count")
+    func olderCounts() async throws {
+        let (medium, segment, lengths) = try await killed(after: 3)
+        let whole = try #require(medium.contents(of: segment))
+        // Behind the last record is a mark, which may be missing.
+        for length in [lengths[1], lengths[1] + 30, lengths[2] - 25] {
+            let cut = medium.restarted()
+            cut.setContents(of: segment, to: Array(whole.prefix(length)))
+            let store = try await History.open(cut)
+            let found = try #require(try await store.recover())
+            #expect(found.record == History.record(2))
+            #expect(History.sorted(found.state) == [1, 2].flatMap(History.pieces))
+            #expect(found.problems.count == 1)
+            #expect(found.problems.first?.contains(History.path(3)) == true)
+            #expect(found.problems.first?.contains(Self.state) == true)
+            #expect(cut.contents(of: segment)?.count == length, "nothing is cut")
+            let read = try await FileCheckpointStore.read(History.directory, on: cut.restarted())
+            #expect(read?.record == found.record && read?.problems == found.problems)
+            // It goes on from there, and the third stays void.
+            try await store.write(History.record(4), state: History.pieces(4))
+            let last = try await History.open(cut.restarted())
+            #expect(
+                try await History.recover(last)
+                    == History.recovered(History.record(4), piecesOf: [1, 2, 4]))
+        }
+        let mark = medium.restarted()
+        mark.setContents(of: segment, to: Array(whole.prefix(lengths[2] - 24)))
+        #expect(
+            try await History.recover(try await History.open(mark))
+                == History.recovered(History.record(3), piecesOf: [1, 2, 3]))
+    }
+
+    @Test("state that no checkpoint can do without refuses the start and changes nothing")
+    func refused() async throws {
+        let (medium, segment, lengths) = try await killed(after: 2)
+        let whole = try #require(medium.contents(of: segment))
+        let directory = try medium.list(Self.state).map { Self.state + "/" + $0 }
+        for length in [0, 72, lengths[0] - 25, nil] as [Int?] {
+            let cut = medium.restarted()
+            if let length {
+                cut.setContents(of: segment, to: Array(whole.prefix(length)))
+            } else {
+                for path in directory { try cut.remove(path) }
+            }
+            for _ in 0..<2 {
+                let error = await #expect(throws: LogError.self) { try await History.open(cut) }
+                #expect(error?.code == .damaged)
+                #expect(error?.message.contains(Self.state) == true)
+                #expect(error?.message.contains("Docs/Messages.md") == true)
+            }
+        }
+    }
+
+    @Test("checkpoints that were removed are noticed by the state they left")
+    func removed() async throws {
+        let (medium, _, _) = try await killed(after: 3)
+        for number in 1...3 { try medium.remove(History.path(number)) }
+        let store = try await History.open(medium)
+        #expect(try await store.recover() == nil)
+        #expect(store.orphans?.contains(Self.state) == true)
+        let (first, _, _) = try await killed(after: 1)
+        try first.remove(History.path(1))
+        let begun = try await History.open(first)
+        #expect(try await begun.recover() == nil)
+        #expect(begun.orphans == nil, "the first write may have been cut short")
+    }
+}
