@@ -41,6 +41,9 @@ extension StreamingContext {
             {
                 findings += found.findings
                 try await ssc.rehearse(found, in: checkpointDirectory, &findings)
+                let pending = try await PendingInputs.read(from: checkpointDirectory, on: medium)
+                findings += pending.inputs.map(\.description)
+                try ssc.checkRepeatedInputs(found.record, pending.inputs)
                 findings += try await checkLogs(
                     in: checkpointDirectory, on: medium, reliedOn: found.record.logs)
             } else {

@@ -203,9 +203,14 @@ struct Runtime: Sendable {
     ) async -> StreamingContext.StopReport {
         var report = StreamingContext.StopReport()
         report.pendingBatches = await generator.pendingBatches
+        report.failedBatches = await generator.failedBatches
+        report.deadLetterCount = await scheduler.statistics.deadLetters
         report.hasUnallocatedBlocks = await tracker.hasUnallocatedBlocks
         report.undrainedRecordCount = await recordsAtHand(pending: report.pendingBatches)
         report.abandoned = abandoned
+        report.isDrainedButFailures =
+            isDrained && !report.hasUnallocatedBlocks
+            && report.pendingBatches == report.failedBatches
         report.isDrained =
             isDrained && report.pendingBatches.isEmpty && !report.hasUnallocatedBlocks
         return report
@@ -230,6 +235,8 @@ struct Runtime: Sendable {
             return nil
         }
         listeners.post(.drainIncomplete(elementCount: report.undrainedRecordCount))
+        // Batches that have failed have said so, and no deadline has passed for them.
+        if report.isDrainedButFailures { return nil }
         return StreamError(
             .drainIncomplete, "\(appName) was to drain within \(request.limit): \(report)",
             batchTime: report.pendingBatches.first)

@@ -40,13 +40,18 @@ extension StreamingApplication {
 
     /// Runs the program until it is told to end; see ``StreamingContext/runUntilInterrupted()``.
     ///
-    /// What it fails with is written to the standard error, and the program ends with status 1.
+    /// What it fails with is written to the standard error, and the program ends with status 1. The
+    /// same holds for a run that left failed batches: a restart runs them again.
     @concurrent  // What is isolated to its caller is no entry point of a program.
     public static func main() async {
-        do { try await context().runUntilInterrupted() } catch {
+        do {
+            let report = try await context().runUntilInterrupted()
+            if report.failedBatches.isEmpty { return }
+            ProcessOutput.writeStandardError("\(report)\n")
+        } catch {
             ProcessOutput.writeStandardError("\(error)\n")
-            ProcessEnvironment.exit(1)
         }
+        ProcessEnvironment.exit(1)
     }
 
     /// The built context, not started: for programs with a `main` of their own.

@@ -20,6 +20,7 @@ extension StreamingContext {
         }
         graph.record(
             StreamError(.noInput, "union was given no streams; give it at least one", site: site))
-        return graph.inputStream("union", file: file, line: line) { _, _ in nil }
+        return graph.inputStream("union", isReplayable: true, file: file, line: line) { _, _ in nil
+        }
     }
 }

@@ -88,7 +88,9 @@ extension StreamingContext {
             graph.record(
                 StreamError(
                     .badDeclaration, "the directory cannot be watched: \(error)", site: site))
-            return graph.inputStream(site.name, file: site.file, line: site.line) { _, _ in nil }
+            return graph.inputStream(
+                site.name, isReplayable: true, file: site.file, line: site.line
+            ) { _, _ in nil }
         }
     }
 }

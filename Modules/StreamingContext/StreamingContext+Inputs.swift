@@ -101,13 +101,18 @@ extension StreamingContext {
 
     /// A stream whose RDDs are computed in the driver, as by Spark's `InputDStream.compute`.
     ///
-    /// - Parameter compute: the RDD of a batch, or nil for none; called at most once per batch.
+    /// - Parameters:
+    ///   - isReplayable: whether a batch that runs again, also in another run of the program, is
+    ///     given the same elements. Otherwise a restart that would run a batch without them is
+    ///     refused.
+    ///   - compute: the RDD of a batch, or nil for none; called at most once per batch.
     public func inputStream<Element: Sendable>(
-        file: String = #fileID, line: UInt = #line,
+        isReplayable: Bool = false, file: String = #fileID, line: UInt = #line,
         _ compute:
             @escaping @Sendable (BatchTime, GenerationContext) async throws -> RDD<Element>?
     ) -> DStream<Element> {
-        graph.inputStream("inputStream", file: file, line: line, compute)
+        graph.inputStream(
+            "inputStream", isReplayable: isReplayable, file: file, line: line, compute)
     }
 
     private func register<Source: Receiver>(

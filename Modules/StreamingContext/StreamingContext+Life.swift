@@ -21,22 +21,40 @@ extension StreamingContext {
         /// Closures and receivers that did not return in time: a body by its output operation, a
         /// task by its partition and the operator with which its stage ends.
         public var abandoned: [String] = []
+        /// Batches that have failed and are pending: a restart runs them again.
+        ///
+        /// Their errors are in ``StreamingContext/reportedErrors``.
+        public var failedBatches: [BatchTime] = []
+        /// How many failures of output operations are kept as dead letters, to be replayed.
+        public var deadLetterCount = 0
+
+        /// Whether nothing but failed batches kept the stop from processing everything.
+        var isDrainedButFailures = false
 
         /// Whether blocks were received that belong to no batch.
         public var hasUnallocatedBlocks = false
 
         /// The report in words.
         public var description: String {
-            if isDrained {
-                return drainedRecordCount == 0
-                    ? "drained" : "drained, \(drainedRecordCount) records at last"
-            }
             if isUnderWay { return "stopping" }
-            var parts = ["stopped without draining"]
-            if drainedRecordCount > 0 {
-                parts.append("\(drainedRecordCount) records were processed at last")
+            var parts: [String] = []
+            if isDrained {
+                parts.append(
+                    drainedRecordCount == 0
+                        ? "drained" : "drained, \(drainedRecordCount) records at last")
+            } else {
+                parts.append("stopped without draining")
+                if drainedRecordCount > 0 {
+                    parts.append("\(drainedRecordCount) records were processed at last")
+                }
             }
             if !pendingBatches.isEmpty { parts.append("\(pendingBatches.count) batches pending") }
+            if !failedBatches.isEmpty {
+                let shown = failedBatches.prefix(10).map { "\($0)" }.joined(separator: ", ")
+                let more = failedBatches.count > 10 ? ", …" : ""
+                parts.append("\(failedBatches.count) of them have failed: \(shown)\(more)")
+            }
+            if deadLetterCount > 0 { parts.append("\(deadLetterCount) dead letters") }
             if undrainedRecordCount > 0 {
                 parts.append("\(undrainedRecordCount) received records were not processed")
             }
@@ -85,14 +103,18 @@ extension StreamingContext {
 
     /// Starts, waits for the end, and stops: when it returns, everything has ended.
     ///
+    /// Failures after which later batches go on, under ``DStreamCore/FailurePolicy/continue`` and
+    /// ``DStreamCore/FailurePolicy/deadLetter``, do not end it: they are reported to listeners and
+    /// logged, and are in ``reportedErrors``.
+    ///
     /// ## Cancellation
     /// Cancelling the task stops the context, gracefully when the configuration says so.
     ///
-    /// - Throws: what ``start()`` and ``awaitTermination()`` throw.
+    /// - Throws: what ``start()`` throws; the first error after which no later batch runs.
     public func run() async throws {
         try await start()
         do {
-            try await awaitTermination()
+            try await termination.halt.wait()
         } catch {
             let isCancelled = error is CancellationError
             await stop(graceful: isCancelled && configuration.stopsGracefullyOnShutdown)
@@ -100,11 +122,14 @@ extension StreamingContext {
         }
     }
 
-    /// Waits until the context is stopped.
+    /// Waits until the context is stopped, or something fails, as in Spark.
+    ///
+    /// Under ``DStreamCore/FailurePolicy/continue`` this throws at the first batch that fails, though
+    /// later ones go on; ``run()`` and ``runUntilInterrupted()`` wait on.
     ///
     /// - Throws: the first error of a batch, a receiver's set-up or a late declaration. The context
     ///   stays as it is: stop it.
-    public func awaitTermination() async throws { try await termination.wait() }
+    public func awaitTermination() async throws { try await termination.first.wait() }
 
     /// Waits until the context is stopped, but no longer than `timeout` on the context's clock.
     ///
@@ -112,7 +137,7 @@ extension StreamingContext {
     /// - Returns: whether it was stopped.
     /// - Throws: as ``awaitTermination()``.
     public func awaitTermination(timeout: Duration) async throws -> Bool {
-        if let outcome = termination.outcome {
+        if let outcome = termination.first.outcome {
             try outcome.get()
             return true
         }
@@ -121,7 +146,7 @@ extension StreamingContext {
         let clock = components.clock
         return try await withThrowingTaskGroup(of: Bool.self) { group in
             group.addTask { [termination] in
-                try await termination.wait()
+                try await termination.first.wait()
                 return true
             }
             group.addTask {
@@ -133,13 +158,17 @@ extension StreamingContext {
         }
     }
 
-    /// Starts, and stops gracefully when the process is told to end (SIGINT, SIGTERM); when
-    /// something fails it stops at once.
+    /// Starts, and stops gracefully when the process is told to end (SIGINT, SIGTERM); when something
+    /// fails after which no later batch runs, it stops at once.
+    ///
+    /// Failures after which later batches go on, under ``DStreamCore/FailurePolicy/continue`` and
+    /// ``DStreamCore/FailurePolicy/deadLetter``, do not end it: they are reported to listeners and
+    /// logged, and the report says how many there were.
     ///
     /// Only one context of a process can be run this way at a time. The signals have their usual
     /// effect again while it drains, so that a second one ends the process.
     ///
-    /// - Throws: what ``start()`` and ``awaitTermination()`` throw.
+    /// - Throws: what ``start()`` throws; the first error after which no later batch runs.
     @discardableResult
     public func runUntilInterrupted() async throws -> StopReport {
         let failure = try await startAndAwaitInterrupt()
@@ -154,7 +183,7 @@ extension StreamingContext {
         try await start()
         return await withTaskGroup(of: (any Error)?.self) { group in
             group.addTask { [self] in
-                do { try await awaitTermination() } catch { return error }
+                do { try await termination.halt.wait() } catch { return error }
                 return nil
             }
             group.addTask {
@@ -283,6 +312,15 @@ extension StreamingContext {
         try await graph.beginFileInputs(on: batchContext.engine)
         let committed = try await graph.openSinks(on: batchContext.engine, from: record)
         let logs = try await openLogs(registrations, record)
+        if hasDirectory { warnOfInputsGivenOnce() }
+        if let record {
+            if let choices = logs?.choices {
+                let inputs = try PendingInputs.of(choices, record)
+                try checkRepeatedInputs(record, inputs)
+                reportForgotten(inputs)
+            }
+            if logs?.events == nil { warnOfUnloggedReceivers(registrations, record) }
+        }
         var runtime = try Runtime(
             self, registrations.map { $0.receiver(on: batchContext.engine) }, zeroTime: zeroTime,
             checkpoints, logs, deadLetters)

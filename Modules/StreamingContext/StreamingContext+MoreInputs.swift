@@ -8,7 +8,9 @@ extension StreamingContext {
     public func constantStream<Element: Sendable>(
         _ rdd: RDD<Element>, file: String = #fileID, line: UInt = #line
     ) -> DStream<Element> {
-        graph.inputStream("constantStream", file: file, line: line) { _, _ in rdd }
+        graph.inputStream("constantStream", isReplayable: true, file: file, line: line) { _, _ in
+            rdd
+        }
     }
 
     /// The records of a source that stay readable behind offsets: each batch takes what was added
@@ -16,11 +18,15 @@ extension StreamingContext {
     ///
     /// A program that goes on from a checkpoint goes on at the offsets where it was.
     ///
-    /// - Parameter maxRatePerPartition: the most records that a batch takes of a partition, per
-    ///   second of the batch interval; nil: all there are.
+    /// - Parameters:
+    ///   - maxRatePerPartition: the most records that a batch takes of a partition, per second of
+    ///     the batch interval; nil: all there are.
+    ///   - onDataLoss: what follows when records that were not read are gone.
+    ///   - retry: how often the source is asked for its offsets before the batch fails; later
+    ///     batches wait for that.
     public func directStream<Source: DirectSource>(
-        _ source: Source, maxRatePerPartition: Int? = nil, file: String = #fileID,
-        line: UInt = #line
+        _ source: Source, maxRatePerPartition: Int? = nil, onDataLoss: DataLossPolicy = .fail,
+        retry: RetryPolicy = RetryPolicy(), file: String = #fileID, line: UInt = #line
     ) -> DirectDStream<Source.Element> {
         let site = OperatorSite("directStream", file: file, line: line)
         if let rate = maxRatePerPartition, rate < 1 {
@@ -34,7 +40,9 @@ extension StreamingContext {
                 .multipliedReportingOverflow(by: Int64(rate))
             return isBeyond ? Int.max : max(1, Int(product / 1000))
         }
-        return graph.directStream(source, maximumPerPartition: maximum, site)
+        return graph.directStream(
+            source, maximumPerPartition: maximum, onDataLoss: onDataLoss, retry: retry,
+            clock: components.clock, report: { [listeners] in listeners.post($0) }, site)
     }
 
     /// The lines of the program's standard input, as UTF-8: `\n`, `\r\n` and `\r` end a line.

@@ -44,7 +44,8 @@ public enum EmptyQueueRDD<Element: Sendable>: Sendable {
 extension StreamingContext {
     /// A stream of the RDDs in `queue`: one per batch, or all that wait.
     ///
-    /// Queues cannot be recovered from a checkpoint.
+    /// A queue cannot be recovered from a checkpoint: after a crash, ``start()`` refuses to run a
+    /// batch again that had taken from it and has not completed.
     ///
     /// - Parameters:
     ///   - oneAtATime: whether a batch takes one RDD or all.
@@ -54,7 +55,10 @@ extension StreamingContext {
         defaultRDD emptyRDD: EmptyQueueRDD<Element> = .onePartition, file: String = #fileID,
         line: UInt = #line
     ) -> DStream<Element> {
-        graph.inputStream("queueStream", file: file, line: line) { _, context in
+        let site = OperatorSite("queueStream", file: file, line: line)
+        return graph.computedStream(site, givesOnce: true) { id, time, context in
+            // First, so that nothing is taken when it cannot be noted.
+            if queue.count > 0 { try await context.noteTaken(from: id, for: time) }
             let taken = queue.take(oneAtATime: oneAtATime)
             if taken.count == 1 { return taken[0] }
             if !taken.isEmpty { return context.batch.union(taken) }

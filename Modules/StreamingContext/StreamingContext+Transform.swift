@@ -23,6 +23,8 @@ extension StreamingContext {
         graph.record(
             StreamError(
                 .noInput, "transform was given no streams; give it at least one", site: site))
-        return graph.inputStream("transform", file: file, line: line) { _, _ in nil }
+        return graph.inputStream("transform", isReplayable: true, file: file, line: line) { _, _ in
+            nil
+        }
     }
 }

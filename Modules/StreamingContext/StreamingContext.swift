@@ -15,8 +15,7 @@ internal import Synchronization
 ///     .reduceByKey(+)
 /// counts.print()
 ///
-/// try await ssc.start()
-/// try await ssc.awaitTermination()
+/// try await ssc.runUntilInterrupted()
 /// ```
 ///
 /// A context goes from initialized to active to stopped and never back. Any number of contexts
@@ -141,7 +140,7 @@ public final class StreamingContext: Sendable {
     let components: Components
     let ownsEngine: Bool
     let listeners = ListenerBus()
-    let termination = Termination()
+    let termination = Ending()
     let registrations = Locked<[Registration]>([])
     let life = Locked<Life>(.initialized)
     /// Where checkpoints go, once that is settled.
@@ -257,7 +256,7 @@ public final class StreamingContext: Sendable {
     func report(_ error: StreamError) { Self.note(error, errors, termination) }
 
     private static func note(
-        _ error: StreamError, _ errors: SharedValue<[StreamError]>, _ termination: Termination
+        _ error: StreamError, _ errors: SharedValue<[StreamError]>, _ termination: Ending
     ) {
         errors.change { errors in
             if errors.count >= reportedErrorMaximum { errors.removeFirst() }

@@ -2,6 +2,27 @@ internal import DStreamCore
 internal import BatchEngine
 internal import Synchronization
 
+/// How a context ends: for those who wait for its first error, and for those who wait for what keeps
+/// later batches from running.
+struct Ending: Sendable {
+    /// Fails with the first error.
+    let first = Termination()
+    /// Fails with the first error after which no later batch runs.
+    let halt = Termination()
+
+    /// Lets waiters throw `error`.
+    func fail(_ error: any Error) {
+        first.fail(error)
+        if (error as? StreamError)?.policy != .continue { halt.fail(error) }
+    }
+
+    /// Lets waiters return, unless there was an error.
+    func end() {
+        first.end()
+        halt.end()
+    }
+}
+
 /// The end of a context: waited for by any number of tasks.
 final class Termination: Sendable {
     private enum Outcome: Sendable {

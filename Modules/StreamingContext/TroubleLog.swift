@@ -38,6 +38,12 @@ final class TroubleLog: StreamingListener {
         case .outputOperationDeadLettered(let info, let count):
             return "batch \(info.batchTime): \(count) elements of \(info.description) are in a "
                 + "dead letter"
+        case .inputRetrying(let time, let stream, let failures, let delay, let reason):
+            return
+                "batch \(time): attempt \(failures) to ask stream \(stream) what there is to read "
+                + "failed, the next comes in \(delay): \(reason)"
+        case .inputSkipped(let time, let stream, let reason):
+            return "batch \(time): input of stream \(stream) was skipped: \(reason)"
         case .batchSetAside(let time, let message):
             return "batch \(time) was set aside: \(message)"
         case .batchesSkipped(let first, let count):

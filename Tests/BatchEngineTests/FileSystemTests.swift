@@ -2,6 +2,12 @@ import Testing
 
 import BatchEngine
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
 @Suite("Files")
 struct FileSystemTests {
     private func inTemporaryDirectory(_ body: (String) throws -> Void) throws {
@@ -20,6 +26,21 @@ struct FileSystemTests {
             try FileSystem.removeTree("\(root)/a")
             #expect(!FileSystem.exists("\(root)/a"))
             #expect(try !FileSystem.remove("\(root)/a"))
+        }
+    }
+
+    @Test("a pipe that nobody writes to is opened at once, and cannot be read")
+    func pipes() throws {
+        try inTemporaryDirectory { root in
+            let path = "\(root)/pipe"
+            try #require(mkfifo(path, 0o600) == 0)
+            let file = try OpenFile(path, .read)
+            #expect(try file.isSpecial())
+            #expect(throws: SystemError.self) { try file.read(at: 0, count: 1) }
+            #expect(throws: SystemError.self) { try FileSystem.readAll(path) }
+            _ = try OpenFile("\(root)/plain", .append)
+            #expect(try !OpenFile("\(root)/plain", .read).isSpecial())
+            #expect(try !OpenFile(root, .read).isSpecial())
         }
     }
 

@@ -30,8 +30,63 @@ struct DeadLetterStoreTests {
             contents: .inputs([
                 DeadLetter.Input(stream: StreamID(0), name: "queueStream", elements: elements),
                 DeadLetter.Input(
-                    stream: StreamID(2), name: "textFileStream", elements: nil, problem: "gone"),
+                    stream: StreamID(2), name: "textFileStream", elements: nil, problem: "gone",
+                    unread: [
+                        DeadLetter.UnreadPart(
+                            name: "/in/b.gz", reason: "compressed",
+                            part: EncodedValues(bytes: [1, 2, 3], count: 7))
+                    ]),
             ]))
+    }
+
+    /// Letters that format version 1 wrote.
+    @Test func lettersOfAnEarlierVersionAreRead() async throws {
+        let files: [(DeadLetter, [UInt8])] = [
+            (
+                try Self.letter(),
+                [
+                    0x44, 0x53, 0x44, 0x4C, 1, 0, 0, 0, 0x3D, 0, 0, 0, 0x30, 0x3E, 0xAB, 0xB0,
+                    0x11, 0, 0, 0, 0, 0, 0, 0, 0x88, 0x7C, 0xD9, 0x2D, 0x25, 0x72, 0xCB, 0x96,
+                    0x90, 0x4E, 0x17,
+                ] + Array("foreachRDD of String #0".utf8) + [0x1A]
+                    + Array("foreachRDD at Main.swift:7".utf8) + [4] + Array("boom".utf8)
+                    + [3, 1, 2, 6] + Array("String".utf8) + [2, 1, 2, 1, 0x61, 1, 3, 2, 0x62, 0x63]
+            ),
+            (
+                DeadLetter(
+                    id: DeadLetter.ID(batchTime: .seconds(-1), operationID: "print \"rows\""),
+                    site: "print", reason: "", attempts: 1,
+                    contents: .inputs([
+                        DeadLetter.Input(
+                            stream: StreamID(0), name: "queueStream",
+                            elements: DeadLetter.Elements(
+                                shape: "Int",
+                                partitions: [EncodedValues(bytes: [2, 4], count: 2)])),
+                        DeadLetter.Input(
+                            stream: StreamID(2), name: "textFileStream", elements: nil,
+                            problem: "gone"),
+                    ])),
+                [
+                    0x44, 0x53, 0x44, 0x4C, 1, 0, 0, 0, 0x19, 0, 0, 0, 0x0D, 0x88, 0x79, 6,
+                    0x30, 0, 0, 0, 0, 0, 0, 0, 0xC8, 0x67, 0xC2, 0x21, 0xA2, 0x34, 0xA1, 0xA8,
+                    0xCF, 0x0F, 0x0C,
+                ] + Array("print \"rows\"".utf8) + [5] + Array("print".utf8) + [
+                    0, 1, 0, 2, 2, 0, 0x0B,
+                ]
+                    + Array("queueStream".utf8) + [0, 1, 3] + Array("Int".utf8)
+                    + [1, 2, 2, 2, 4, 2, 0x0E] + Array("textFileStream".utf8) + [1, 4]
+                    + Array("gone".utf8) + [0]
+            ),
+        ]
+        for (letter, bytes) in files {
+            let medium = SimulatedStorageMedium()
+            let store = FileDeadLetterStore("/letters", on: medium)
+            try await store.write(letter)
+            let name = try #require(try medium.list("/letters").first { $0.hasSuffix(".letter") })
+            medium.setContents(of: "/letters/" + name, to: bytes)
+            #expect(try await store.list().entries == [letter.entry])
+            #expect(try await store.read(letter.entry.id) == letter)
+        }
     }
 
     @Test func whatWasWrittenIsReadAndListed() async throws {

@@ -23,7 +23,7 @@
             configuration.concurrentJobs = jobs
             let harness = StreamHarness(
                 startTime: .seconds(start), configuration: configuration, components: components)
-            let words = harness.ssc.graph.inputStream("input", file: #fileID, line: #line) {
+            let words = harness.ssc.graph.inputStream("input", isReplayable: true) {
                 time, context in
                 // By the batch time, as a source that can be asked again.
                 let second = Int(time.milliseconds / 1000)

@@ -163,7 +163,7 @@ struct DirectStreamTests {
         }
     }
 
-    @Test(arguments: [(0, [3, 2], "as earlier batches ended there"), (9, [3], "startingOffset")])
+    @Test(arguments: [(0, [3, 2], "earlier batches ended at 3"), (9, [3], "startingOffset")])
     func offsetsThatGoBackFailTheBatch(start: Int64, ends: [Int64], message: String) async throws {
         let harness = StreamHarness()
         let source = Ends(start: start, ends: ends)

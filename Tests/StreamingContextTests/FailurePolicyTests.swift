@@ -247,6 +247,42 @@ struct FailurePolicyTests {
         }
     }
 
+    @Test("run() goes on after failures that let later batches go on; awaitTermination() throws")
+    func runsOn() async throws {
+        for policy in [FailurePolicy.continue, .deadLetter] {
+            let harness = LetterRun.harness(SimulatedStorageMedium(), policy: policy)
+            let sink = ScriptedSink(down: [.seconds(1), .seconds(3)])
+            harness.input([["a"], ["b"], ["c"], ["d"]]).foreachRDD { rdd, time in
+                try sink.insert(try await rdd.collect(), at: time)
+            }
+            let ssc = harness.ssc
+            let ended = Task { try await ssc.run() }
+            await harness.listener.first(\.isStreamingStarted)
+            for _ in 0..<4 { await harness.advanceAndSettle() }
+            if policy == .continue {
+                let error = await #expect(throws: StreamError.self) {
+                    try await ssc.awaitTermination()
+                }
+                #expect(error?.policy == .continue && error?.batchTime == .seconds(1))
+            }
+            let report = await ssc.stop(graceful: true)
+            try await ended.value
+            #expect(sink.rows == ["2:b", "4:d"])
+            let failed: [BatchTime] = [.seconds(1), .seconds(3)]
+            #expect(report.failedBatches == (policy == .continue ? failed : []))
+            #expect(report.deadLetterCount == (policy == .continue ? 0 : 2))
+            #expect(harness.errors.map(\.code) == report.failedBatches.map { _ in .outputFailed })
+        }
+        let harness = LetterRun.harness(SimulatedStorageMedium())
+        harness.input([["a"]]).foreachRDD { _ in throw SinkDown() }
+        let ssc = harness.ssc
+        let ended = Task { try await ssc.run() }
+        await harness.listener.first(\.isStreamingStarted)
+        harness.clock.advance(by: .seconds(1))
+        let error = await #expect(throws: StreamError.self) { try await ended.value }
+        #expect(error?.policy == .stop)
+    }
+
     @Test("a bad retry and a late declaration are errors with their place")
     func misuse() async throws {
         let harness = StreamHarness()

@@ -52,6 +52,35 @@ struct SignalStopTests {
         }
     }
 
+    @Test("a failed batch under .continue does not end the program", .timeLimit(.minutes(5)))
+    func continues() async {
+        await #expect(processExitsWith: .success) {
+            var configuration = StreamingContext.Configuration()
+            configuration.failurePolicy = .continue
+            configuration.maxTaskFailures = 1
+            let harness = StreamHarness(configuration: configuration)
+            let seen = Notes<Int>()
+            harness.input([[1], [2]]).foreachRDD { rdd, time in
+                if time == .seconds(1) { throw Boom() }
+                for number in try await rdd.collect() { seen.add(number) }
+            }
+            let ended = Task { try await harness.ssc.runUntilInterrupted() }
+            await harness.listener.first(\.isStreamingStarted)
+            await harness.advanceAndSettle()
+            await harness.advanceAndSettle()
+            do {
+                try await harness.ssc.awaitTermination()
+                exit(3)
+            } catch {}
+            kill(getpid(), SIGTERM)
+            let report = try await ended.value
+            guard report.failedBatches == [.seconds(1)], seen.all == [2] else { exit(4) }
+            guard harness.errors.count == 1, "\(report)".contains("1 of them have failed: 1000 ms")
+            else { exit(5) }
+            exit(0)
+        }
+    }
+
     @Test("a second signal has its usual effect", .timeLimit(.minutes(5)))
     func second() async {
         await #expect(processExitsWith: .signal(SIGINT)) {

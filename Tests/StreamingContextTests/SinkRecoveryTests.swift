@@ -77,8 +77,7 @@ struct SinkRecoveryTests {
         configuration.concurrentJobs = jobs
         let harness = StreamHarness(
             startTime: start, configuration: configuration, components: components)
-        let words = harness.ssc.graph.inputStream("input", file: #fileID, line: #line) {
-            time, context in
+        let words = harness.ssc.graph.inputStream("input", isReplayable: true) { time, context in
             // By the batch time, as a source that can be asked again.
             let index = Int(time.milliseconds / 1000) - 1
             let batch = index < Self.batches.count ? Self.batches[index] : []

@@ -25,7 +25,7 @@ struct SmallBatches: StreamingApplication {
 
     static func build(_ ssc: StreamingContext) {
         let lines = (0..<100).map { "the number \($0) of a hundred lines \($0 % 7)" }
-        ssc.graph.inputStream("lines") { _, context in
+        ssc.graph.inputStream("lines", isReplayable: true) { _, context in
             context.batch.parallelize(lines, partitions: 1)
         }
         .flatMap { $0.words() }

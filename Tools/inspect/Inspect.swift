@@ -3,12 +3,16 @@ import DStreamCore
 import FaultTolerance
 import Foundation
 
-// Says in words what a streaming program has left on disk, and checks every byte of it. Nothing is
-// locked or changed; a program may be at work there.
+// Says in words what a streaming program has left on disk, and checks every byte of it. Nothing but
+// `inputs forget` locks or changes anything; a program may be at work there.
 //   inspect checkpoint DIR                        a checkpoint directory, receivers' logs included
 //   inspect checkpoint check DIR -- PROGRAM ARG…  whether that program could start from there
 //   inspect log DIR [--records]                   a write-ahead log, or all of a checkpoint
 //                                                 directory; on request record by record
+//   inspect inputs DIR                            what batches read that a restart runs again
+//   inspect inputs forget DIR BATCH STREAM [NAME…]
+//                                                 lets the batch run again without that, for good;
+//                                                 BATCH is its time in milliseconds, no NAME: all
 //   inspect dead-letters DIR                      what failed for good and waits to be replayed;
 //                                                 a checkpoint directory's are in dead-letters
 // The exit status is 1 when something is damaged or missing, or the program could not start.
@@ -24,6 +28,10 @@ struct Inspect {
             case ("checkpoint", 5...) where arguments[1] == "check" && arguments[3] == "--":
                 isGood = try check(arguments[2], Array(arguments[4...]))
             case ("log", 2): isGood = try await LogReport.printAll(in: arguments[1])
+            case ("inputs", 2):
+                isGood = try await InputsReport(arguments[1]).print()
+            case ("inputs", 5...) where arguments[1] == "forget":
+                isGood = try await InputsReport(arguments[2]).forget(Array(arguments[3...]))
             case ("dead-letters", 2): isGood = try await showDeadLetters(arguments[1])
             case ("log", 3) where arguments[2] == "--records":
                 isGood = try await LogReport.printAll(in: arguments[1], showsRecords: true)
@@ -33,6 +41,8 @@ struct Inspect {
                     usage: inspect checkpoint DIR
                            inspect checkpoint check DIR -- PROGRAM ARG…
                            inspect log DIR [--records]
+                           inspect inputs DIR
+                           inspect inputs forget DIR BATCH STREAM [NAME…]
                            inspect dead-letters DIR
                     """)
                 exit(2)
@@ -53,12 +63,22 @@ struct Inspect {
         var problems = listing.problems
         for entry in listing.entries {
             print("\(entry)")
-            do { _ = try await store.read(entry.id) } catch { problems.append("\(error)") }
+            do { showUnread(of: try await store.read(entry.id)) } catch {
+                problems.append("\(error)")
+            }
         }
         for problem in problems { print("damaged: \(problem)") }
         let count = listing.entries.count
         print("\(count) dead letter\(count == 1 ? " waits" : "s wait") in \(directory)")
         return problems.isEmpty
+    }
+
+    /// Prints what a letter has by name only.
+    private static func showUnread(of letter: DeadLetter) {
+        guard case .inputs(let inputs) = letter.contents else { return }
+        for input in inputs {
+            for part in input.unread { print("  not read: \(part.name): \(part.reason)") }
+        }
     }
 
     /// Lets a program check a directory: only it knows its streams.

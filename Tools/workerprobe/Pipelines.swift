@@ -28,7 +28,7 @@ enum Pipelines {
 
     /// Words that depend on the batch alone.
     private static func words(_ ssc: StreamingContext) -> DStream<String> {
-        ssc.graph.inputStream("words") { time, context in
+        ssc.graph.inputStream("words", isReplayable: true) { time, context in
             var hash = StableHasher()
             hash.combine(hash: UInt64(bitPattern: time.milliseconds))
             let seed = hash.finish()
@@ -218,7 +218,7 @@ enum Pipelines {
     }
 
     private static func numbers(_ ssc: StreamingContext) -> DStream<Int> {
-        ssc.graph.inputStream("numbers") { time, context in
+        ssc.graph.inputStream("numbers", isReplayable: true) { time, context in
             let first = Int(time.milliseconds) / 100
             return context.batch.parallelize(first..<first + 6, partitions: 2)
         }

@@ -12,7 +12,7 @@
 package final class OpenFile: Sendable {
     /// What the file is opened for.
     package enum Mode: Sendable {
-        /// Reading a file that exists.
+        /// Reading a file that exists; opening never waits, as that of a pipe would.
         case read
         /// Writing at the end, creating the file when missing.
         case append
@@ -41,7 +41,7 @@ package final class OpenFile: Sendable {
         try SystemError.refuseNull(in: path, "open")
         let flags =
             switch mode {
-            case .read: O_RDONLY
+            case .read: O_RDONLY | O_NONBLOCK
             case .append: O_WRONLY | O_CREAT | O_APPEND
             case .createNew: O_WRONLY | O_CREAT | O_EXCL
             case .replace: O_WRONLY | O_CREAT | O_TRUNC
@@ -114,6 +114,14 @@ package final class OpenFile: Sendable {
         var status = stat()
         guard fstat(number, &status) == 0 else { throw SystemError.last("fstat", path) }
         return Int(status.st_size)
+    }
+
+    /// Whether it is a pipe, a socket or a device: reading may wait, or never end.
+    package func isSpecial() throws(SystemError) -> Bool {
+        var status = stat()
+        guard fstat(number, &status) == 0 else { throw SystemError.last("fstat", path) }
+        let kind = status.st_mode & S_IFMT
+        return kind != S_IFREG && kind != S_IFDIR
     }
 
     /// Whether the file has a name: one that was removed is gone with its last opening.

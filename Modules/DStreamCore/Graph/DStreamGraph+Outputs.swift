@@ -84,7 +84,9 @@ extension DStreamGraph {
         of node: StreamNode, at time: BatchTime, _ context: GenerationContext
     ) async {
         for input in StreamNode.ancestors(of: [node]).filter(\.parents.isEmpty)
-        where input.madePlan(at: time) == nil {
+        where input.madePlan(at: time) == nil
+            && !(input.choosesParts && input.hasFailedToMake(time))
+        {
             // One that cannot be made is told of in the dead letter, or prevents it.
             _ = try? await input.plan(at: time, context)
         }

@@ -38,6 +38,12 @@ extension DStreamGraph {
         case .output(let elements):
             plan = try source(of: elements, for: output.node, letter)
         case .inputs(let inputs):
+            if inputs.allSatisfy(\.isEmpty) {
+                // Later batches took what this one was to read.
+                return OutputJob(
+                    outputOperation: number, site: output.site, operationID: id.operationID
+                ) {}
+            }
             plan = try await self.plan(of: output.node, from: inputs, letter, tagged)
         }
         guard let plan else {
@@ -58,8 +64,8 @@ extension DStreamGraph {
             throw notReplayable(
                 letter,
                 "the elements are those of the batch's inputs, and \(between.site) needs other "
-                    + "batches, too; read the elements with deadLetters() and deadLetter(_:), and "
-                    + "feed them to the program again")
+                    + "batches, too; read the elements with deadLetters() and deadLetter(_:), or "
+                    + "the files and offsets that it names, and feed them to the program again")
         }
         let sources = state.withLock { $0.inputNodes }
         for node in path { node.resetForReplay(of: letter.entry.id.batchTime) }
@@ -76,9 +82,14 @@ extension DStreamGraph {
                 throw notReplayable(
                     letter, "input \(input.stream) is not a \(input.name) in this program")
             }
-            guard let elements = input.elements else { continue }
             let source = sources[input.stream.rawValue]
-            let plan = try self.source(of: elements, for: source, letter)
+            var plans: [Plan] = []
+            if let elements = input.elements {
+                plans.append(try self.source(of: elements, for: source, letter))
+            }
+            if !input.unread.isEmpty { plans.append(try reading(input.unread, by: source, letter)) }
+            guard let first = plans.first else { continue }
+            let plan = plans.count == 1 ? first : .union(plans)
             source.settings.withLock { $0.plans[letter.entry.id.batchTime] = plan }
         }
         return try await node.plan(at: letter.entry.id.batchTime, context)
@@ -98,12 +109,31 @@ extension DStreamGraph {
         return .source(elements.partitions.map { [.encoded($0)] })
     }
 
+    /// The plan of files or offsets that could not be read, to be read now.
+    private func reading(
+        _ parts: [DeadLetter.UnreadPart], by node: StreamNode, _ letter: DeadLetter
+    ) throws -> Plan {
+        guard node.choosesParts, let boundary = node.settings.withLock({ $0.boundary }) else {
+            throw notReplayable(
+                letter, "\(parts[0].name) was not read, and \(node.site) cannot read it")
+        }
+        return .dataset(
+            Dataset(
+                kernel: boundary.kernel, input: .source(parts.map { [.encoded($0.part)] }),
+                level: .memoryOnly, codec: boundary.codec, cutsLineage: false))
+    }
+
     private func notReplayable(_ letter: DeadLetter, _ reason: String) -> StreamError {
         StreamError(
             .deadLetterNotReplayable,
             "\(letter.entry.id.operationID) cannot be replayed: \(reason)",
             batchTime: letter.entry.id.batchTime)
     }
+}
+
+extension DeadLetter.Input {
+    /// Whether the stream gave nothing to the batch.
+    fileprivate var isEmpty: Bool { elements == nil && problem == nil && unread.isEmpty }
 }
 
 extension StreamNode {

@@ -1,6 +1,12 @@
 internal import BatchEngine
 internal import Synchronization
 
+/// A part of a batch's input that one task reads: a file, or a range of offsets.
+protocol InputPart: PartitionValues {
+    /// What people call it.
+    var name: String { get }
+}
+
 /// What a batch holds of one stream, ready to be computed and encoded.
 private struct StreamCapture: Sendable {
     let node: StreamNode
@@ -10,6 +16,91 @@ private struct StreamCapture: Sendable {
     /// - Throws: what computing throws, or ``StreamError`` `.codecMissing`.
     func elements(_ batch: BatchContext) async throws -> DeadLetter.Elements? {
         guard let plan else { return nil }
+        return try await elements(of: plan, batch)
+    }
+
+    /// The elements of an input stream, and its parts that cannot be read.
+    ///
+    /// - Throws: as ``elements(_:)``, when it is not known which part is at fault.
+    func input(
+        _ batch: BatchContext
+    ) async throws -> (elements: DeadLetter.Elements?, unread: [DeadLetter.UnreadPart]) {
+        guard let plan else { return (nil, []) }
+        do { return (try await elements(of: plan, batch), []) } catch {
+            try refuseToGoOn(after: error)
+            guard node.choosesParts, node.elementKernel.codec != nil,
+                let parts = Self.parts(of: plan)
+            else { throw error }
+            return try await readable(parts, batch)
+        }
+    }
+
+    /// Reads part by part, so that those that can be read are kept.
+    private func readable(
+        _ parts: [(part: any InputPart, plan: Plan)], _ batch: BatchContext
+    ) async throws -> (elements: DeadLetter.Elements?, unread: [DeadLetter.UnreadPart]) {
+        var found: DeadLetter.Elements?
+        var unread: [DeadLetter.UnreadPart] = []
+        for (part, plan) in parts {
+            do {
+                let elements = try await elements(of: plan, batch)
+                found = DeadLetter.Elements(
+                    shape: elements.shape,
+                    partitions: (found?.partitions ?? []) + elements.partitions)
+            } catch {
+                try refuseToGoOn(after: error)
+                unread.append(
+                    DeadLetter.UnreadPart(
+                        name: part.name, reason: Self.cause(of: error), part: try part.encoded()))
+            }
+        }
+        return (found, unread)
+    }
+
+    /// Throws when it was not the input that failed.
+    private func refuseToGoOn(after error: any Error) throws {
+        try Task.checkCancellation()
+        if let error = error as? EngineError, error.code == .abandoned || error.code == .stopped {
+            throw error
+        }
+    }
+
+    /// What is below the wrappers of engine and operator, in words.
+    private static func cause(of error: any Error) -> String {
+        if let failure = error as? OperatorFailure { return cause(of: failure.underlying) }
+        if let failure = error as? EngineError, let underlying = failure.underlying {
+            return cause(of: underlying)
+        }
+        return "\(error)"
+    }
+
+    /// The parts of an input's plan, and a plan of each; nil: it does not consist of such.
+    private static func parts(of plan: Plan) -> [(part: any InputPart, plan: Plan)]? {
+        switch plan {
+        case .source(let partitions):
+            var parts: [(part: any InputPart, plan: Plan)] = []
+            for partition in partitions {
+                guard partition.count == 1, case .values(let values) = partition[0],
+                    let part = values as? any InputPart
+                else { return nil }
+                parts.append((part, .source([partition])))
+            }
+            return parts
+        case .dataset(let dataset):
+            guard let input = dataset.input else { return nil }
+            return parts(of: input)?.map { part, plan in
+                let single = Dataset(
+                    kernel: dataset.kernel, input: plan, level: .memoryOnly, codec: dataset.codec,
+                    cutsLineage: false)
+                return (part, .dataset(single))
+            }
+        default: return nil
+        }
+    }
+
+    private func elements(
+        of plan: Plan, _ batch: BatchContext
+    ) async throws -> DeadLetter.Elements {
         let (kernel, found) = node.elementKernel
         guard let codec = found else { throw node.deadLetterCodecMissing }
         let encoded = Locked<[Int: EncodedValues]>([:])
@@ -70,8 +161,11 @@ struct DeadLetterCapture: Sendable {
             var input = DeadLetter.Input(
                 stream: stream, name: capture.node.site.name, elements: nil)
             do {
-                input.elements = try await capture.elements(batch)
-                if !isMade { input.problem = "what it gave was not known" }
+                (input.elements, input.unread) = try await capture.input(batch)
+                // A stream that chose nothing for this batch gives it to a later one.
+                if !isMade, !capture.node.choosesParts {
+                    input.problem = "what it gave was not known"
+                }
             } catch {
                 try Task.checkCancellation()
                 input.problem = "\(error)"
@@ -92,6 +186,9 @@ struct DeadLetterCapture: Sendable {
 }
 
 extension StreamNode {
+    /// Whether the stream chooses which files or offsets a batch reads.
+    var choosesParts: Bool { traits.files != nil || traits.isDirect }
+
     /// The plan of a batch, if it was made; the inner nil: there is no RDD.
     func madePlan(at time: BatchTime) -> Plan?? {
         settings.withLock { settings in

@@ -29,6 +29,13 @@ public struct GenerationContext: Sendable {
         self.choices = choices
     }
 
+    /// Notes durably, where there is a checkpoint directory, that a batch has been given elements
+    /// which its input stream cannot give again.
+    @usableFromInline
+    package func noteTaken(from stream: StreamID, for batch: BatchTime) async throws {
+        try await choices?.keep(InputChoice(.taken), of: stream, for: batch)
+    }
+
     /// A context in which streams are only read.
     package static func reading(
         _ batch: BatchContext, _ allocator: any BlockAllocator,

@@ -36,6 +36,8 @@ public final class StreamNode: Sendable {
         package var files: FileInput?
         /// Whether the operator reads ranges of offsets.
         package var isDirect = false
+        /// Whether the operator is an input whose elements cannot be had again.
+        @usableFromInline package var givesOnce = false
 
         /// No demands.
         public init() {}

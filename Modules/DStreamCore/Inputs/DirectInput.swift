@@ -6,6 +6,18 @@ internal import Synchronization
 /// ## Isolation
 /// Batches ask one after the other.
 final class DirectInput: Sendable {
+    /// How a stream reads its source.
+    struct Settings: Sendable {
+        /// The most records that a batch takes of a partition; nil: all.
+        var maximum: Int64?
+        var onDataLoss: DataLossPolicy
+        /// How often the source is asked.
+        var retry: RetryPolicy
+        var clock: any StreamClock
+        /// Who hears of retries and of what is skipped.
+        var report: @Sendable (StreamEvent) -> Void
+    }
+
     private struct Batch {
         let time: BatchTime
         let ranges: [OffsetRange]
@@ -14,19 +26,31 @@ final class DirectInput: Sendable {
     private struct State {
         /// Where the next batch begins.
         var next: [TopicPartition: Int64] = [:]
+        /// Where partitions ended that were found to end before that.
+        var lost: [TopicPartition: Int64] = [:]
         /// The remembered batches, oldest first.
         var batches: [Batch] = []
 
         mutating func settle(_ batch: Batch) {
-            for range in batch.ranges { next[range.topicPartition] = range.untilOffset }
+            for range in batch.ranges {
+                next[range.topicPartition] = range.untilOffset
+                lost[range.topicPartition] = nil
+            }
             batches.append(batch)
+        }
+
+        /// Takes note of partitions that cannot go on, unless they have gone on since.
+        mutating func mark(_ marks: [OffsetRange]) {
+            for mark in marks where next[mark.topicPartition] == mark.untilOffset {
+                lost[mark.topicPartition] = mark.fromOffset
+            }
         }
     }
 
-    private let maximum: Int64?
+    private let settings: Settings
     private let state = Locked(State())
 
-    init(maximum: Int?) { self.maximum = maximum.map { Int64(max(0, $0)) } }
+    init(_ settings: Settings) { self.settings = settings }
 
     /// The ranges of a batch; none when it is not remembered.
     func remembered(at batch: BatchTime) -> [OffsetRange] {
@@ -42,50 +66,161 @@ final class DirectInput: Sendable {
             state.batches.removeAll { $0.time < batch - remembering }
             return (state.batches.last { $0.time == batch }?.ranges, state.batches.last?.time)
         }
-        if let known { return known }
+        let kept = await context.choices?.choice(of: stream, for: batch)
+        if let known { return Self.remaining(known, kept) }
         // What is only read, or was forgotten, is not chosen.
         if context.isReading { return [] }
         if let newest, newest > batch { return [] }
-        let ranges: [OffsetRange]
-        if let kept = await context.choices?.choice(of: stream, for: batch) {
-            ranges = try Codec<[OffsetRange]>.of().value(of: kept)
-        } else {
-            ranges = try await choose(from: source)
-            try await context.choices?.keep(
-                Codec<[OffsetRange]>.of().bytes(of: ranges), of: stream, for: batch)
+        let codec = Codec<[OffsetRange]>.of()
+        if let kept, kept.kind != .lostOffsets {
+            let ranges = try codec.value(of: kept.bytes)
+            state.withLock { $0.settle(Batch(time: batch, ranges: ranges)) }
+            return Self.remaining(ranges, kept)
         }
-        state.withLock { $0.settle(Batch(time: batch, ranges: ranges)) }
-        return ranges
+        if let kept {
+            let marks = try codec.value(of: kept.bytes)
+            state.withLock { $0.mark(marks) }
+        }
+        let chosen = try await choose(from: source, of: stream, at: batch)
+        if let marks = chosen.marks {
+            // Before the new topic outgrows the old: then nobody could tell any more.
+            state.withLock { $0.mark(marks) }
+            if !marks.isEmpty {
+                try await context.choices?.keep(
+                    InputChoice(.lostOffsets, codec.bytes(of: marks)), of: stream, for: batch)
+            }
+            throw StreamError(.offsetsUnreadable, Self.refusal(of: chosen.losses))
+        }
+        try await context.choices?.keep(
+            InputChoice(.offsets, codec.bytes(of: chosen.ranges)), of: stream, for: batch)
+        for loss in chosen.losses {
+            let start = chosen.ranges.first { $0.topicPartition == loss.partition }?.fromOffset
+            let next = start.map { "; the stream reads on at offset \($0)" } ?? ""
+            settings.report(
+                .inputSkipped(time: batch, stream: stream, reason: loss.text + next))
+        }
+        state.withLock { state in
+            for loss in chosen.losses where loss.kind == .gone {
+                // When it comes back, it is a new one.
+                state.next[loss.partition] = nil
+                state.lost[loss.partition] = nil
+            }
+            state.settle(Batch(time: batch, ranges: chosen.ranges))
+        }
+        return chosen.ranges
     }
 
-    private func choose(from source: some DirectSource) async throws -> [OffsetRange] {
-        let latest = try await source.latestOffsets()
-        let next = state.withLock { $0.next }
+    private static func remaining(_ ranges: [OffsetRange], _ kept: InputChoice?) -> [OffsetRange] {
+        guard let kept, !kept.forgotten.isEmpty else { return ranges }
+        return ranges.filter { !kept.leavesOut($0.description) }
+    }
+
+    private static func refusal(of losses: [OffsetLoss]) -> String {
+        losses.map(\.text).joined(separator: "; ")
+            + ". Bring the records back, or declare the stream with onDataLoss: .earliest or .skip"
+    }
+
+    // MARK: Choosing
+
+    private struct Chosen {
         var ranges: [OffsetRange] = []
+        var losses: [OffsetLoss] = []
+        /// What is to be noted of the losses; nil: the stream reads on.
+        var marks: [OffsetRange]?
+    }
+
+    private func choose(
+        from source: some DirectSource, of stream: StreamID, at batch: BatchTime
+    ) async throws -> Chosen {
+        let latest = try await asking(stream, batch) { try await source.latestOffsets() }
+        let earliest = try await asking(stream, batch) { try await source.earliestOffsets() }
+        let (next, lost) = state.withLock { ($0.next, $0.lost) }
+        var chosen = Chosen()
         for (partition, end) in latest.sorted(by: { $0.key < $1.key }) {
-            let start: Int64
+            let oldest = earliest[partition]
+            var start: Int64
             if let known = next[partition] {
                 start = known
+                let loss = Self.loss(partition, known, end, oldest, lost[partition])
+                if let loss {
+                    chosen.losses.append(loss)
+                    if settings.onDataLoss == .fail { continue }
+                    if settings.onDataLoss == .skip {
+                        start = end
+                    } else if let oldest {
+                        start = oldest
+                    } else {
+                        start = try await asking(stream, batch) {
+                            try await source.startingOffset(of: partition)
+                        }
+                    }
+                }
+            } else if let oldest, !next.isEmpty {
+                // It was added while the stream ran: all of it is new.
+                start = oldest
             } else {
-                start = try await source.startingOffset(of: partition)
+                start = try await asking(stream, batch) {
+                    try await source.startingOffset(of: partition)
+                }
             }
-            // Going on would leave out what was written since to a topic that was made anew.
             guard start <= end else {
                 throw StreamError(
                     .generationFailed,
-                    "\(partition) ends at offset \(end), before offset \(start), where the batch "
-                        + "is to begin"
-                        + (next[partition] == nil
-                            ? "; startingOffset(of:) must not be beyond latestOffsets()"
-                            : ", as earlier batches ended there: records were removed, or the "
-                                + "topic was made anew; bring them back, or begin with a new "
-                                + "checkpoint directory"))
+                    "\(partition) is to begin at offset \(start), and ends at \(end); neither "
+                        + "startingOffset(of:) nor earliestOffsets() may be beyond latestOffsets()")
             }
-            let (sum, isBeyond) = start.addingReportingOverflow(maximum ?? 0)
-            let limit = maximum == nil || isBeyond ? Int64.max : sum
-            ranges.append(OffsetRange(partition, from: start, until: min(end, limit)))
+            let (sum, isBeyond) = start.addingReportingOverflow(settings.maximum ?? 0)
+            let limit = settings.maximum == nil || isBeyond ? Int64.max : sum
+            chosen.ranges.append(OffsetRange(partition, from: start, until: min(end, limit)))
         }
-        return ranges
+        for (partition, known) in next.sorted(by: { $0.key < $1.key })
+        where latest[partition] == nil {
+            chosen.losses.append(
+                OffsetLoss(partition: partition, expected: known, kind: .gone))
+        }
+        if settings.onDataLoss == .fail, !chosen.losses.isEmpty {
+            chosen.marks = chosen.losses.compactMap(\.mark)
+        }
+        return chosen
+    }
+
+    private static func loss(
+        _ partition: TopicPartition, _ known: Int64, _ end: Int64, _ oldest: Int64?,
+        _ seen: Int64?
+    ) -> OffsetLoss? {
+        func loss(_ kind: OffsetLoss.Kind) -> OffsetLoss {
+            OffsetLoss(partition: partition, expected: known, kind: kind)
+        }
+        // Seen once, it stays so, however much was written since.
+        if let seen { return loss(seen == .min ? .gone : .endsBefore(seen)) }
+        if end < known { return loss(.endsBefore(end)) }
+        if let oldest, oldest > known { return loss(.beginsAfter(oldest)) }
+        return nil
+    }
+
+    /// Asks the source, again after a wait when it fails.
+    private func asking<Value: Sendable>(
+        _ stream: StreamID, _ batch: BatchTime, _ ask: () async throws -> Value
+    ) async throws -> Value {
+        var seed = StableHasher()
+        seed.combine(batch.milliseconds)
+        seed.combine(Int64(stream.rawValue))
+        var attempt = 1
+        while true {
+            do { return try await ask() } catch {
+                try Task.checkCancellation()
+                if error is CancellationError || attempt >= settings.retry.maxAttempts {
+                    throw error
+                }
+                let delay = settings.retry.backoff(afterAttempt: attempt, seed: seed.finish())
+                settings.report(
+                    .inputRetrying(
+                        time: batch, stream: stream, failedAttempts: attempt, after: delay,
+                        reason: "\(error)"))
+                try await settings.clock.sleep(for: delay)
+                attempt += 1
+            }
+        }
     }
 
     // MARK: Checkpoints
@@ -94,11 +229,12 @@ final class DirectInput: Sendable {
     var capture: StateCapture {
         StateCapture(
             take: { [self] request in
-                let (next, batches) = state.withLock { ($0.next, $0.batches) }
+                let (next, lost, batches) = state.withLock { ($0.next, $0.lost, $0.batches) }
                 let codec = Codec<[OffsetRange]>.of()
                 var writer = ByteWriter()
+                // A range that is not empty is that of a partition that cannot go on.
                 let ends = next.sorted { $0.key < $1.key }.map {
-                    OffsetRange($0.key, from: $0.value, until: $0.value)
+                    OffsetRange($0.key, from: lost[$0.key] ?? $0.value, until: $0.value)
                 }
                 codec.encode(ends, &writer)
                 for batch in batches {
@@ -115,6 +251,7 @@ final class DirectInput: Sendable {
                     var restored = State()
                     for end in try codec.decode(&reader) {
                         restored.next[end.topicPartition] = end.untilOffset
+                        if end.fromOffset < end.untilOffset { restored.mark([end]) }
                     }
                     while !reader.isAtEnd {
                         let time = try reader.readTime()

@@ -86,12 +86,26 @@ public protocol DirectSource<Element>: Sendable {
 
     /// The partitions there are, each with the offset that its next record will have.
     ///
-    /// Called once per batch; partitions may be added, and one that is missing gets nothing. One
-    /// that ends before where earlier batches ended fails the batch.
+    /// Called once per batch. Partitions may be added. One that ends before where earlier batches
+    /// ended, or is missing, counts as lost: what follows says the stream's ``DataLossPolicy``. So
+    /// throw when a partition cannot be asked at the moment; leave out only what is gone for good.
+    ///
+    /// A topic that is made anew and outgrows the old one between two batches looks the same by its
+    /// offsets: a source that knows which one it is, such as by an id, adds that to the topic's name.
+    ///
+    /// - Throws: called again then, as often as the stream's ``RetryPolicy`` says.
     func latestOffsets() async throws -> [TopicPartition: Int64]
+
+    /// The oldest records that can still be read, as far as the source knows; without, it is the
+    /// reading that fails.
+    ///
+    /// Called once per batch, after ``latestOffsets()``.
+    func earliestOffsets() async throws -> [TopicPartition: Int64]
 
     /// Where to begin with a partition that this program has not read from before; not beyond its
     /// latest offset.
+    ///
+    /// A partition that was added while the stream ran begins at ``earliestOffsets()``, if known.
     func startingOffset(of partition: TopicPartition) async throws -> Int64
 
     /// Gives the records of a range to `body`, in the order of their offsets.
@@ -101,4 +115,9 @@ public protocol DirectSource<Element>: Sendable {
     ///
     /// - Throws: when not all of the range can be read any more; the task fails then.
     func read(_ range: OffsetRange, _ body: (Element) throws -> Void) throws
+}
+
+extension DirectSource {
+    /// Nothing is known.
+    public func earliestOffsets() async throws -> [TopicPartition: Int64] { [:] }
 }

@@ -4,12 +4,27 @@ internal import Synchronization
 extension DStreamGraph {
     /// The stream of the records of a source: one partition per range of offsets.
     ///
-    /// - Parameter maximum: the most records that a batch takes of a partition; nil: all.
+    /// - Parameters:
+    ///   - maximum: the most records that a batch takes of a partition; nil: all.
+    ///   - onDataLoss: what follows when records are gone.
+    ///   - retry: how often the source is asked for its offsets.
+    ///   - clock: what waits between these attempts.
+    ///   - report: hears of retries and of what is skipped.
     package func directStream<Source: DirectSource>(
-        _ source: Source, maximumPerPartition maximum: Int?, _ site: OperatorSite
+        _ source: Source, maximumPerPartition maximum: Int?, onDataLoss: DataLossPolicy,
+        retry: RetryPolicy, clock: any StreamClock,
+        report: @escaping @Sendable (StreamEvent) -> Void, _ site: OperatorSite
     ) -> DirectDStream<Source.Element> {
+        if let problem = retry.problem {
+            record(
+                StreamError(.badDeclaration, "the retry policy cannot work: \(problem)", site: site)
+            )
+        }
         let id = addInput()
-        let input = DirectInput(maximum: maximum)
+        let input = DirectInput(
+            DirectInput.Settings(
+                maximum: maximum.map { Int64(max(0, $0)) }, onDataLoss: onDataLoss, retry: retry,
+                clock: clock, report: report))
         var traits = StreamNode.Traits()
         traits.isDirect = true
         let stream = DStream<Source.Element>(
@@ -48,14 +63,24 @@ extension DStreamGraph {
                 guard let range = try RangeSlice.range(input) else {
                     throw EngineError(.invalidPlan, "no range of offsets", site: site)
                 }
+                // What was thrown behind this operator, and is not the source's fault.
+                var passed: (any Error)?
                 do {
                     try source.read(range) { element in
-                        try context.checkCancellation()
-                        try sink(element)
+                        do {
+                            try context.checkCancellation()
+                            try sink(element)
+                        } catch {
+                            passed = error
+                            throw error
+                        }
                     }
-                } catch {
-                    throw OperatorFailure.wrap(error, at: site)
-                }
+                } catch  where passed == nil {
+                    throw StreamError(
+                        .offsetsUnreadable, "\(range) cannot be read", site: site,
+                        underlying: error)
+                } catch {}
+                if let passed { throw passed }
             }
         }
     }
@@ -80,8 +105,9 @@ extension OffsetRange {
 }
 
 /// A range to be read by one task.
-private final class RangeSlice: PartitionValues {
+private final class RangeSlice: InputPart {
     let range: OffsetRange
+    var name: String { range.description }
 
     init(_ range: OffsetRange) { self.range = range }
 

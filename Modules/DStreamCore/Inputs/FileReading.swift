@@ -85,15 +85,16 @@ enum FileReading {
                         "\(slice.path) cannot be read: \(end) files are compressed; unpack them "
                             + "before they are moved into the directory", site: site)
                 }
+                let special = StreamError(
+                    .fileUnreadable,
+                    "\(slice.path) cannot be read: it is a pipe, a socket or a device", site: site)
                 do {
-                    // Opening a pipe waits until somebody writes to it, perhaps for ever.
-                    if try FileSystem.status(slice.path)?.isSpecial == true {
-                        throw StreamError(
-                            .fileUnreadable,
-                            "\(slice.path) cannot be read: it is a pipe, a socket or a device",
-                            site: site)
-                    }
-                    try read(context, try OpenFile(slice.path, .read), sink)
+                    // Opening some devices has effects.
+                    if try FileSystem.status(slice.path)?.isSpecial == true { throw special }
+                    let file = try OpenFile(slice.path, .read)
+                    // Something else may have taken the name since.
+                    if try file.isSpecial() { throw special }
+                    try read(context, file, sink)
                 } catch let error as SystemError where error.subject == slice.path {
                     // Of this file: what an output could not write has another subject.
                     throw StreamError(

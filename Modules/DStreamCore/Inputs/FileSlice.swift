@@ -1,8 +1,9 @@
 internal import BatchEngine
 
 /// One file to be read by one task.
-final class FileSlice: PartitionValues {
+final class FileSlice: InputPart {
     let path: String
+    var name: String { path }
     /// How long the file was when it was chosen.
     let byteCount: Int
 

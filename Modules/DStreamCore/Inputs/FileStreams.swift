@@ -40,9 +40,9 @@ extension DStreamGraph {
         return stream
     }
 
-    /// Whether any input stream chooses what its batches read.
+    /// Whether any input stream chooses what its batches read, or gives it once only.
     package var choosesInput: Bool {
-        nodes.contains { $0.traits.files != nil || $0.traits.isDirect }
+        nodes.contains { $0.choosesParts || $0.traits.givesOnce }
     }
 
     /// Lets file streams look what is there before the first batch; after ``restoreState(_:of:)``.
@@ -77,16 +77,17 @@ extension FileInput {
             return try await perform { self.remembered(at: batch) }
         }
         let earlier = await context.choices?.choice(of: stream, for: batch)
-        let paths = try earlier.map { try Codec<[String]>.of().value(of: $0) }
+        let paths = try earlier.map { try Codec<[String]>.of().value(of: $0.bytes) }
         let selected = try await perform {
             self.selecting(at: batch, earlier: paths, remembering: remembering)
         }
         if earlier == nil, let choices = context.choices {
             let chosen = try Codec<[String]>.of().bytes(
                 of: selected.selection.paths(of: batch) ?? [])
-            try await choices.keep(chosen, of: stream, for: batch)
+            try await choices.keep(InputChoice(.files, chosen), of: stream, for: batch)
         }
-        return try await perform { self.settle(selected, at: batch) }
+        let files = try await perform { self.settle(selected, at: batch) }
+        return files.filter { earlier?.leavesOut($0.path) != true }
     }
 }
 

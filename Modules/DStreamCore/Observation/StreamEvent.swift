@@ -53,6 +53,14 @@ public enum StreamEvent: Sendable, Hashable {
     /// A user's closure did not return by its deadline, and its thread was given up.
     case closureAbandoned(time: BatchTime, operatorName: String, partition: Int)
 
+    /// An input could not be asked what there is, and will be asked again after a wait; how often
+    /// that has failed, and why.
+    case inputRetrying(
+        time: BatchTime, stream: StreamID, failedAttempts: Int, after: Duration, reason: String)
+    /// Input is not in the batch it belongs to, nor in any other, by a policy or because somebody
+    /// asked for it: which, and why.
+    case inputSkipped(time: BatchTime, stream: StreamID, reason: String)
+
     /// The limit of a stream's rate has changed.
     case rateUpdated(stream: StreamID, elementsPerSecond: Int64)
     /// Lines longer than the limit were cut; how many since the last such event.

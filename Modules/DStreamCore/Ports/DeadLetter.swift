@@ -31,10 +31,14 @@ public struct DeadLetter: Sendable, Hashable {
         public var isOutput: Bool
         /// How many elements are kept.
         public var elementCount: Int
+        /// How many parts of inputs, files or ranges of offsets, could not be read and are kept by
+        /// name only.
+        public var unreadCount: Int
 
         /// Makes a description.
         public init(
-            id: ID, site: String, reason: String, attempts: Int, isOutput: Bool, elementCount: Int
+            id: ID, site: String, reason: String, attempts: Int, isOutput: Bool, elementCount: Int,
+            unreadCount: Int = 0
         ) {
             self.id = id
             self.site = site
@@ -42,11 +46,13 @@ public struct DeadLetter: Sendable, Hashable {
             self.attempts = attempts
             self.isOutput = isOutput
             self.elementCount = elementCount
+            self.unreadCount = unreadCount
         }
 
         /// Batch, operation, number of elements and reason in one line.
         public var description: String {
             "batch \(id.batchTime): \(site), \(elementCount) \(isOutput ? "" : "input ")elements, "
+                + (unreadCount > 0 ? "\(unreadCount) unread, " : "")
                 + "\(attempts) attempt\(attempts == 1 ? "" : "s"): \(reason)"
         }
     }
@@ -91,6 +97,25 @@ public struct DeadLetter: Sendable, Hashable {
         }
     }
 
+    /// A part of an input that could not be read: a file, or a range of offsets.
+    ///
+    /// There are no elements; a replay reads the part again, if it can be read by then.
+    public struct UnreadPart: Sendable, Hashable {
+        /// The file's path, or partition and offsets.
+        public var name: String
+        /// Why it could not be read.
+        public var reason: String
+        /// What a task is given to read it.
+        public var part: EncodedValues
+
+        /// Makes it.
+        public init(name: String, reason: String, part: EncodedValues) {
+            self.name = name
+            self.reason = reason
+            self.part = part
+        }
+    }
+
     /// What an input stream gave to the batch.
     public struct Input: Sendable, Hashable {
         /// The input stream's number, from 0 in declaration order.
@@ -101,15 +126,19 @@ public struct DeadLetter: Sendable, Hashable {
         public var elements: Elements?
         /// Why its elements are missing; nil: they are not.
         public var problem: String?
+        /// Files or ranges of offsets of the batch that could not be read.
+        public var unread: [UnreadPart]
 
         /// Makes it.
         public init(
-            stream: StreamID, name: String, elements: Elements?, problem: String? = nil
+            stream: StreamID, name: String, elements: Elements?, problem: String? = nil,
+            unread: [UnreadPart] = []
         ) {
             self.stream = stream
             self.name = name
             self.elements = elements
             self.problem = problem
+            self.unread = unread
         }
     }
 
@@ -128,6 +157,14 @@ public struct DeadLetter: Sendable, Hashable {
             case .inputs(let inputs): inputs.reduce(0) { $0 + ($1.elements?.count ?? 0) }
             }
         }
+
+        /// How many parts of inputs could not be read.
+        public var unreadCount: Int {
+            switch self {
+            case .output: 0
+            case .inputs(let inputs): inputs.reduce(0) { $0 + $1.unread.count }
+            }
+        }
     }
 
     /// Batch, operation and reason.
@@ -143,7 +180,7 @@ public struct DeadLetter: Sendable, Hashable {
         if case .output = contents { isOutput = true }
         entry = Entry(
             id: id, site: site, reason: reason, attempts: attempts, isOutput: isOutput,
-            elementCount: contents.count)
+            elementCount: contents.count, unreadCount: contents.unreadCount)
         self.contents = contents
     }
 }

@@ -13,7 +13,7 @@ public struct StreamError: Error, CustomStringConvertible {
             case checkpointUnreadable
             case drainIncomplete, receiverFailed, notSupported
             case stateNotSet, stateRemoved, stateTimingOut
-            case fileUnreadable, sinkUnusable
+            case fileUnreadable, sinkUnusable, offsetsUnreadable, inputNotReplayable
             case deadLetterDirectoryMissing, deadLetterIncomplete, deadLetterUnwritable
             case deadLetterNotReplayable, statePassed, engineUnusable
         }
@@ -87,6 +87,11 @@ public struct StreamError: Error, CustomStringConvertible {
         /// A file of a file stream is gone, cannot be read, is compressed, or has no whole number
         /// of records; its batch does not count as done, and running it again reads all its files.
         public static let fileUnreadable = Code(.fileUnreadable)
+        /// Records behind offsets are gone, or cannot be read; the message says which, and what to do.
+        public static let offsetsUnreadable = Code(.offsetsUnreadable)
+        /// A restart would run a batch again without what its input gave, which cannot be had again;
+        /// forget that with `inspect inputs forget`, or begin with an empty checkpoint directory.
+        public static let inputNotReplayable = Code(.inputNotReplayable)
         /// A transactional sink cannot be used by this run; the underlying error says why.
         public static let sinkUnusable = Code(.sinkUnusable)
         /// `.deadLetter` needs a directory: configure one, or call `checkpoint(_:)`.
@@ -123,6 +128,8 @@ public struct StreamError: Error, CustomStringConvertible {
     public let underlying: (any Error)?
     /// The single errors, when this one gathers several declarations.
     public let parts: [StreamError]
+    /// What followed, when a batch has failed.
+    public package(set) var policy: FailurePolicy?
 
     /// Makes an error.
     public init(

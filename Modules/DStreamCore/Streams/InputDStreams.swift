@@ -1,23 +1,72 @@
 public import BatchEngine
+internal import Synchronization
 
 extension DStreamGraph {
     /// An input stream whose batches are computed in the driver, as Spark's `InputDStream.compute`.
     ///
-    /// - Parameter compute: the RDD of a batch, or nil for none; called at most once per batch.
+    /// - Parameters:
+    ///   - isReplayable: whether a batch that runs again, also in another run of the program, is
+    ///     given the same elements. Otherwise a restart that would run a batch without them is
+    ///     refused.
+    ///   - compute: the RDD of a batch, or nil for none; called at most once per batch.
     @inlinable
     public func inputStream<Element: Sendable>(
-        _ name: String = "inputStream", file: String = #fileID, line: UInt = #line,
+        _ name: String = "inputStream", isReplayable: Bool = false, file: String = #fileID,
+        line: UInt = #line,
         _ compute:
             @escaping @Sendable (BatchTime, GenerationContext) async throws -> RDD<Element>?
     ) -> DStream<Element> {
-        let site = OperatorSite(name, file: file, line: line)
-        _ = addInput()
+        computedStream(
+            OperatorSite(name, file: file, line: line), givesOnce: !isReplayable
+        ) { id, time, context in
+            let rdd = try await compute(time, context)
+            if rdd != nil, !isReplayable { try await context.noteTaken(from: id, for: time) }
+            return rdd
+        }
+    }
+
+    /// An input stream whose batches are computed in the driver.
+    ///
+    /// - Parameters:
+    ///   - givesOnce: whether elements that a batch took cannot be had again; `compute` calls
+    ///     ``GenerationContext/noteTaken(from:for:)`` of those.
+    @inlinable
+    package func computedStream<Element: Sendable>(
+        _ site: OperatorSite, givesOnce: Bool,
+        _ compute:
+            @escaping @Sendable (StreamID, BatchTime, GenerationContext) async throws ->
+            RDD<Element>?
+    ) -> DStream<Element> {
+        let id = addInput()
+        var traits = StreamNode.Traits()
+        traits.givesOnce = givesOnce
         return DStream<Element>(
-            self, site, parents: [], slide: batchInterval, pipe: { .source(site) },
+            self, site, parents: [], slide: batchInterval, traits: traits,
+            pipe: { .source(site) },
             compute: { _, time, context in
-                guard let rdd = try await compute(time, context) else { return nil }
+                guard let rdd = try await compute(id, time, context) else { return nil }
                 return .dynamic(PipeBox(rdd.pipe), rdd.plan)
             })
+    }
+
+    /// The places of input streams that outputs use and that cannot give a batch again, by number.
+    package var inputsGivenOnce: [StreamID: OperatorSite] {
+        let (inputs, outputs) = state.withLock { ($0.inputNodes, $0.outputs) }
+        let used = Set(StreamNode.ancestors(of: outputs.map(\.node)).map(ObjectIdentifier.init))
+        var sites: [StreamID: OperatorSite] = [:]
+        for (number, node) in inputs.enumerated()
+        where node.traits.givesOnce && used.contains(ObjectIdentifier(node)) {
+            sites[StreamID(number)] = node.site
+        }
+        return sites
+    }
+
+    /// The place of an input stream; nil: there is no such stream.
+    package func site(of input: StreamID) -> OperatorSite? {
+        state.withLock { state in
+            state.inputNodes.indices.contains(input.rawValue)
+                ? state.inputNodes[input.rawValue].site : nil
+        }
     }
 
     /// The stream of what a receiver stores: one partition per block.

@@ -5,7 +5,7 @@ public struct CheckpointError: Error, Sendable, Hashable, CustomStringConvertibl
     /// More kinds may be added: keep a default branch where you switch over them.
     public struct Code: Sendable, Hashable, CustomStringConvertible {
         private enum Kind: String {
-            case damaged, unsupported, locked, notEmpty
+            case damaged, unsupported, locked, notEmpty, notFound
         }
         private let kind: Kind
 
@@ -17,6 +17,8 @@ public struct CheckpointError: Error, Sendable, Hashable, CustomStringConvertibl
         public static let locked = Code(kind: .locked)
         /// It holds what an earlier run left, and this run was to start afresh.
         public static let notEmpty = Code(kind: .notEmpty)
+        /// What was named is not there.
+        public static let notFound = Code(kind: .notFound)
         /// The code's name.
         public var description: String { kind.rawValue }
     }

@@ -7,12 +7,13 @@ package import DStreamCore
 /// letters are listed without reading their elements.
 package enum DeadLetterFormat {
     /// The version that is written; older ones are read.
-    static let version: UInt16 = 1
+    static let version: UInt16 = 2
     package static let headerByteCount = 32
     private static let magic: [UInt8] = Array("DSDL".utf8)
 
     /// The fixed part at the beginning of a file.
     package struct Header: Sendable, Hashable {
+        var version: UInt16
         package var entryByteCount: Int
         var entryChecksum: UInt32
         var contentsByteCount: UInt64
@@ -44,6 +45,7 @@ package enum DeadLetterFormat {
         writer.writeVarint(UInt64(clamping: entry.attempts))
         writer.writeByte(entry.isOutput ? 1 : 0)
         writer.writeVarint(UInt64(clamping: entry.elementCount))
+        writer.writeVarint(UInt64(clamping: entry.unreadCount))
         return try writer.takeBytes()
     }
 
@@ -60,6 +62,12 @@ package enum DeadLetterFormat {
                 if let problem = input.problem { writer.writeString(problem) }
                 writer.writeByte(input.elements == nil ? 0 : 1)
                 if let elements = input.elements { write(elements, &writer) }
+                writer.writeVarint(UInt64(input.unread.count))
+                for part in input.unread {
+                    writer.writeString(part.name)
+                    writer.writeString(part.reason)
+                    part.part.write(to: &writer)
+                }
             }
         }
         return try writer.takeBytes()
@@ -97,7 +105,7 @@ package enum DeadLetterFormat {
                         + "\(version): run a newer one")
             }
             return Header(
-                entryByteCount: Int(buffer.number(at: 8, UInt32.self)),
+                version: found, entryByteCount: Int(buffer.number(at: 8, UInt32.self)),
                 entryChecksum: buffer.number(at: 12, UInt32.self),
                 contentsByteCount: buffer.number(at: 16, UInt64.self),
                 contentsChecksum: buffer.number(at: 24, UInt32.self))
@@ -118,7 +126,8 @@ package enum DeadLetterFormat {
                 id: id, site: try reader.readString(), reason: try reader.readString(),
                 attempts: Int(clamping: try reader.readVarint()),
                 isOutput: try reader.readByte() == 1,
-                elementCount: try reader.readQuantity())
+                elementCount: try reader.readQuantity(),
+                unreadCount: header.version < 2 ? 0 : try reader.readQuantity())
         }
     }
 
@@ -137,7 +146,8 @@ package enum DeadLetterFormat {
                 let problem = try reader.readByte() == 1 ? try reader.readString() : nil
                 let elements = try reader.readByte() == 1 ? try elements(&reader) : nil
                 return DeadLetter.Input(
-                    stream: stream, name: name, elements: elements, problem: problem)
+                    stream: stream, name: name, elements: elements, problem: problem,
+                    unread: header.version < 2 ? [] : try unreadParts(&reader))
             }
             return .inputs(inputs)
         }
@@ -149,6 +159,16 @@ package enum DeadLetterFormat {
             try EncodedValues(from: &reader)
         }
         return DeadLetter.Elements(shape: shape, partitions: partitions)
+    }
+
+    private static func unreadParts(
+        _ reader: inout ByteReader
+    ) throws -> [DeadLetter.UnreadPart] {
+        try (0..<(try reader.readCount())).map { _ in
+            DeadLetter.UnreadPart(
+                name: try reader.readString(), reason: try reader.readString(),
+                part: try EncodedValues(from: &reader))
+        }
     }
 
     private static func decoded<Value>(

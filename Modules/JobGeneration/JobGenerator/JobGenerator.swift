@@ -163,6 +163,9 @@ public actor JobGenerator {
     /// The batches begun, or known from the checkpoint, and not completed.
     public var pendingBatches: [BatchTime] { machine?.ledger.pending ?? [] }
 
+    /// The pending batches that have failed in this run, ascending.
+    public var failedBatches: [BatchTime] { (machine?.ledger.failedSet ?? []).sorted() }
+
     /// Tells the loop whenever a batch becomes due.
     private nonisolated func keepTime(
         on grid: BatchAlignment, from firstBatch: BatchTime, tick: () async -> Void
@@ -200,7 +203,9 @@ extension JobGenerator {
         case .generationFailed(let batch, let error):
             listeners.post(
                 .batchGenerationFailed(time: batch, message: FailureCause(error).text))
-            errorSink(.generation(of: batch, error))
+            var reported = StreamError.generation(of: batch, error)
+            reported.policy = configuration.failurePolicy == .continue ? .continue : .stop
+            errorSink(reported)
             return end(
                 batch, .generationFailed(batch),
                 isCleanedUp: configuration.failurePolicy == .continue)

@@ -45,12 +45,15 @@ public actor JobScheduler: JobQueue {
         public var completedBatches: Int
         /// Ended with a failed output since the start.
         public var failedBatches: Int
+        /// Failures since the start of which a dead letter was written.
+        public var deadLetters: Int
 
         /// Makes counts.
         public init(
             queuedBatches: Int = 0, runningBatches: Int = 0, completedBatches: Int = 0,
-            failedBatches: Int = 0
+            failedBatches: Int = 0, deadLetters: Int = 0
         ) {
+            self.deadLetters = deadLetters
             self.queuedBatches = queuedBatches
             self.runningBatches = runningBatches
             self.completedBatches = completedBatches
@@ -226,7 +229,10 @@ extension JobScheduler {
             perform(machine.handle(.submitted(jobSet, at: time), now: clock.now), error: nil)
         case .jobEnded(let job, let end):
             var (failure, error): (JobFailure?, StreamError?)
-            if case .failed(let reason, let thrown) = end { (failure, error) = (reason, thrown) }
+            if case .failed(let reason, let thrown) = end {
+                (failure, error) = (reason, thrown)
+                error?.policy = reason.policy
+            }
             let event = JobSchedulerMachine.Event.jobEnded(
                 batch: job.batchTime, outputOperation: job.output.outputOperation,
                 failure: failure)

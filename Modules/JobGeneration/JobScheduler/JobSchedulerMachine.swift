@@ -85,6 +85,7 @@ package struct JobSchedulerMachine: Sendable {
     private var runningCount = 0
     private var completedCount = 0
     private var failedCount = 0
+    private var deadLetterCount = 0
 
     /// Makes a machine that runs.
     ///
@@ -178,6 +179,7 @@ package struct JobSchedulerMachine: Sendable {
         switch failure?.policy {
         case nil: break
         case .deadLetter?:
+            deadLetterCount += 1
             actions.append(
                 .post(
                     .outputOperationDeadLettered(info, elementCount: failure?.elementCount ?? 0)))
@@ -266,7 +268,8 @@ extension JobSchedulerMachine {
         let running = entries.count { $0.isStarted }
         return JobScheduler.Statistics(
             queuedBatches: entries.count - running, runningBatches: running,
-            completedBatches: completedCount, failedBatches: failedCount)
+            completedBatches: completedCount, failedBatches: failedCount,
+            deadLetters: deadLetterCount)
     }
 }
 

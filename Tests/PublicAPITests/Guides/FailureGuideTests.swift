@@ -48,6 +48,13 @@ struct FailureGuideTests {
         return harness
     }
 
+    /// A program that goes on after failures.
+    func runs(_ ssc: StreamingContext) async throws {
+        let report = try await ssc.runUntilInterrupted()
+        for batch in report.failedBatches { print("batch \(batch) runs again after a restart") }
+        print("\(report.deadLetterCount) dead letters wait to be replayed")
+    }
+
     /// Runs the batch and all its retries.
     private func fail(_ harness: StreamHarness) async throws {
         try await harness.ssc.start()

@@ -1,0 +1,164 @@
+internal import BatchEngine
+public import DStreamCore
+
+/// What batches that a restart runs again will read, as far as their input streams have chosen it:
+/// files, ranges of offsets, or elements that cannot be had again.
+///
+/// Where that can never be read, every start fails. ``forget(_:of:for:in:on:)`` leaves it out.
+public struct PendingInputs: Sendable, Hashable {
+    /// What one stream gives to one batch.
+    public struct Input: Sendable, Hashable, CustomStringConvertible {
+        /// The batch.
+        public let batch: BatchTime
+        /// The input stream's number, from 0 in declaration order.
+        public let stream: StreamID
+        /// The stream's operator; nil: it is not known.
+        public let name: String?
+        /// What the stream has chosen.
+        public let kind: InputChoice.Kind
+        /// The files, or partitions with their offsets.
+        public let parts: [String]
+        /// Those of them, or directories of them, that are left out.
+        public let forgotten: [String]
+
+        /// Batch, stream and parts, one to a line.
+        public var description: String {
+            let lines =
+                parts.map { "  \($0)" + (forgotten.contains($0) ? ", forgotten" : "") }
+                + forgotten.filter { !parts.contains($0) }.map { "  \($0), forgotten" }
+            let what =
+                switch kind {
+                case .taken: ", which it cannot give again:"
+                case .lostOffsets: ", and cannot go on in:"
+                default: ":"
+                }
+            let title =
+                "batch \(batch.milliseconds): stream \(stream)" + (name.map { " (\($0))" } ?? "")
+            return ([title + what] + lines).joined(separator: "\n")
+        }
+    }
+
+    /// By batch and stream.
+    public let inputs: [Input]
+    private let directory: String
+
+    /// Reads a checkpoint directory, without a lock: a program may be at work there.
+    ///
+    /// - Throws: ``CheckpointError``, ``LogError``, ``StorageError`` when it cannot be read.
+    public static func read(
+        from directory: String, on medium: some StorageMedium = FileStorageMedium()
+    ) async throws -> PendingInputs {
+        let files = try await CheckpointFiles(in: directory, medium)
+        let names = try await medium.perform { try InputLogs.names(in: directory, on: $0) }
+        guard let record = files.newest?.record, names.contains(InputLogs.chosen) else {
+            return PendingInputs(inputs: [], directory: directory)
+        }
+        var choices = LoggedChoices()
+        let path = directory + "/" + InputLogs.chosen
+        for try await logged in try await LogInspection(of: path, on: medium).records {
+            try choices.add(logged.bytes)
+        }
+        return PendingInputs(
+            inputs: try inputs(in: choices.sorted, record), directory: directory)
+    }
+
+    /// What streams have chosen for the batches that run again after a checkpoint.
+    package static func of(
+        _ choices: LoggedInputChoices, _ record: CheckpointRecord
+    ) throws -> [Input] {
+        try inputs(in: choices.all, record)
+    }
+
+    private static func inputs(
+        in choices: [(batch: BatchTime, stream: StreamID, choice: InputChoice)],
+        _ record: CheckpointRecord
+    ) throws -> [Input] {
+        let streams = record.inputNames
+        return try choices.filter { record.runsAgain($0.batch) }.map { entry in
+            let number = entry.stream.rawValue
+            return Input(
+                batch: entry.batch, stream: entry.stream,
+                name: streams.indices.contains(number) ? streams[number] : nil,
+                kind: entry.choice.kind, parts: try entry.choice.names,
+                forgotten: entry.choice.forgotten)
+        }
+    }
+
+    /// Lets a batch run again without parts of what a stream chose for it, for good: what is in them
+    /// is in no batch. The next start says so.
+    ///
+    /// - Parameters:
+    ///   - parts: by name, as in ``Input/parts``; nil: all of them.
+    ///   - directory: the checkpoint directory, which no program may have.
+    /// - Returns: what is left out of the batch now.
+    /// - Throws: ``CheckpointError`` `.notFound` when the stream has not chosen that for the batch;
+    ///   ``LogError``, ``StorageError`` when the directory is in use, or cannot be read or written.
+    @discardableResult
+    public static func forget(
+        _ parts: [String]? = nil, of stream: StreamID, for batch: BatchTime, in directory: String,
+        on medium: some StorageMedium = FileStorageMedium()
+    ) async throws -> Input {
+        let before = try await read(from: directory, on: medium)
+        let input = try before.input(of: stream, for: batch, having: parts)
+        let key = LoggedChoices.Key(batch: batch, stream: stream)
+        // A program that has the directory has its lock.
+        let log = try await FileWriteAheadLog.open(directory + "/" + InputLogs.chosen, on: medium)
+        do {
+            _ = try await log.write(
+                try LoggedChoices.record(key, forgetting: parts ?? input.parts), time: batch)
+            await log.close()
+        } catch {
+            await log.close()
+            throw error
+        }
+        let after = try await read(from: directory, on: medium)
+        return try after.input(of: stream, for: batch, having: nil)
+    }
+
+    private func input(
+        of stream: StreamID, for batch: BatchTime, having parts: [String]?
+    ) throws -> Input {
+        guard let input = inputs.first(where: { $0.batch == batch && $0.stream == stream }) else {
+            throw CheckpointError(
+                .notFound,
+                "\(directory): stream \(stream) has chosen nothing for batch "
+                    + "\(batch.milliseconds), or the batch does not run again")
+        }
+        if input.kind == .lostOffsets {
+            throw CheckpointError(
+                .notFound,
+                "\(directory): stream \(stream) could not choose offsets for batch "
+                    + "\(batch.milliseconds); declare it with onDataLoss: .earliest or .skip")
+        }
+        for part in parts ?? [] where !input.parts.contains(where: { $0.isPart(part) }) {
+            throw CheckpointError(
+                .notFound,
+                "\(directory): \(part) is not in what stream \(stream) chose for batch "
+                    + "\(batch.milliseconds)")
+        }
+        return input
+    }
+}
+
+extension String {
+    /// Whether it is a chosen part, or a file in a directory that is one.
+    fileprivate func isPart(_ name: String) -> Bool { self == name || name.hasPrefix(self + "/") }
+}
+
+extension CheckpointRecord {
+    /// Whether a restart runs a batch again, or for the first time.
+    package func runsAgain(_ batch: BatchTime) -> Bool {
+        batch > time || pendingBatches.contains(batch)
+    }
+
+    /// The operators of the input streams, in the order of their numbers.
+    fileprivate var inputNames: [String] {
+        fingerprint.split(separator: ";").compactMap { part in
+            // An input has no parents.
+            guard let end = part.firstRange(of: "()/"), let start = part.firstIndex(of: ":"),
+                start < end.lowerBound
+            else { return nil }
+            return String(part[part.index(after: start)..<end.lowerBound])
+        }
+    }
+}

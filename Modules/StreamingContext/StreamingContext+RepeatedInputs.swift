@@ -1,0 +1,68 @@
+internal import BatchEngine
+internal import DStreamCore
+internal import FaultTolerance
+internal import Synchronization
+
+extension StreamingContext {
+    /// Warns of the inputs that cannot give a batch again, where a restart may ask for that.
+    func warnOfInputsGivenOnce() {
+        for (_, site) in graph.inputsGivenOnce.sorted(by: { $0.key < $1.key }) {
+            components.logger.log(
+                level: .warning,
+                "\(appName): \(site) cannot give a batch again, and there is a checkpoint directory: "
+                    + "a restart is refused while a batch that has taken elements from it is not "
+                    + "complete. Use files, directStream or a receiver with .writeAheadLog, or "
+                    + "declare inputStream(isReplayable: true) where it gives the same again")
+        }
+    }
+
+    /// Refuses to run batches again without what they had been given, and reports what they leave
+    /// out because somebody asked for it.
+    ///
+    /// - Throws: ``StreamError`` `.inputNotReplayable`, by batch and stream.
+    func checkRepeatedInputs(
+        _ record: CheckpointRecord, _ inputs: [PendingInputs.Input]
+    ) throws {
+        let once = inputs.filter { $0.kind == .taken && $0.forgotten.isEmpty }
+        let directory = checkpointDirectory.withLock { $0 } ?? ""
+        let problems = once.map { input in
+            let site = graph.site(of: input.stream)
+            let name = site.map { "\($0)" } ?? "stream \(input.stream)"
+            return StreamError(
+                .inputNotReplayable,
+                "\(name) gave elements to this batch, "
+                    + "which has not completed, and cannot give them again. To go on without them, "
+                    + "run: inspect inputs forget \(directory) \(input.batch.milliseconds) "
+                    + "\(input.stream). Otherwise begin with an empty checkpoint directory",
+                site: site, batchTime: input.batch)
+        }
+        if let error = StreamError.gathering(problems) { throw error }
+    }
+
+    /// Reports what batches leave out because somebody asked for it.
+    func reportForgotten(_ inputs: [PendingInputs.Input]) {
+        for input in inputs where !input.forgotten.isEmpty {
+            listeners.post(
+                .inputSkipped(
+                    time: input.batch, stream: input.stream,
+                    reason: input.forgotten.joined(separator: ", ")
+                        + (input.forgotten.count == 1 ? " was" : " were")
+                        + " forgotten with PendingInputs.forget or `inspect inputs forget`"))
+        }
+    }
+
+    /// Warns of batches that run again without what receivers had given them, where nothing is known
+    /// of that.
+    func warnOfUnloggedReceivers(_ registrations: [Registration], _ record: CheckpointRecord) {
+        guard let first = record.pendingBatches.first else { return }
+        let count = record.pendingBatches.count
+        let batches = count == 1 ? "batch \(first) runs" : "\(count) batches from \(first) on run"
+        for registration in registrations
+        where registration.protection == .ignore || registration.protection == .replicated {
+            components.logger.log(
+                level: .warning,
+                "\(appName): \(batches) again without what \(registration.site) had received: the "
+                    + "stream has no write-ahead log. Declare it with protection: .writeAheadLog")
+        }
+    }
+}
