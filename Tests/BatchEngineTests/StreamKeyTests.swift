@@ -13,6 +13,17 @@ private struct Route: StreamKey, Codable {
     }
 }
 
+/// Structs whose conformance is declared and nothing else.
+private struct Reading: StreamKey, Codable {
+    var sensor: String
+    var value: Double
+}
+
+private struct Point: StreamKey, Codable {
+    var x: Double
+    var y: Float?
+}
+
 struct StreamKeyTests {
     /// The binary form for the purpose of comparing keys.
     private func keyBytes<Key: StreamKey>(_ key: Key) -> [UInt8] {
@@ -108,6 +119,28 @@ struct StreamKeyTests {
         expectSameKey(-Float.nan, Float.nan)
         expectSameKey([Double?.some(0.0), nil], [-0.0, nil])
         #expect(!Double.isSameKey(1, 2))
+    }
+
+    @Test func `structs are told apart by their key form, as they are hashed`() async throws {
+        expectSameKey(Reading(sensor: "a", value: .nan), Reading(sensor: "a", value: -.nan))
+        expectSameKey(Reading(sensor: "a", value: 0), Reading(sensor: "a", value: -0.0))
+        expectSameKey(Point(x: .nan, y: -0.0), Point(x: .signalingNaN, y: 0))
+        expectSameKey([Point(x: .nan, y: nil)], [Point(x: .nan, y: nil)])
+        expectSameKey(Point?.some(Point(x: 1, y: .nan)), Point(x: 1, y: -.nan))
+        #expect(!Point.isSameKey(Point(x: 1, y: nil), Point(x: 1, y: 0)))
+        let composed = Reading(sensor: "caf\u{e9}", value: 1)
+        let decomposed = Reading(sensor: "cafe\u{301}", value: 1)
+        #expect(composed == decomposed && !Reading.isSameKey(composed, decomposed))
+        // A key of its own for every record is what a NaN made before.
+        let readings = (0..<100).map { (Reading(sensor: "a", value: .nan), $0) }
+        let context = BatchContext.parallel()
+        let rdd = context.parallelize(readings, partitions: 4)
+        let sums = try await rdd.reduceByKey(+).collect()
+        #expect(sums.map(\.1) == [4950])
+        #expect(try await rdd.collectAsMap().map(\.value) == [99])
+        #expect(try await rdd.countByKey().map(\.value) == [100])
+        #expect(try await rdd.map { $0.0 }.distinct().count() == 1)
+        #expect(try await rdd.lookup(Reading(sensor: "a", value: .nan)).count == 100)
     }
 
     @Test func `optionals and arrays of keys are keys`() {

@@ -53,19 +53,24 @@ protocol PartwiseCodable {
     static func codecFromParts() -> Any?
     /// The first part that has no codec, or nil if all have one.
     static func firstPartWithoutCodec() -> Any.Type?
+    /// The types of its parts.
+    static var partTypes: [Any.Type] { get }
 }
 
 extension Optional: PartwiseCodable {
+    static var partTypes: [Any.Type] { [Wrapped.self] }
     static func codecFromParts() -> Any? { Codec<Wrapped>.resolve().map(Codec.optional) }
     static func firstPartWithoutCodec() -> Any.Type? { Codec<Wrapped>.firstTypeWithoutCodec() }
 }
 
 extension Array: PartwiseCodable {
+    static var partTypes: [Any.Type] { [Element.self] }
     static func codecFromParts() -> Any? { Codec<Element>.resolve().map(Codec.array) }
     static func firstPartWithoutCodec() -> Any.Type? { Codec<Element>.firstTypeWithoutCodec() }
 }
 
 extension Set: PartwiseCodable {
+    static var partTypes: [Any.Type] { [Element.self] }
     // A set has a codec only by conformance: its elements are Hashable, so they are no tuples.
     static func codecFromParts() -> Any? { nil }
     static func firstPartWithoutCodec() -> Any.Type? {
@@ -74,6 +79,7 @@ extension Set: PartwiseCodable {
 }
 
 extension Dictionary: PartwiseCodable {
+    static var partTypes: [Any.Type] { [Key.self, Value.self] }
     static func codecFromParts() -> Any? {
         guard let key = Key.self as? any (StreamCodable & Hashable).Type else { return nil }
         return Codec<Value>.resolve().flatMap { codec(keyedBy: key, $0) }

@@ -30,6 +30,7 @@ public final class Dataset: Sendable {
         var input: Plan?
         var release: Release?
         var computations = 0
+        var wasStored = false
         var hasFailed = false
     }
 
@@ -47,6 +48,9 @@ public final class Dataset: Sendable {
     private let state: Locked<State>
     /// The identity under which the partitions are stored: a new one for each computation.
     package let computed = AsyncOnce<DatasetID>()
+    /// What the tasks of the first computation, and of what it was made from, have added to
+    /// accumulators.
+    package let added = Locked<[AddedSums.Part]>([])
 
     /// Makes a dataset that has not been computed.
     ///
@@ -93,9 +97,13 @@ public final class Dataset: Sendable {
     package func markFailed() { state.withLock { $0.hasFailed = true } }
 
     /// Called by the engine when all partitions are in its store.
-    package func markStored(release action: @escaping @Sendable () -> Void) {
-        let (earlier, input) = state.withLock { state in
-            let old = (state.release, state.input)
+    ///
+    /// - Returns: whether they are for the first time.
+    @discardableResult
+    package func markStored(release action: @escaping @Sendable () -> Void) -> Bool {
+        let (earlier, input, isFirst) = state.withLock { state in
+            let old = (state.release, state.input, !state.wasStored)
+            state.wasStored = true
             state.release = Release(run: action)
             state.hasFailed = false
             if cutsLineage { state.input = nil }
@@ -105,6 +113,7 @@ public final class Dataset: Sendable {
         earlier?.run()
         // The end of a plan can be the end of other datasets: not under the lock.
         withExtendedLifetime(input) {}
+        return isFirst
     }
 
     private func takeRelease() -> Release? {

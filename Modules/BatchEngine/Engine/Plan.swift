@@ -92,6 +92,8 @@ public final class Exchange: Sendable {
     public let partitionCount: Int
     private let source: Locked<Plan?>
     package let output = AsyncOnce<[[PartitionData]]>()
+    /// What the tasks of the map side and of what it is made from have added to accumulators.
+    package let added = Locked<[AddedSums.Part]>([])
 
     /// Makes a shuffle that has not run.
     ///

@@ -10,6 +10,8 @@ package struct StageTasks: Sendable {
     package let range: Range<Int>
     /// How many outputs each task makes.
     package let outputs: Int
+    /// Takes what the tasks add to accumulators.
+    let sums: AddedSums
 }
 
 /// One request on its way through an engine that runs in this process.
@@ -56,43 +58,53 @@ package final class PlanRun: Sendable {
 
     /// Runs the request and everything it depends on.
     package func run(_ receive: @escaping Receive) async throws {
-        let inputs = try await inputs(of: request.plan)
+        let sums = AddedSums()
+        let inputs = try await inputs(of: request.plan, sums)
         let range = (request.partitions ?? 0..<inputs.count).clamped(to: 0..<inputs.count)
-        let stage = StageTasks(kernel: request.kernel, inputs: inputs, range: range, outputs: 1)
+        let stage = StageTasks(
+            kernel: request.kernel, inputs: inputs, range: range, outputs: 1, sums: sums)
         // One call at a time, as the port promises.
         let turn = Locked(())
         try await schedule(self, stage) { index, contents in
             try turn.withLock { _ in try receive(index, contents) }
         }
+        // An action of an output operation counts with the operation.
+        if let operation = JobAttempt.current.sums {
+            operation.add(sums.parts)
+        } else {
+            sums.count()
+        }
     }
 
     /// Finds each partition's inputs, running the shuffles and datasets below.
-    private func inputs(of plan: Plan) async throws -> [[PartitionData]] {
+    private func inputs(of plan: Plan, _ sums: AddedSums) async throws -> [[PartitionData]] {
         switch plan {
         case .source(let partitions): return partitions
-        case .exchange(let exchange): return try await shuffled(exchange)
+        case .exchange(let exchange): return try await shuffled(exchange, sums)
         case .dataset(let dataset):
-            let id = try await stored(dataset)
+            let id = try await stored(dataset, sums)
             return (0..<dataset.partitionCount).map { [.block(.dataset(id, partition: $0))] }
         case .dynamic(let pipe, let plan):
-            return try await inputs(of: plan).map { [.dynamic(pipe, $0)] }
+            return try await inputs(of: plan, sums).map { [.dynamic(pipe, $0)] }
         case .union(let plans):
             var all: [[PartitionData]] = []
             for (index, plan) in plans.enumerated() {
-                for inputs in try await inputs(of: plan) { all.append([.branch(index, inputs)]) }
+                for inputs in try await inputs(of: plan, sums) {
+                    all.append([.branch(index, inputs)])
+                }
             }
             return all
-        case .zip(let plans): return try await zipped(plans)
+        case .zip(let plans): return try await zipped(plans, sums)
         case .following(let following):
             // Known to have failed, and reported: not tried again for the sake of a later batch.
             if following.dataset.hasFailed, let otherwise = following.otherwise {
-                return try await inputs(of: otherwise)
+                return try await inputs(of: otherwise, sums)
             }
-            _ = try await stored(following.dataset)
+            _ = try await stored(following.dataset, sums)
             following.forgetOtherwise()
-            return try await inputs(of: following.plan)
+            return try await inputs(of: following.plan, sums)
         case .coalesce(let plan, let count):
-            let inputs = try await inputs(of: plan)
+            let inputs = try await inputs(of: plan, sums)
             let groups = min(inputs.count, count)
             return (0..<groups).map { group in
                 let range = group * inputs.count / groups..<(group + 1) * inputs.count / groups
@@ -101,9 +113,11 @@ package final class PlanRun: Sendable {
         }
     }
 
-    private func zipped(_ plans: [Plan]) async throws -> [[PartitionData]] {
+    private func zipped(
+        _ plans: [Plan], _ sums: AddedSums
+    ) async throws -> [[PartitionData]] {
         var sides: [[[PartitionData]]] = []
-        for plan in plans { sides.append(try await inputs(of: plan)) }
+        for plan in plans { sides.append(try await inputs(of: plan, sums)) }
         let count = sides.first?.count ?? 0
         guard sides.allSatisfy({ $0.count == count }) else {
             throw EngineError(
@@ -116,8 +130,12 @@ package final class PlanRun: Sendable {
         }
     }
 
-    private func shuffled(_ exchange: Exchange) async throws -> [[PartitionData]] {
-        try await exchange.output.value {
+    private func shuffled(
+        _ exchange: Exchange, _ sums: AddedSums
+    ) async throws -> [[PartitionData]] {
+        // Whoever uses the output counts what went into it, if nobody has.
+        defer { sums.add(exchange.added.withLock { $0 }) }
+        return try await exchange.output.value {
             guard let plan = exchange.input else {
                 throw EngineError(
                     .invalidPlan, "a shuffle's input was dropped before it ran",
@@ -126,13 +144,16 @@ package final class PlanRun: Sendable {
             let count = exchange.partitionCount
             let site = exchange.kernel.site
             if let error = BatchContext.problem(ofPartitions: count, site) { throw error }
-            let inputs = try await self.inputs(of: plan)
+            let added = AddedSums()
+            let inputs = try await self.inputs(of: plan, added)
             let rows = Locked([[PartitionData]](repeating: [], count: inputs.count))
             let stage = StageTasks(
-                kernel: exchange.kernel, inputs: inputs, range: 0..<inputs.count, outputs: count)
+                kernel: exchange.kernel, inputs: inputs, range: 0..<inputs.count, outputs: count,
+                sums: added)
             try await self.schedule(self, stage) { index, buckets in
                 rows.withLock { $0[index] = buckets }
             }
+            exchange.added.withLock { $0 = added.parts }
             exchange.forgetInput()
             var pieces = [[PartitionData]](repeating: [], count: count)
             for row in rows.withLock({ $0 }) {
@@ -146,7 +167,8 @@ package final class PlanRun: Sendable {
     }
 
     /// Has a dataset's partitions in the store and returns the identity of the blocks.
-    private func stored(_ dataset: Dataset) async throws -> DatasetID {
+    private func stored(_ dataset: Dataset, _ sums: AddedSums) async throws -> DatasetID {
+        defer { sums.add(dataset.added.withLock { $0 }) }
         let id = try await dataset.computed.value {
             guard let plan = dataset.input else {
                 throw EngineError(
@@ -161,8 +183,9 @@ package final class PlanRun: Sendable {
                     site: dataset.kernel.site)
             }
             do {
-                let inputs = try await self.inputs(of: plan)
-                return try await self.store(dataset, inputs)
+                let added = AddedSums()
+                let inputs = try await self.inputs(of: plan, added)
+                return try await self.store(dataset, inputs, added)
             } catch {
                 if !(error is CancellationError), !JobAttempt.current.isProvisional {
                     dataset.markFailed()
@@ -175,7 +198,7 @@ package final class PlanRun: Sendable {
     }
 
     private func store(
-        _ dataset: Dataset, _ inputs: [[PartitionData]]
+        _ dataset: Dataset, _ inputs: [[PartitionData]], _ added: AddedSums
     ) async throws -> DatasetID {
         // A fresh identity each time: what drops the old blocks must not touch the new ones.
         let isFirst = dataset.isFirstComputation()
@@ -185,7 +208,8 @@ package final class PlanRun: Sendable {
             for partition in 0..<count { store.remove(.dataset(id, partition: partition)) }
         }
         let stage = StageTasks(
-            kernel: dataset.kernel, inputs: inputs, range: 0..<inputs.count, outputs: 1)
+            kernel: dataset.kernel, inputs: inputs, range: 0..<inputs.count, outputs: 1,
+            sums: added)
         do {
             try await schedule(self, stage) { index, contents in
                 try store.put(
@@ -196,7 +220,8 @@ package final class PlanRun: Sendable {
             remove()
             throw error
         }
-        dataset.markStored(release: remove)
+        // What was lost and computed again has been counted, or is to be, already.
+        if dataset.markStored(release: remove) { dataset.added.withLock { $0 = added.parts } }
         return id
     }
 
@@ -208,7 +233,7 @@ package final class PlanRun: Sendable {
         let dataset = kept.withLock { $0.datasets.first { $0.id == id }?.dataset }
         guard let dataset, dataset.input != nil else { return false }
         dataset.computed.reset { $0 == id }
-        let fresh = try await stored(dataset)
+        let fresh = try await stored(dataset, AddedSums())
         kept.withLock { $0.current[id] = fresh }
         return true
     }
@@ -274,7 +299,7 @@ extension PlanRun {
                 cancellation: flag, stateStore: states)
             do {
                 let contents = try await perform(self, stage, context)
-                context.commitUpdates()
+                stage.sums.add(context.takeUpdates())
                 return contents
             } catch let missing as BlockMissing {
                 guard recoveries < Self.recoveryMaximum, try await recompute(missing.id) else {

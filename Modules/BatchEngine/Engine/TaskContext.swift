@@ -75,13 +75,13 @@ public final class TaskContext: Sendable {
         }
     }
 
-    /// Applies what was kept; the engine calls this once, for the attempt that counts.
-    package func commitUpdates() {
+    /// What was kept; the engine takes it once, for the attempt that counts.
+    package func takeUpdates() -> [AddedSums.Part] {
         let updates = updates.withLock { updates in
             defer { updates = [] }
             return updates
         }
-        for update in updates { update.commit() }
+        return updates.isEmpty ? [] : [AddedSums.Part(updates)]
     }
 }
 
@@ -90,7 +90,7 @@ public final class TaskContext: Sendable {
 package protocol PendingUpdate: AnyObject, Sendable {
     /// Who is added to, without a reference: counting those makes threads wait for one another.
     var owner: ObjectIdentifier { get }
-    /// Applies it.
+    /// Applies it; called once.
     func commit()
     /// The amount as bytes, for the process that owns the sum.
     func encoded() throws -> EncodedValues

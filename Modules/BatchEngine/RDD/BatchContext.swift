@@ -93,9 +93,12 @@ public struct BatchContext: Sendable {
     public func union<Element: Sendable>(
         _ rdds: [RDD<Element>], file: String = #fileID, line: UInt = #line
     ) -> RDD<Element> {
-        RDD(
-            bounding: .union(rdds.map(\.plan)), context: self,
-            pipe: .union(rdds.map(\.pipe), OperatorSite("union", file: file, line: line)))
+        let pipe = Pipe<Element>.union(
+            rdds.map(\.pipe), OperatorSite("union", file: file, line: line))
+        // What is nested too deeply fails in its first task: arranging its partitions would take
+        // longer by far than it took to nest them.
+        let plan = pipe.isTooDeep ? Plan.source([[]]) : .union(rdds.map(\.plan))
+        return RDD(bounding: plan, context: self, pipe: pipe)
     }
 
     /// A read-only value that every task can use.

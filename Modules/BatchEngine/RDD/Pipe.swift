@@ -10,6 +10,8 @@ public struct Pipe<Element: Sendable>: Sendable {
 
     /// How many operators may be nested in one pass: each takes some of the thread's stack.
     public static var depthMaximum: Int { 1000 }
+    /// How many an output or a shuffle may put around that many.
+    @usableFromInline static var depthReserve: Int { 24 }
 
     /// Runs the chain over one partition; see ``push(_:_:into:)`` for sinks of pairs.
     public let run: Body
@@ -36,12 +38,14 @@ public struct Pipe<Element: Sendable>: Sendable {
 
     /// Makes a pipe around others, the deepest of which has `depth` operators nested.
     ///
-    /// Beyond ``depthMaximum`` the chain is let go and running the pipe throws ``EngineError``.
+    /// Beyond ``depthMaximum``, and a few for what an output adds, the chain is released and running
+    /// the pipe throws ``EngineError``. Starting a graph refuses streams that are nested more deeply.
     @inlinable
     public init(around depth: Int, _ site: OperatorSite, _ run: @escaping Body) {
         self.depth = depth + 1
         isPlain = false
-        self.run = depth < Self.depthMaximum ? run : Self.tooDeep(site)
+        self.run =
+            depth < Self.depthMaximum + Self.depthReserve ? run : Self.tooDeep(site)
     }
 
     /// Runs the chain over one partition.
@@ -57,6 +61,9 @@ public struct Pipe<Element: Sendable>: Sendable {
     ) throws {
         try run(context, inputs, sink)
     }
+
+    /// Whether running the pipe throws, as too many operators are nested.
+    @inlinable var isTooDeep: Bool { depth > Self.depthMaximum + Self.depthReserve }
 
     @usableFromInline
     static func tooDeep(_ site: OperatorSite) -> Body {

@@ -138,12 +138,21 @@ extension RDD {
 
     /// The elements as a dictionary; of the values of a key the last one in partition order stays.
     ///
+    /// Keys are told apart as everywhere; see ``StreamKey``.
+    ///
     /// - Complexity: memory for all elements.
     @inlinable
     public func collectAsMap<Key: StreamKey, Value: Sendable>(
         file: String = #fileID, line: UInt = #line
     ) async throws -> [Key: Value] where Element == (Key, Value) {
-        Dictionary(try await collect(file: file, line: line)) { _, last in last }
+        let table = AggregationTable<Key, Value>()
+        for (key, value) in try await collect(file: file, line: line) {
+            table.update(key, default: value) { $0 = value }
+        }
+        var values: [Key: Value] = [:]
+        values.reserveCapacity(table.count)
+        table.drain { values[$0] = $1 }
+        return values
     }
 
     /// The values of one key, in partition order.

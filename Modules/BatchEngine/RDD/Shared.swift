@@ -10,8 +10,14 @@ public struct Broadcast<Value: Sendable>: Sendable {
 
 /// A sum that tasks add to and the driver reads.
 ///
-/// Additions made inside a task count once, when the task succeeds, however often it was tried.
-/// Additions made elsewhere count at once.
+/// Additions made by an output operation, inside tasks or in its own code, count once: when the
+/// operation succeeds, however often it and its tasks were tried. Until then the operation alone
+/// reads them. What is computed once for several operations, a shuffle or a persisted stream, counts
+/// with the first that succeeds. Those of a failed operation do not count, also when its elements
+/// are dead-lettered. An operation that runs again after a restart counts in the new run.
+///
+/// Outside output operations, additions made inside tasks count when their action succeeds, and
+/// others at once.
 public final class Accumulator<Value: Sendable>: Sendable {
     @usableFromInline let total: RunningSum<Value>
     @usableFromInline let combine: @Sendable (Value, Value) -> Value
@@ -32,13 +38,29 @@ public final class Accumulator<Value: Sendable>: Sendable {
     public func add(_ amount: Value) {
         if let task = TaskContext.current {
             task.pendingUpdate(of: ObjectIdentifier(self)) { PendingSum(self) }.add(amount)
+        } else if let own = JobAttempt.current.sums?.ownUpdate(of: ObjectIdentifier(self), pending)
+        {
+            own.add(amount)
         } else {
             total.update { combine($0, amount) }
         }
     }
 
-    /// The sum of what has counted so far.
-    public var value: Value { total.value }
+    @usableFromInline
+    func pending() -> PendingSum<Value> { PendingSum(self) }
+
+    /// The sum of what has counted so far and, within an output operation, what that has added.
+    public var value: Value {
+        guard let sums = JobAttempt.current.sums, TaskContext.current == nil else {
+            return total.value
+        }
+        return sums.pending(of: ObjectIdentifier(self)).reduce(total.value) { value, update in
+            guard let update = update as? PendingSum<Value>, let amount = update.sum.value else {
+                return value
+            }
+            return combine(value, amount)
+        }
+    }
 }
 
 extension Accumulator where Value: AdditiveArithmetic {

@@ -112,9 +112,14 @@ extension AggregationTable {
         _ key: Key, _ body: (inout Value) throws -> Void
     ) rethrows -> Bool {
         if isEmpty { return false }
-        let place = find(key, hash: key.stableHash)
-        if place.isFound { try body(&entries[place.number].value) }
-        return place.isFound
+        let hash = key.stableHash
+        let place = find(key, hash: hash)
+        guard place.isFound else {
+            noteMiss(key, hash: hash, at: place.slot)
+            return false
+        }
+        try body(&entries[place.number].value)
+        return true
     }
 
     /// Calls a closure with each key and its value, in the order of the keys' first coming.

@@ -5,6 +5,9 @@
 /// came. So probing touches a key only if it almost surely is the right one, growing the index
 /// touches no key at all, and reading the table out is one pass over memory.
 ///
+/// When a key lies more than ``ProbeGuard/probeMaximum`` slots from where it belongs, keys were made up
+/// to collide: from then on the table hashes their binary forms with a secret of its own.
+///
 /// Keys are told apart by ``StreamKey/isSameKey(_:_:)``. Of keys that are the same, the one that
 /// came first stays.
 ///
@@ -28,6 +31,8 @@ public final class AggregationTable<Key: StreamKey, Value> {
     /// Room for half as many entries as there are slots; the first `entryCount` are initialised.
     @exclusivity(unchecked) @usableFromInline var entries: UnsafeMutablePointer<Entry>
     @exclusivity(unchecked) @usableFromInline var entryCount = 0
+    /// Says how keys are hashed once too many have collided; nil: by their stable hash.
+    @exclusivity(unchecked) @usableFromInline var probeGuard: ProbeGuard?
 
     /// Creates an empty table.
     ///
@@ -66,8 +71,11 @@ public final class AggregationTable<Key: StreamKey, Value> {
     /// - Complexity: O(1) on average.
     @inlinable
     public subscript(key: Key) -> Value? {
-        let place = find(key, hash: key.stableHash)
-        return place.isFound ? entries[place.number].value : nil
+        let hash = key.stableHash
+        let place = find(key, hash: hash)
+        if place.isFound { return entries[place.number].value }
+        noteMiss(key, hash: hash, at: place.slot)
+        return nil
     }
 
     /// Makes room for a number of keys in all.
@@ -117,7 +125,7 @@ extension AggregationTable {
         let index = index
         let entries = entries
         let mask = mask
-        let tag = UInt32(truncatingIfNeeded: hash)
+        let tag = tag(of: key, hash: hash)
         var slot = Int(tag) & mask
         while true {
             let content = index[slot]
@@ -136,13 +144,68 @@ extension AggregationTable {
     @inlinable
     func insert(_ key: Key, _ value: Value, hash: UInt64, at slot: Int) {
         var slot = slot
+        var tag = tag(of: key, hash: hash)
         if entryCount == capacity {
             grow(toSlots: (mask + 1) * (mask < 1 << 16 ? 4 : 2))
-            slot = emptySlot(tag: UInt32(truncatingIfNeeded: hash))
+            slot = emptySlot(tag: tag)
+        }
+        if distance(of: slot, from: tag) > ProbeGuard.probeMaximum, probeGuard == nil {
+            hashWithSecret()
+            tag = self.tag(of: key, hash: hash)
+            slot = emptySlot(tag: tag)
         }
         (entries + entryCount).initialize(to: (key, value))
         entryCount &+= 1
-        index[slot] = hash &<< 32 | UInt64(entryCount)
+        index[slot] = UInt64(tag) &<< 32 | UInt64(entryCount)
+    }
+
+    /// The 32 bits by which a key is found.
+    @inlinable @inline(__always)
+    func tag(of key: Key, hash: UInt64) -> UInt32 {
+        guard let probeGuard else { return UInt32(truncatingIfNeeded: hash) }
+        return probeGuard.tag(of: key)
+    }
+
+    /// How far a slot lies from where looking for a tag begins.
+    @inlinable @inline(__always)
+    func distance(of slot: Int, from tag: UInt32) -> Int { (slot &- Int(tag)) & mask }
+
+    /// Looks whether a key that is not there took long to look for.
+    @inlinable @inline(__always)
+    func noteMiss(_ key: Key, hash: UInt64, at slot: Int) {
+        if probeGuard == nil,
+            distance(of: slot, from: UInt32(truncatingIfNeeded: hash)) > ProbeGuard.probeMaximum
+        {
+            hashWithSecret()
+        }
+    }
+
+    /// Finds keys by a secret from now on.
+    ///
+    /// - Complexity: O(*n*), once.
+    @inlinable @inline(never)
+    func hashWithSecret() {
+        let secret = ProbeGuard()
+        probeGuard = secret
+        index.update(repeating: 0, count: mask + 1)
+        for number in 0..<entryCount {
+            let tag = secret.tag(of: entries[number].key)
+            index[emptySlot(tag: tag)] = UInt64(tag) &<< 32 | UInt64(number + 1)
+        }
+    }
+
+    /// Whether too many keys have collided.
+    package var isHashingWithSecret: Bool { probeGuard != nil }
+
+    /// The farthest that an entry lies from where looking for it begins.
+    ///
+    /// - Complexity: O(*n*).
+    package var longestProbe: Int {
+        (0...mask).reduce(0) { longest, slot in
+            let content = index[slot]
+            if content == 0 { return longest }
+            return max(longest, distance(of: slot, from: UInt32(truncatingIfNeeded: content >> 32)))
+        }
     }
 
     @inlinable

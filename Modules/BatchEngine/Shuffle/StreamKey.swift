@@ -7,15 +7,19 @@
 /// > If `isSameKey(a, b)`, then `a` and `b` have the same ``stableHash`` and the same binary form
 /// > in a writer made for the purpose ``ByteWriter/Purpose/key``.
 ///
-/// Declaring the conformance is enough for a type that is ``StreamCodable`` and `Hashable`; its
-/// hash is then made from its binary form, which takes an allocation per key. Combining the fields
-/// with a ``StableHasher`` is faster.
+/// Declaring the conformance is enough for a type that is ``StreamCodable`` and `Hashable`: keys are
+/// then hashed and compared by their binary form, which takes allocations per key. Combining the
+/// fields with a ``StableHasher``, and comparing them by their own `isSameKey`, is faster.
 ///
 /// Integers, `Bool`, `String`, `Character`, `Double`, `Float`, and optionals and arrays of keys are
 /// keys. Strings and characters are the same key if their UTF-8 bytes are equal: canonically
 /// equivalent ones with different bytes are two keys, though `==` takes them for equal. Zeros of
 /// both signs are one key, and so are all NaNs. Sets and dictionaries are no keys, as their
 /// elements have no order; composite keys are structs, as tuples are not `Hashable`.
+///
+/// Hashes are the same in every run, so keys can be made up that collide. A table in which keys
+/// collide too often hashes their binary forms with a secret of its own from then on; entries keep
+/// their order. All keys of one ``stableHash`` still go to one partition.
 public protocol StreamKey: StreamCodable, Hashable {
     /// A hash that is the same in every process and run, and uniform in all of its 64 bits.
     ///
@@ -25,9 +29,9 @@ public protocol StreamKey: StreamCodable, Hashable {
 
     /// Whether two values are one key; an equivalence relation.
     ///
-    /// By default it is `==`. A type with string or floating-point fields compares them by their
-    /// own `isSameKey`: `==` takes canonically equivalent strings for equal, whose hashes differ,
-    /// and takes no NaN for equal to any.
+    /// By default values are one key if their binary forms for the purpose ``ByteWriter/Purpose/key``
+    /// are equal, as their hashes are then. It is not `==`, which takes canonically equivalent
+    /// strings for equal, whose hashes differ, and takes no NaN for equal to any.
     static func isSameKey(_ left: Self, _ right: Self) -> Bool
 }
 
@@ -35,16 +39,44 @@ extension StreamKey {
     /// The hash of the binary form.
     @inlinable
     public var stableHash: UInt64 {
-        var writer = ByteWriter(purpose: .key, reservingCapacity: 64)
-        encode(to: &writer)
-        return writer.storage.withUnsafeBytes { StableHasher.hash($0) }
+        keyForm.storage.withUnsafeBytes { StableHasher.hash($0) }
     }
 
-    /// Whether the two values are equal.
+    /// Whether the two values have the same binary form as keys.
     @inlinable
     public static func isSameKey(_ left: Self, _ right: Self) -> Bool {
-        left == right
+        left.hasForm(of: right)
     }
+
+    @inlinable
+    func hasForm(of other: Self) -> Bool {
+        let (mine, others) = (keyForm, other.keyForm)
+        // What cannot be encoded has no form.
+        if mine.failure != nil || others.failure != nil { return self == other }
+        return mine.storage == others.storage
+    }
+
+    /// What stands for the key where it is hashed or compared.
+    @inlinable var keyForm: ByteWriter {
+        var writer = ByteWriter(purpose: .key, reservingCapacity: 64)
+        encode(to: &writer)
+        return writer
+    }
+}
+
+extension StreamKey where Self: BitwiseCopyable {
+    /// Whether the two values are equal or, as NaNs are not, have the same binary form as keys.
+    @inlinable
+    public static func isSameKey(_ left: Self, _ right: Self) -> Bool {
+        // There are no strings in it: what is equal has the same form.
+        left == right || left.hasForm(of: right)
+    }
+}
+
+extension StreamKey where Self: FixedWidthInteger & BitwiseCopyable {
+    /// Whether the numbers are equal.
+    @inlinable
+    public static func isSameKey(_ left: Self, _ right: Self) -> Bool { left == right }
 }
 
 extension StreamKey where Self: FixedWidthInteger {
@@ -70,6 +102,10 @@ extension Bool: StreamKey {
     /// The hash of 0 or 1.
     @inlinable
     public var stableHash: UInt64 { StableHasher.hash(number: self ? 1 : 0) }
+
+    /// Whether the two are equal.
+    @inlinable
+    public static func isSameKey(_ left: Bool, _ right: Bool) -> Bool { left == right }
 }
 
 extension Double: StreamKey {

@@ -78,9 +78,40 @@ struct SegmentedIndex {
         if count > segmentCount &* Self.segmentLoad { split() }
     }
 
-    /// Empties a slot, and closes the gap in what was pushed on past it.
+    /// How far a slot of a tag's segment lies from where looking for the tag begins.
     @inlinable
-    mutating func remove(_ tag: UInt32, _ slot: Int) {
+    func distance(of slot: Int, from tag: UInt32) -> Int {
+        (slot &- Self.home(tag)) & segment(of: tag).mask
+    }
+
+    /// The first slot of a tag's segment that is free.
+    @inlinable
+    func emptySlot(of tag: UInt32) -> Int {
+        let segment = segment(of: tag)
+        var slot = Self.home(tag) & segment.mask
+        while segment.slots[slot] != 0 { slot = (slot &+ 1) & segment.mask }
+        return slot
+    }
+
+    /// The farthest that an entry lies from where looking for it begins.
+    var longestProbe: Int {
+        var longest = 0
+        for number in 0..<segmentCount {
+            let segment = segments[number]
+            for slot in 0...segment.mask where segment.slots[slot] != 0 {
+                let tag = UInt32(truncatingIfNeeded: segment.slots[slot] >> 32)
+                longest = max(longest, (slot - Self.home(tag)) & segment.mask)
+            }
+        }
+        return longest
+    }
+
+    /// Empties a slot, and closes the gap in what was pushed on past it.
+    ///
+    /// - Returns: how far it had to look.
+    @inlinable
+    @discardableResult
+    mutating func remove(_ tag: UInt32, _ slot: Int) -> Int {
         let segment = segmentNumber(of: tag)
         let slots = segments[segment].slots
         let mask = segments[segment].mask
@@ -99,6 +130,7 @@ struct SegmentedIndex {
         slots[gap] = 0
         segments[segment].count &-= 1
         count &-= 1
+        return (next &- slot) & mask
     }
 
     /// The slot that holds an entry's number.

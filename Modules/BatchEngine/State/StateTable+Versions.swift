@@ -11,6 +11,7 @@ extension StateTable {
     @inlinable
     public func begin(_ version: Int64, on base: Int64?, keepingFrom oldest: Int64) throws {
         if open != nil { abort() }
+        if hasLongProbe { hashWithSecret() }
         if let base { try rollBack(to: base) } else { reset() }
         // A little more than last time: batches of one rate are never quite of one size.
         let expected = base == nil ? 0 : (logs.last?.undos.count ?? 0) * 9 / 8

@@ -8,7 +8,9 @@
 /// Entries lie in chunks and have no gaps: the last one takes the place of a removed one. They are
 /// found by linear hashing (Litwin, "Linear hashing: a new tool for file and table addressing",
 /// 1980): the index is made of small segments, of which one is split for every few hundred new keys.
-/// So the table grows without ever pausing, and no key is hashed or moved when it does.
+/// So the table grows without ever pausing, and no key is hashed or moved when it does. When so many
+/// keys collide that they must have been made up to, it pauses once, and hashes their binary forms
+/// with a secret of its own from then on.
 ///
 /// ## Isolation
 ///
@@ -90,6 +92,10 @@ public final class StateTable<Key: StreamKey, Value: Sendable> {
     @exclusivity(unchecked) @usableFromInline var entries = ChunkedStorage<Entry>()
     @exclusivity(unchecked) @usableFromInline var entryCount = 0
     @exclusivity(unchecked) @usableFromInline var index = SegmentedIndex()
+    /// Says how keys are hashed once too many have collided; nil: by their stable hash.
+    @exclusivity(unchecked) @usableFromInline var probeGuard: ProbeGuard?
+    /// Whether looking for a key took too long: the next change hashes with a secret.
+    @exclusivity(unchecked) @usableFromInline var hasLongProbe = false
     @exclusivity(unchecked) @usableFromInline var touchCount = 0
     @exclusivity(unchecked) @usableFromInline var timers: StateTimers?
     /// Batches that were applied, oldest first.
@@ -154,14 +160,18 @@ extension StateTable {
     @inlinable @inline(__always)
     public func find(_ key: Key, hash: UInt64) -> Place {
         touchCount &+= 1
-        let tag = UInt32(truncatingIfNeeded: hash)
+        let tag = tag(of: key, hash: hash)
         let segment = index.segment(of: tag)
         let slots = segment.slots
         let mask = segment.mask
         var slot = SegmentedIndex.home(tag) & mask
         while true {
             let content = slots[slot]
-            if content == 0 { return Place(tag: tag, slot: slot, number: -1) }
+            if content == 0 {
+                let distance = (slot &- SegmentedIndex.home(tag)) & mask
+                if distance > ProbeGuard.segmentProbeMaximum { hasLongProbe = true }
+                return Place(tag: tag, slot: slot, number: -1)
+            }
             if UInt32(truncatingIfNeeded: content &>> 32) == tag {
                 let number = Int(content & 0xFFFF_FFFF) &- 1
                 if Key.isSameKey(entries[number].pointee.key, key) {
@@ -229,9 +239,49 @@ extension StateTable {
     @inlinable
     func place(of number: Int) -> Place {
         touchCount &+= 1
-        let tag = UInt32(truncatingIfNeeded: entries[number].pointee.key.stableHash)
+        let tag = tag(of: number)
         return Place(tag: tag, slot: index.slot(of: tag, number: number), number: number)
     }
+
+    /// The 32 bits by which a key is found.
+    @inlinable @inline(__always)
+    func tag(of key: Key, hash: UInt64) -> UInt32 {
+        guard let probeGuard else { return UInt32(truncatingIfNeeded: hash) }
+        return probeGuard.tag(of: key)
+    }
+
+    /// The 32 bits by which the key with a number is found.
+    @inlinable
+    func tag(of number: Int) -> UInt32 {
+        guard let probeGuard else {
+            return UInt32(truncatingIfNeeded: entries[number].pointee.key.stableHash)
+        }
+        return probeGuard.tag(of: entries[number].pointee.key)
+    }
+
+    /// Finds keys by a secret from now on: places found before are void.
+    ///
+    /// - Complexity: O(*n*), once.
+    @inlinable @inline(never)
+    func hashWithSecret() {
+        hasLongProbe = false
+        guard probeGuard == nil else { return }
+        probeGuard = ProbeGuard()
+        index.deallocate()
+        index = SegmentedIndex()
+        for number in 0..<entryCount {
+            let tag = tag(of: number)
+            index.insert(tag, index.emptySlot(of: tag), number: number)
+        }
+    }
+
+    /// Whether too many keys have collided.
+    package var isHashingWithSecret: Bool { probeGuard != nil }
+
+    /// The farthest that an entry lies from where looking for it begins.
+    ///
+    /// - Complexity: O(*n*).
+    package var longestProbe: Int { index.longestProbe }
 
     /// Notes how a key is before its first change in the batch being applied.
     @inlinable @inline(__always)
@@ -258,6 +308,12 @@ extension StateTable {
 
     @inlinable
     func insert(_ key: Key, _ value: Value, _ time: Int64, _ place: Place) {
+        var place = place
+        if hasLongProbe {
+            hashWithSecret()
+            let tag = tag(of: key, hash: 0)
+            place = Place(tag: tag, slot: index.emptySlot(of: tag), number: -1)
+        }
         entries.makeRoom(after: entryCount)
         entries[entryCount].initialize(to: Entry(key, value, time))
         index.insert(place.tag, place.slot, number: entryCount)
@@ -270,18 +326,19 @@ extension StateTable {
     func erase(_ place: Place) {
         let number = place.number
         let last = entryCount &- 1
-        index.remove(place.tag, place.slot)
+        let reach = index.remove(place.tag, place.slot)
+        if reach > 2 * ProbeGuard.segmentProbeMaximum { hasLongProbe = true }
         timers?.remove(number, at: entries[number].pointee.updatedAt)
         entries[number].deinitialize(count: 1)
         if number != last {
-            let tag = UInt32(truncatingIfNeeded: entries[last].pointee.key.stableHash)
-            index.renumber(tag, from: last, to: number)
+            index.renumber(tag(of: last), from: last, to: number)
             entries[number].moveInitialize(from: entries[last], count: 1)
             timers?.renumber(from: last, to: number, at: entries[number].pointee.updatedAt)
         }
         entryCount = last
         entries.trim(to: last)
         timers?.trim(to: last)
+        if hasLongProbe { hashWithSecret() }
     }
 
     /// Removes everything.

@@ -146,12 +146,14 @@ public final class DStreamGraph: Sendable {
     func addNode(
         _ site: OperatorSite, parents: [StreamNode], slide: Duration, shape: String,
         traits: StreamNode.Traits, compute: @escaping StreamNode.Compute,
+        freezePipe: @escaping @Sendable () -> Int,
         materialize: @escaping @Sendable (KernelID) -> (Kernel, ErasedCodec?)
     ) -> StreamNode {
         let (node, problem): (StreamNode, StreamError?) = state.withLock { state in
             let node = StreamNode(
                 number: state.nodes.count, site: site, parents: parents, slideDuration: slide,
-                shape: shape, traits: traits, compute: compute, materialize: materialize)
+                shape: shape, traits: traits, compute: compute, freezePipe: freezePipe,
+                materialize: materialize)
             if state.phase != .declaring { return (node, Self.lateProblem(state.phase, site)) }
             state.nodes.append(node)
             return (node, nil)
@@ -242,8 +244,10 @@ extension DStreamGraph {
                         + "example print()"))
         }
         if found.isEmpty {
-            for output in outputs { output.node.initialize(zeroTime: zeroTime) }
-            for output in outputs { output.node.remember(remember) }
+            let used = StreamNode.ancestors(of: outputs.map(\.node))
+            for node in used { node.initialize(zeroTime: zeroTime) }
+            if let remember { for output in outputs { output.node.remember(remember) } }
+            for node in nodes.reversed() { node.demandMemory() }
             for node in nodes.reversed() { node.demandPanes(remember) }
             for node in nodes { node.copyUnlogged(isCheckpointed: checkpoints.areWritten) }
             var program = EngineProgram()
@@ -261,8 +265,9 @@ extension DStreamGraph {
                 }
             }
             state.withLock { $0.program = program }
-            let used = Set(StreamNode.ancestors(of: outputs.map(\.node)).map(ObjectIdentifier.init))
-            let usedNodes = nodes.filter { used.contains(ObjectIdentifier($0)) }
+            let usedNodes = used.sorted { $0.number < $1.number }
+            // What is built on a stream that is nested too deeply is so, too.
+            found += usedNodes.lazy.compactMap(\.nestingProblem).prefix(1)
             for node in usedNodes {
                 found += [
                     node.checkpointProblem(hasDirectory: checkpoints.hasDirectory),
@@ -289,7 +294,7 @@ extension DStreamGraph {
 
     /// Lets go of all streams and what they remember.
     package func clear() {
-        let nodes = state.withLock { state in
+        var nodes = state.withLock { state in
             defer {
                 state.generation = nil
                 state.program = EngineProgram()
@@ -300,7 +305,9 @@ extension DStreamGraph {
             }
             return state.nodes
         }
-        for node in nodes {
+        // From the end: a stream that goes takes those with it that nothing else holds, one within
+        // the other.
+        while let node = nodes.popLast() {
             let release = node.settings.withLock { settings in
                 settings.plans = [:]
                 settings.prepare = []

@@ -26,7 +26,8 @@ public final class StreamNode: Sendable {
         /// ten slides.
         public var checkpointSlides: Int?
         /// Whether each RDD is made of the stream's own before and of what batches brought to, and
-        /// took from, its parent's last ``parentRemember``.
+        /// took from, its first parent's last ``parentRemember``; of other parents it is made of the
+        /// RDD at the same time.
         @usableFromInline package var isIncremental = false
         /// The shape name of what the operator keeps between batches; nil: nothing.
         public var stateShape: String?
@@ -52,10 +53,10 @@ public final class StreamNode: Sendable {
         var persistLevel: StorageLevel?
         var checkpointInterval: Duration?
         var remember: Duration?
-        /// What the parents were told.
-        var demanded: Duration?
         var zeroTime: BatchTime?
         var isFrozen = false
+        /// How many operators are nested in the chain up to here, once frozen.
+        var nesting = 0
         var boundary: Boundary?
         /// What makes elements of a batch's plan, where an output may ask for them.
         var elements: (kernel: Kernel, codec: ErasedCodec?)?
@@ -110,11 +111,13 @@ public final class StreamNode: Sendable {
     let traits: Traits
     let settings: Locked<Settings>
     private let compute: Compute
+    private let freezePipe: @Sendable () -> Int
     private let materialize: @Sendable (KernelID) -> (Kernel, ErasedCodec?)
 
     init(
         number: Int, site: OperatorSite, parents: [StreamNode], slideDuration: Duration,
         shape: String, traits: Traits, compute: @escaping Compute,
+        freezePipe: @escaping @Sendable () -> Int,
         materialize: @escaping @Sendable (KernelID) -> (Kernel, ErasedCodec?)
     ) {
         self.number = number
@@ -124,6 +127,7 @@ public final class StreamNode: Sendable {
         self.shape = shape
         self.traits = traits
         self.compute = compute
+        self.freezePipe = freezePipe
         self.materialize = materialize
         var settings = Settings()
         settings.persistLevel = traits.persistLevel
@@ -190,7 +194,11 @@ extension StreamNode {
             return settings.prepare
         }
         for step in steps { step(&program) }
-        let (isCopyable, level) = settings.withLock { ($0.isCopyable, $0.persistLevel) }
+        let nesting = freezePipe()
+        let (isCopyable, level) = settings.withLock { settings in
+            settings.nesting = nesting
+            return (settings.isCopyable, settings.persistLevel)
+        }
         guard isBoundary || isCopyable, let level else { return }
         let (kernel, codec) = addMaterialize(to: &program)
         guard isBoundary else { return }
@@ -245,6 +253,16 @@ extension StreamNode {
         }
     }
 
+    /// What is wrong with how deeply the operators up to here are nested, once frozen.
+    var nestingProblem: StreamError? {
+        let most = Pipe<Never>.depthMaximum
+        guard settings.withLock({ $0.nesting }) > most else { return nil }
+        return StreamError(
+            .badDeclaration,
+            "more than \(most) operators are nested; persist() a stream on the way, or make one "
+                + "union of an array of streams", site: site)
+    }
+
     /// Tells the parents how far back they are asked for batches, once the children have told it.
     ///
     /// - Parameter remember: how far back the user asks.
@@ -257,7 +275,7 @@ extension StreamNode {
             return traits.parentRemember + (isKept ? .zero : settings.asked)
         }
         guard let reach else { return }
-        for parent in parents {
+        for parent in lastingParents {
             parent.settings.withLock { $0.asked = max($0.asked, reach) }
         }
     }
@@ -371,10 +389,9 @@ extension StreamNode {
 }
 
 extension StreamNode {
-    /// Sets times at start, here and in the parents.
+    /// Sets times at start.
     func initialize(zeroTime: BatchTime) {
-        let isFirst = settings.withLock { settings in
-            guard settings.zeroTime == nil else { return false }
+        settings.withLock { settings in
             settings.zeroTime = zeroTime
             if traits.mustCheckpoint, settings.checkpointInterval == nil {
                 let slides =
@@ -388,24 +405,26 @@ extension StreamNode {
                 minimum = interval * 2
             }
             settings.remember = max(settings.remember ?? minimum, minimum)
-            return true
         }
-        guard isFirst else { return }
-        for parent in parents { parent.initialize(zeroTime: zeroTime) }
     }
 
-    /// Makes the stream remember at least `duration`, and its parents as long as it needs them.
-    func remember(_ duration: Duration?) {
-        let demand: Duration? = settings.withLock { settings in
-            let own = max(settings.remember ?? .zero, duration ?? .zero)
-            if own > .zero { settings.remember = own }
-            // Parents that know already are not told again: a graph can have very many paths.
-            guard settings.demanded != own else { return nil }
-            settings.demanded = own
-            return own
-        }
-        guard let demand else { return }
-        for parent in parents { parent.remember(demand + traits.parentRemember) }
+    /// Makes the stream remember at least `duration`.
+    func remember(_ duration: Duration) {
+        settings.withLock { $0.remember = max($0.remember ?? .zero, duration) }
+    }
+
+    /// Makes the parents remember as long as the stream needs them, once its children have done so.
+    ///
+    /// Each stream once, in the order of the graph: it can have very many paths, and be very deep.
+    func demandMemory() {
+        guard let demand = settings.withLock({ $0.remember }) else { return }
+        for parent in lastingParents { parent.remember(demand + traits.parentRemember) }
+        for parent in parents.dropFirst(lastingParents.count) { parent.remember(slideDuration) }
+    }
+
+    /// The parents of which earlier RDDs are needed as long as the stream's own are remembered.
+    private var lastingParents: ArraySlice<StreamNode> {
+        traits.isIncremental ? parents.prefix(1) : parents[...]
     }
 
     /// Batches without a plan, one after the other, after which the next plan is looked for in the

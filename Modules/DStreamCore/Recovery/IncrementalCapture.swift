@@ -53,10 +53,10 @@ extension StreamNode {
             next = next + slideDuration
         }
         let (last, span) = (next - slideDuration, traits.parentRemember)
-        return parents.allSatisfy { parent in
-            parent.areComputed(after: kept, through: last)
-                && parent.areComputed(after: kept - span, through: last - span)
-        }
+        // Other parents are made again of the first.
+        guard let panes = parents.first else { return false }
+        return panes.areComputed(after: kept, through: last)
+            && panes.areComputed(after: kept - span, through: last - span)
     }
 
     private func areComputed(after first: BatchTime, through last: BatchTime) -> Bool {

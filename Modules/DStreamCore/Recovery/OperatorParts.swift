@@ -42,12 +42,12 @@ extension StreamNode {
     /// The streams that the same call of an operator made on the way to this one.
     fileprivate var partsOnTheWay: [StreamNode] {
         var parts: [StreamNode] = []
+        var seen: Set<ObjectIdentifier> = []
         var open = parents[...]
         while let part = open.popFirst() {
-            guard part.site == site, part.name == nil, !parts.contains(where: { $0 === part })
-            else {
-                continue
-            }
+            guard part.site == site, part.name == nil,
+                seen.insert(ObjectIdentifier(part)).inserted
+            else { continue }
             parts.append(part)
             open += part.parents
         }

@@ -4,10 +4,19 @@ extension DStream {
     /// Combines the values of each key over the last `window` by adding what enters and taking out
     /// what leaves.
     ///
-    /// Per slide and key, `inverse(previous, leaving)` is called with the reduction of all leaving
-    /// batches, then `combine` with that of all entering ones. The result equals that of the form
-    /// without `inverse`, also when the slide is longer than the window. Without a filter a key
-    /// stays once seen, as in Spark. Needs a checkpoint directory, as in Spark.
+    /// The result equals that of the form without `inverse`, also when the slide is longer than the
+    /// window. Without a filter a key stays once seen, as in Spark. Needs a checkpoint directory, as
+    /// in Spark.
+    ///
+    /// Where values are integers, texts, or tuples and collections of them, `inverse(previous,
+    /// leaving)` is called per slide and key with the reduction of all leaving batches, then
+    /// `combine` with that of all entering ones. A key without values in a window starts anew with
+    /// its next ones.
+    ///
+    /// Values of any other type may hold floating-point numbers, which rounding, infinities and NaN
+    /// keep from being taken out again. Their windows are folded as in the form without `inverse`,
+    /// to the same bits. `inverse` is called for keys that have no values any more: they stay with
+    /// `inverse(last, last)`.
     ///
     /// - Parameters:
     ///   - isIncluded: keys that come out; a key that does not and has no values in the window is
@@ -56,23 +65,73 @@ extension DStream {
         keepForWindow()
         let step = WindowStep(
             site: site, combine: combine, inverse: inverse, isIncluded: isIncluded)
-        var traits = span.traits
-        traits.mustCheckpoint = true
-        traits.persistLevel = .memoryOnly
-        traits.isIncremental = true
-        // The previous window is found through the operator's own table.
-        let aggregates = DStream<(Key, (Value, Int))>(
-            graph, site, parents: [node], slide: span.slide, traits: traits,
-            pipe: { step.pipe },
-            compute: { [node] own, time, context in
-                try await windowPlan(panes: node, own: own, span, time, partitions, context)
-            }
-        ).dealt(partitions, placement)
+        let aggregates =
+            hasExactArithmetic(Value.self)
+            ? slid(step, span, partitions, placement)
+            : refolded(step, span, partitions, placement)
         return aggregates.derived(site) { [pipe = aggregates.pipe] in
             guard let isIncluded else { return pipe().map(site) { ($0.0, $0.1.0) } }
             return pipe().map(site) { ($0.0, $0.1.0) }.filter(site, isIncluded)
         }
     }
+}
+
+extension DStream {
+    /// The window before, plus what enters, minus what leaves.
+    @inlinable
+    func slid<Key: StreamKey, Value: Sendable>(
+        _ step: WindowStep<Key, Value>, _ span: WindowSpan, _ partitions: Int?,
+        _ placement: KeyPlacement<Key>
+    ) -> DStream<(Key, (Value, Int))> where Element == (Key, Value) {
+        // The previous window is found through the operator's own table.
+        DStream<(Key, (Value, Int))>(
+            graph, step.site, parents: [node], slide: span.slide, traits: span.incrementalTraits,
+            pipe: { step.pipe },
+            compute: { [node] own, time, context in
+                try await windowPlan(panes: node, own: own, span, time, partitions, context)
+            }
+        ).dealt(partitions, placement)
+    }
+
+    /// The window as the form without inverse folds it, and the keys of the window before that have
+    /// no values any more. Why: Docs/Decisions/0017-inverse-windows-exact.md.
+    @inlinable
+    func refolded<Key: StreamKey, Value: Sendable>(
+        _ step: WindowStep<Key, Value>, _ span: WindowSpan, _ partitions: Int?,
+        _ placement: KeyPlacement<Key>
+    ) -> DStream<(Key, (Value, Int))> where Element == (Key, Value) {
+        let plain = aggregated(step.site, over: span, partitions, placement, step.combine)
+        return DStream<(Key, (Value, Int))>(
+            graph, step.site, parents: [node, plain.node], slide: span.slide,
+            traits: span.incrementalTraits, pipe: { [pipe = plain.pipe] in step.keeping(pipe()) },
+            compute: { [plain = plain.node] own, time, context in
+                try await refoldedPlan(plain, own: own, time, partitions, context)
+            }
+        ).dealt(partitions, placement)
+    }
+}
+
+extension WindowSpan {
+    /// Of a stream that continues from its own batch before.
+    @usableFromInline var incrementalTraits: StreamNode.Traits {
+        var traits = traits
+        traits.mustCheckpoint = true
+        traits.persistLevel = .memoryOnly
+        traits.isIncremental = true
+        return traits
+    }
+}
+
+/// The inputs of one slide: the window before, and the window as the plain form folds it.
+@usableFromInline
+func refoldedPlan(
+    _ plain: StreamNode, own: StreamNode, _ time: BatchTime, _ partitions: Int?,
+    _ context: GenerationContext
+) async throws -> Plan {
+    let previous = await own.newestGood(before: time, context)
+    let count = partitions ?? context.batch.defaultParallelism
+    let empty = alignedPanes([], count)
+    return .zip([previous?.plan ?? empty, try await plain.plan(at: time, context) ?? empty])
 }
 
 /// The inputs of one slide: the window before, the batches that leave, those that enter.
@@ -171,6 +230,50 @@ struct WindowStep<Key: StreamKey, Value: Sendable>: Sendable {
     }
 }
 
+extension WindowStep {
+    /// Turns (previous, window) into the window's aggregates, with the keys that have left it.
+    @inlinable
+    func keeping(_ window: Pipe<(Key, Value)>) -> Pipe<(Key, (Value, Int))> {
+        let aggregates = Pipe<(Key, (Value, Int))>.source(site)
+        let hint = TableSizeHint()
+        return Pipe<(Key, (Value, Int))>(around: window.depth, site) { context, inputs, sink in
+            let table = AggregationTable<Key, Value>(minimumCapacity: hint.capacity)
+            for case .branch(1, let inner) in inputs {
+                try window.push(context, inner) { entry in
+                    table.update(entry.0, default: entry.1) { _ in }
+                }
+            }
+            hint.record(table.count)
+            let parts = FloatingPointParts(of: Value.self)
+            for case .branch(0, let inner) in inputs {
+                try aggregates.push(context, inner) { entry in
+                    if table.updateExisting(entry.0, { _ in }) { return }
+                    var rest = entry.1.0
+                    do {
+                        if entry.1.1 > 0 { rest = try self.rest(of: rest, parts) }
+                        if let isIncluded, try !isIncluded((entry.0, rest)) { return }
+                    } catch {
+                        throw OperatorFailure.wrap(error, at: site)
+                    }
+                    try sink((entry.0, (rest, 0)))
+                }
+            }
+            try table.drain { try sink(($0, ($1, 1))) }
+        }
+    }
+
+    /// What remains of a key's last value when all of it has left.
+    @inlinable
+    func rest(of last: Value, _ parts: FloatingPointParts<Value>) throws -> Value {
+        let rest = try inverse(last, last)
+        if parts.areFinite(in: rest) { return rest }
+        // What is not finite, or cannot be divided by, is not taken out; what remains is the same
+        // for every value.
+        let ones = parts.settingToOne(in: last)
+        return try inverse(ones, ones)
+    }
+}
+
 /// What is known of a key while a window slides.
 @usableFromInline
 struct WindowAggregate<Value: Sendable>: Sendable {
@@ -193,6 +296,8 @@ struct WindowAggregate<Value: Sendable>: Sendable {
 
     @inlinable
     mutating func enter(_ value: Value, _ combine: (Value, Value) throws -> Value) rethrows {
+        // After a window without values nothing is left to add to.
+        if batches == 0, leaving == nil { self.value = nil }
         entering = try entering.map { try combine($0, value) } ?? value
         batches &+= 1
     }

@@ -24,16 +24,17 @@ public struct DStream<Element: Sendable>: Sendable {
         pipe: @escaping @Sendable () -> Pipe<Element>, compute: @escaping StreamNode.Compute
     ) {
         self.graph = graph
-        upstream = pipe
+        let chain = FrozenPipe(pipe)
+        upstream = { chain.value }
         node = graph.addNode(
             site, parents: parents, slide: slide, shape: elementShape(of: Element.self),
-            traits: traits, compute: compute
-        ) { id in
-            (
-                pipe().materializeKernel(id: id, site),
-                Codec<Element>.resolve().map { ErasedCodec($0) }
-            )
-        }
+            traits: traits, compute: compute, freezePipe: { chain.freeze() },
+            materialize: { id in
+                (
+                    chain.value.materializeKernel(id: id, site),
+                    Codec<Element>.resolve().map { ErasedCodec($0) }
+                )
+            })
     }
 
     /// What a child builds on: this operator's chain, or the start of a stage when it is kept.

@@ -39,7 +39,7 @@ extension DStream {
         ).dealt(partitions, placement)
         let front = DStream(
             graph, site, parents: [undo.node], slide: span.slide, traits: kept,
-            pipe: { steps.stepped },
+            pipe: { steps.stepped(panesPerStep: stacks.panesPerSlide) },
             compute: {
                 try await stacks.front($0, turned: turned.node, undo: undo.node, $1, $2)
             }
@@ -114,6 +114,9 @@ struct WindowStacks: Sendable {
         self.partitions = partitions
         self.panes = panes
     }
+
+    /// The panes that a slide adds.
+    @usableFromInline var panesPerSlide: Int { schedule.panesPerSlide }
 
     /// Of what is kept for a slide, and made from panes of a window.
     @usableFromInline var traits: StreamNode.Traits {
@@ -219,7 +222,11 @@ struct WindowStacks: Sendable {
             }
             // What has failed is left behind with the panes that leave: once for each failure. So
             // is what nobody has made: a window is made of the panes within it.
-            return tables([nil, nil] + (try await plans(rest, context)), context)
+            var older: [Plan?] = [nil, nil]
+            for number in rest {
+                older.append(try await panes.plan(at: zero + span.unit * number, context))
+            }
+            return tables(older, context)
         }
     }
 

@@ -78,17 +78,18 @@ struct WindowSteps<Key: StreamKey, Value: Sendable>: Sendable {
         }
     }
 
-    /// A table and what some of its keys are to have instead; or panes.
-    @inlinable var stepped: Pipe<(Key, Value)> {
+    /// A table and what some of its keys are to have instead; or panes, a number of them per step.
+    @inlinable
+    func stepped(panesPerStep: Int) -> Pipe<(Key, Value)> {
         let entries = Pipe<(Key, Value)>.source(site)
         let changes = Pipe<(Key, Value?)>.source(site)
-        let merge = merge
+        let turn = turn
         let hint = TableSizeHint()
         return Pipe { context, inputs, sink in
             let panes = inputs.tables(from: 2)
             if !panes.isEmpty {
                 let table = AggregationTable<Key, Value>()
-                try merge(context, panes, table)
+                try turn(context, panes, panesPerStep, table)
                 return try table.drain { try sink(($0, $1)) }
             }
             let table = AggregationTable<Key, Value?>(minimumCapacity: hint.capacity)
@@ -99,6 +100,30 @@ struct WindowSteps<Key: StreamKey, Value: Sendable>: Sendable {
             try entries.push(context, inputs.tables(from: 0, through: 0)) { entry in
                 guard let change = table[entry.0] else { return try sink(entry) }
                 if let earlier = change { try sink((entry.0, earlier)) }
+            }
+        }
+    }
+
+    /// Merges panes as the steps of a turn do, from the end to the beginning, so that numbers are
+    /// rounded alike.
+    @inlinable
+    var turn:
+        @Sendable (TaskContext, [PartitionData], Int, AggregationTable<Key, Value>) throws -> Void
+    {
+        let merge = merge
+        return { [site, combine] context, panes, panesPerStep, table in
+            var rest = panes[...]
+            while let newest = rest.last {
+                let step = newest.step(of: panesPerStep)
+                let first = rest.firstIndex { $0.step(of: panesPerStep) == step } ?? 0
+                let older = AggregationTable<Key, Value>()
+                try merge(context, Array(rest[first...]), older)
+                rest = rest[..<first]
+                try older.drain { key, value in
+                    do { try table.merge(key, value) { try combine($1, $0) } } catch {
+                        throw OperatorFailure.wrap(error, at: site)
+                    }
+                }
             }
         }
     }
@@ -130,6 +155,15 @@ struct WindowSteps<Key: StreamKey, Value: Sendable>: Sendable {
                 }
             }
         }
+    }
+}
+
+extension PartitionData {
+    /// The step that a pane belongs to, when panes begin at place 2.
+    @usableFromInline
+    func step(of panesPerStep: Int) -> Int {
+        if case .branch(let place, _) = self { return (place - 2) / panesPerStep }
+        return 0
     }
 }
 

@@ -35,7 +35,8 @@ public struct Interval: Sendable, Hashable, Comparable, CustomStringConvertible 
 
     /// Whether the first interval ends earlier or, with the same end, begins earlier.
     ///
-    /// Intervals of one length, such as the batches of a stream, are thus in order of time.
+    /// Intervals of one length, such as the batches of a stream, are thus in order of time. Those of
+    /// different lengths have an order, too, where Spark throws.
     public static func < (left: Interval, right: Interval) -> Bool {
         (left.end, left.begin) < (right.end, right.begin)
     }

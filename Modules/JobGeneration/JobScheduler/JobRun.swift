@@ -27,9 +27,10 @@ struct JobRun: Sendable {
         while true {
             // A dead letter has its own try at computing the elements, and that one is the last.
             let isLast = attempt == attempts && handling.policy != .deadLetter
-            let number = JobAttempt(number: attempt - 1, isProvisional: !isLast)
             do {
-                try await JobAttempt.$current.withValue(number) { try await job.run() }
+                try await JobAttempt.run(attempt - 1, isProvisional: !isLast) {
+                    try await job.run()
+                }
                 return .succeeded
             } catch {
                 if Task.isCancelled { return nil }
@@ -68,7 +69,7 @@ struct JobRun: Sendable {
                 .output(of: job, error, attempts: attempts))
         }
         do {
-            let number = JobAttempt(number: attempts, isProvisional: false)
+            let number = JobAttempt(number: attempts, isProvisional: false, sums: AddedSums())
             let count = try await JobAttempt.$current.withValue(number) {
                 try await keep(job, reason, attempts)
             }
