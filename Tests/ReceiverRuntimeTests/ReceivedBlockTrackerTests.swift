@@ -31,6 +31,7 @@ import Testing
         for event in events {
             let bytes = try codec.bytes(of: event)
             #expect(try codec.value(of: bytes) == event)
+            #expect(throws: (any Error).self) { try codec.value(of: bytes + [0]) }
             for end in bytes.indices {
                 #expect(throws: (any Error).self) { try codec.value(of: Array(bytes[..<end])) }
             }

@@ -107,7 +107,9 @@ package enum CheckpointFormat {
             }
             do {
                 var reader = ByteReader(payload)
-                return try contents(from: &reader)
+                let contents = try contents(from: &reader)
+                try reader.requireEnd(of: "checkpoint")
+                return contents
             } catch let error as CodecError {
                 throw damaged("\(error)")
             }
@@ -204,13 +206,12 @@ package enum CheckpointFormat {
             guard partition < count else {
                 throw CodecError(.invalidValue, "partition \(partition) of \(count)")
             }
-            return (
-                sequence,
-                OperatorState(
-                    operatorID: id, time: time, kind: kind, partition: partition,
-                    partitionCount: count, values: try EncodedValues(from: &reader),
-                    removed: try EncodedValues(from: &reader))
-            )
+            let piece = OperatorState(
+                operatorID: id, time: time, kind: kind, partition: partition,
+                partitionCount: count, values: try EncodedValues(from: &reader),
+                removed: try EncodedValues(from: &reader))
+            try reader.requireEnd(of: "piece of state")
+            return (sequence, piece)
         }
     }
 }
