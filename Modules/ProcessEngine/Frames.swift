@@ -225,6 +225,10 @@ package struct FrameReader: Sendable {
             throw WorkerProtocolError(
                 "a frame of \(length) bytes came; it may have \(Frames.payloadMaximum)")
         }
+        // Frames without end would keep the other side waiting for a message that never comes.
+        guard header[3] == 1 || length == UInt32(Frames.payloadMaximum) else {
+            throw WorkerProtocolError("a frame of \(length) bytes is not the last of its message")
+        }
         return (kind, header[3] == 1, Int(length))
     }
 }

@@ -47,33 +47,62 @@ struct RemoteTask: Sendable {
         return first?.step.partition ?? context.partition
     }
 
+    /// What a worker said about a task.
+    private enum Answer {
+        case outcome(OutcomeMessage)
+        case failure(FailureMessage)
+    }
+
     /// Has a worker do the work; the driver's tables and sums change when it has succeeded.
+    ///
+    /// - Throws: what the task throws; ``WorkerLost`` for a worker that ended, or that was killed
+    ///   because its answer is none: whatever it says later may be about another task.
     func run(
         in slot: WorkerSlot, _ worker: any WorkerLink, limit: Duration?
     ) async throws -> [PartitionData] {
-        let payload = try message(for: slot).payload(inputs, context)
+        let number = slot.nextTask()
+        let payload = try message(number, for: slot).payload(inputs, context)
         // What the worker has is not known until it has answered.
         for table in tables { slot.note(table.place, nil) }
         let answer = try await worker.exchange(Frames.Message(.task, payload), limit: limit)
-        switch answer.kind {
-        case .failure:
-            let failure = try FailureMessage(payload: answer.payload)
-            if failure.isOfClosure {
-                for table in tables { slot.note(table.place, table.needed) }
+        let failure: FailureMessage
+        do {
+            switch try Self.read(answer, to: number) {
+            case .outcome(let outcome): return try apply(outcome, slot)
+            case .failure(let message): failure = message
             }
-            throw failure.error(in: program)
-        case .outcome: return try apply(try OutcomeMessage.read(answer.payload), slot)
-        default:
+        } catch  where error is CodecError || error is WorkerProtocolError {
             worker.kill()
             throw WorkerLost(
-                description: "worker \(slot.number) was killed: it answered a task with a "
-                    + "\(answer.kind)")
+                description: "worker \(slot.number) was killed: \(error), in the answer to a task")
         }
+        if failure.isOfClosure {
+            for table in tables { slot.note(table.place, table.needed) }
+        }
+        throw failure.error(in: program)
     }
 
-    private func message(for slot: WorkerSlot) throws -> TaskMessage {
+    private static func read(_ message: Frames.Message, to number: UInt64) throws -> Answer {
+        let (answer, task): (Answer, UInt64)
+        switch message.kind {
+        case .outcome:
+            let outcome = try OutcomeMessage.read(message.payload)
+            (answer, task) = (.outcome(outcome), outcome.task)
+        case .failure:
+            let failure = try FailureMessage(payload: message.payload)
+            (answer, task) = (.failure(failure), failure.task)
+        default: throw WorkerProtocolError("a \(message.kind) came")
+        }
+        guard task == number else {
+            throw WorkerProtocolError("it is about task \(task), not \(number)")
+        }
+        return answer
+    }
+
+    private func message(_ number: UInt64, for slot: WorkerSlot) throws -> TaskMessage {
         var task = TaskMessage(
-            kernel: kernel.id.graphNumber, batchMilliseconds: context.batchMilliseconds,
+            number: number, kernel: kernel.id.graphNumber,
+            batchMilliseconds: context.batchMilliseconds,
             partition: context.partition, attempt: context.attempt, outputs: outputs)
         for table in tables {
             if let version = table.needed, slot.version(of: table.place) != version {
@@ -99,16 +128,17 @@ struct RemoteTask: Sendable {
             throw WorkerProtocolError(
                 "a task came back with \(outcome.changes.count) tables instead of \(changed.count)")
         }
-        for (number, amount) in outcome.amounts {
+        let updates = try outcome.amounts.map { number, amount in
             guard program.accumulators.indices.contains(number) else {
                 throw WorkerProtocolError("a task came back with an unknown accumulator")
             }
-            context.add(try program.accumulators[number].update(from: amount))
+            return try program.accumulators[number].update(from: amount)
         }
         for (table, changes) in zip(changed, outcome.changes) {
             try table.cell.apply(
                 changes, of: table.step, on: table.origin?.version, from: table.earlier)
         }
+        for update in updates { context.add(update) }
         for table in tables { slot.note(table.place, table.step.time) }
         return outcome.outputs
     }

@@ -14,6 +14,8 @@ package struct WorkerLost: Error, CustomStringConvertible {
 
 /// Why a task failed, as a worker sends it.
 struct FailureMessage: Sendable {
+    /// The number of the task.
+    var task: UInt64
     /// The name of an ``EngineError``'s code; nil: something else was thrown.
     var code: String?
     /// The name of the code of what user code met with; nil: it has none.
@@ -25,24 +27,26 @@ struct FailureMessage: Sendable {
     /// The text of the error below an ``EngineError``, or below the one with the code ``cause``.
     var underlying: String?
 
-    init(_ error: any Error) {
+    init(_ error: any Error, of task: UInt64) {
         switch error {
-        case let error as EngineError: self.init(of: error)
+        case let error as EngineError: self.init(task, of: error)
         case let error as OperatorFailure:
-            self.init(cause: error.underlying)
+            self.init(task, cause: error.underlying)
             site = error.site
-        default: self.init(cause: error)
+        default: self.init(task, cause: error)
         }
     }
 
-    private init(of error: EngineError) {
+    private init(_ task: UInt64, of error: EngineError) {
+        self.task = task
         code = error.code.description
         message = error.message
         site = error.site
         underlying = error.underlying.map { "\($0)" }
     }
 
-    private init(cause error: any Error) {
+    private init(_ task: UInt64, cause error: any Error) {
+        self.task = task
         guard let error = error as? any CodedError else {
             message = "\(error)"
             return
@@ -55,6 +59,7 @@ struct FailureMessage: Sendable {
 
     var payload: [UInt8] {
         var writer = ByteWriter()
+        writer.writeVarint(task)
         code.encode(to: &writer)
         cause.encode(to: &writer)
         writer.writeString(message)
@@ -80,18 +85,22 @@ struct FailureMessage: Sendable {
     }
 
     init(payload: [UInt8]) throws {
+        var task: UInt64 = 0
         var (code, cause, underlying): (String?, String?, String?)
         var message = ""
         var (site, causeSite): (OperatorSite?, OperatorSite?)
         try payload.withUnsafeBytes { bytes in
             var reader = ByteReader(bytes)
+            task = try reader.readVarint()
             code = try String?.decode(from: &reader)
             cause = try String?.decode(from: &reader)
             message = try reader.readString()
             underlying = try String?.decode(from: &reader)
             site = try Self.readSite(from: &reader)
             causeSite = try Self.readSite(from: &reader)
+            try reader.requireEnd(of: "failure")
         }
+        self.task = task
         self.code = code
         self.cause = cause
         self.message = message

@@ -25,9 +25,7 @@ final class WorkerLauncher: WorkerSource {
 
     func startService(_ service: Int, worker: Int) async throws -> any ServiceLink {
         let link = try await launch(worker)
-        var writer = ByteWriter()
-        writer.writeVarint(UInt64(service))
-        try await link.send(Frames.Message(.service, writer.bytes))
+        try await link.send(Frames.Message(.service, ServiceMessage(service).payload))
         return ProcessService(link)
     }
 

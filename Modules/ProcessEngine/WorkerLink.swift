@@ -91,7 +91,7 @@ private final class LoopbackLink: WorkerLink {
         _ message: Frames.Message, limit: Duration?
     ) async throws -> Frames.Message {
         let received = try LoopbackSource.carried(message)
-        let answer = try LoopbackSource.carried(await tasks.answer(received))
+        let answer = try LoopbackSource.carried(try await tasks.answer(received))
         if isKilled.isCancelled {
             throw WorkerLost(description: "worker \(number) was killed in the middle of the task")
         }

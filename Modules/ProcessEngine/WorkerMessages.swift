@@ -3,7 +3,7 @@ internal import BatchEngine
 /// Who a worker is: equal to the driver's view, or it is not taken.
 struct WorkerIdentity: Sendable, Equatable {
     /// The version of the protocol that this program speaks.
-    static let protocolVersion: UInt64 = 2
+    static let protocolVersion: UInt64 = 3
 
     var version = Self.protocolVersion
     /// Says which file the program is.
@@ -44,7 +44,32 @@ extension Frames.Message {
         case .task: _ = try TaskMessage.read(payload)
         case .outcome: _ = try OutcomeMessage.read(payload)
         case .failure: _ = try FailureMessage(payload: payload)
-        case .welcome, .service, .message: break
+        case .service: _ = try ServiceMessage(payload: payload)
+        case .welcome:
+            guard payload.isEmpty else { throw WorkerProtocolError("a welcome holds something") }
+        case .message: break
+        }
+    }
+}
+
+/// Which service a worker is to run.
+struct ServiceMessage: Sendable {
+    let number: Int
+
+    init(_ number: Int) { self.number = number }
+
+    var payload: [UInt8] {
+        var writer = ByteWriter()
+        writer.writeVarint(UInt64(number))
+        return writer.bytes
+    }
+
+    init(payload: [UInt8]) throws {
+        number = try payload.withUnsafeBytes { bytes in
+            var reader = ByteReader(bytes)
+            let number = Int(clamping: try reader.readVarint())
+            try reader.requireEnd(of: "service")
+            return number
         }
     }
 }
@@ -76,6 +101,7 @@ struct Hello: Sendable {
             var identity = WorkerIdentity(
                 executable: try reader.readString(), fingerprint: try reader.readString())
             identity.version = version
+            try reader.requireEnd(of: "hello")
             return (secret, identity)
         }
         self.init(secret: secret, identity: identity)
@@ -120,6 +146,8 @@ struct TaskMessage: Sendable {
         let base: Int64?
     }
 
+    /// Counts the tasks of a worker; the answer carries the same.
+    var number: UInt64
     var kernel: Int
     var batchMilliseconds: Int64?
     var partition: Int
@@ -134,6 +162,7 @@ struct TaskMessage: Sendable {
         let tables = loads.reduce(0) { $0 + 64 + $1.values.bytes.count } + 64 * changes.count
         var writer = ByteWriter(
             reservingCapacity: 64 + tables + PartitionCoding.byteMaximum(of: pieces))
+        writer.writeVarint(number)
         writer.writeVarint(UInt64(kernel))
         batchMilliseconds.encode(to: &writer)
         for number in [partition, attempt, outputs] { writer.writeZigzag(Int64(number)) }
@@ -157,7 +186,7 @@ struct TaskMessage: Sendable {
         try payload.withUnsafeBytes { bytes in
             var reader = ByteReader(bytes)
             var task = TaskMessage(
-                kernel: Int(clamping: try reader.readVarint()),
+                number: try reader.readVarint(), kernel: Int(clamping: try reader.readVarint()),
                 batchMilliseconds: try Int64?.decode(from: &reader),
                 partition: Int(try reader.readZigzag()), attempt: Int(try reader.readZigzag()),
                 outputs: Int(try reader.readZigzag()))
@@ -173,13 +202,17 @@ struct TaskMessage: Sendable {
                         place: try StatePlace(from: &reader), version: try reader.readZigzag(),
                         base: try Int64?.decode(from: &reader)))
             }
-            return (task, try PartitionCoding.read(from: &reader))
+            let inputs = try PartitionCoding.read(from: &reader)
+            try reader.requireEnd(of: "task")
+            return (task, inputs)
         }
     }
 }
 
 /// What a task gave, as a worker sends it.
 struct OutcomeMessage: Sendable {
+    /// The number of the task.
+    var task: UInt64
     var outputs: [PartitionData]
     /// One for each table that the task changes.
     var changes: [StateChanges]
@@ -192,6 +225,7 @@ struct OutcomeMessage: Sendable {
         let tables = changes.reduce(0) { $0 + 64 + $1.values.bytes.count + $1.removed.bytes.count }
         var writer = ByteWriter(
             reservingCapacity: 64 + sums + tables + PartitionCoding.byteMaximum(of: pieces))
+        writer.writeVarint(task)
         writer.writeVarint(UInt64(changes.count))
         for change in changes {
             change.isWhole.encode(to: &writer)
@@ -210,7 +244,8 @@ struct OutcomeMessage: Sendable {
     static func read(_ payload: [UInt8]) throws -> OutcomeMessage {
         try payload.withUnsafeBytes { bytes in
             var reader = ByteReader(bytes)
-            var outcome = OutcomeMessage(outputs: [], changes: [], amounts: [])
+            var outcome = OutcomeMessage(
+                task: try reader.readVarint(), outputs: [], changes: [], amounts: [])
             for _ in 0..<(try reader.readCount()) {
                 outcome.changes.append(
                     StateChanges(
@@ -223,6 +258,7 @@ struct OutcomeMessage: Sendable {
                 outcome.amounts.append((number, try EncodedValues(from: &reader)))
             }
             outcome.outputs = try PartitionCoding.read(from: &reader)
+            try reader.requireEnd(of: "outcome")
             return outcome
         }
     }

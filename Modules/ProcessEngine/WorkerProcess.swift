@@ -69,9 +69,9 @@ package struct WorkerProcess: Sendable {
         let tasks = WorkerTasks(program)
         let engine = LocalEngine(slots: 1)
         @Sendable func answer(_ message: Frames.Message) async throws {
-            let answer = await tasks.answer(message)
+            let answer = try await tasks.answer(message)
             ProcessOutput.flush()
-            try connection.writeAll(try Self.frames(of: answer))
+            try connection.writeAll(try FramedMessage(answer))
         }
         try await engine.perform("worker") {
             try await answer(first)
@@ -84,10 +84,7 @@ package struct WorkerProcess: Sendable {
         _ message: Frames.Message, of program: EngineProgram, _ connection: BlockingConnection,
         _ incoming: MessageQueue
     ) async throws {
-        let number = try message.payload.withUnsafeBytes { bytes in
-            var reader = ByteReader(bytes)
-            return Int(clamping: try reader.readVarint())
-        }
+        let number = try ServiceMessage(payload: message.payload).number
         let channel = QueueChannel(incoming: incoming) { payload in
             ProcessOutput.flush()
             try connection.writeAll(try FramedMessage(Frames.Message(.message, payload)))
@@ -110,13 +107,6 @@ package struct WorkerProcess: Sendable {
         }
     }
 
-    /// An answer as frames; one that is too long is answered by the error that it is.
-    private static func frames(of answer: Frames.Message) throws -> FramedMessage {
-        do { return try FramedMessage(answer) } catch {
-            return try FramedMessage(Frames.Message(.failure, FailureMessage(error).payload))
-        }
-    }
-
     private static func listen(
         to connection: BlockingConnection, _ feed: AsyncStream<Frames.Message>.Continuation,
         _ incoming: MessageQueue
@@ -128,7 +118,7 @@ package struct WorkerProcess: Sendable {
                 if try reader.fill(connection.receive) == 0 { return }
                 guard let message = try reader.next() else { continue }
                 switch message.kind {
-                case .welcome: break
+                case .welcome: try message.check()
                 case .message: incoming.put(message.payload)
                 default: feed.yield(message)
                 }

@@ -9,6 +9,7 @@ package final class WorkerSlot: Sendable {
         var isTaken = false
         var waiting: [(number: UInt64, turn: CheckedContinuation<Void, any Error>)] = []
         var next: UInt64 = 0
+        var taskCount: UInt64 = 0
         var link: (any WorkerLink)?
         /// The version of each table that the worker has.
         var held: [StatePlace: Int64] = [:]
@@ -26,6 +27,14 @@ package final class WorkerSlot: Sendable {
 
     /// The number of the worker's process; nil: there is none.
     var processID: Int32? { state.withLock { $0.link }?.processID }
+
+    /// The number of the next task here: of all workers that were, so that none answers for another.
+    func nextTask() -> UInt64 {
+        state.withLock { state in
+            state.taskCount += 1
+            return state.taskCount
+        }
+    }
 
     /// The version of a table that the worker has; nil: none that counts.
     func version(of place: StatePlace) -> Int64? { state.withLock { $0.held[place] } }

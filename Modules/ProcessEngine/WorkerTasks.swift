@@ -8,20 +8,28 @@ final class WorkerTasks: Sendable {
 
     init(_ program: EngineProgram) { self.program = program }
 
-    /// Runs a task; everything that goes wrong is an answer, too.
-    func answer(_ message: Frames.Message) async -> Frames.Message {
+    /// Runs a task; everything that goes wrong with it is an answer, too.
+    ///
+    /// - Throws: ``WorkerProtocolError`` for a message that is no task: nothing can be answered.
+    func answer(_ message: Frames.Message) async throws -> Frames.Message {
+        guard message.kind == .task else {
+            throw WorkerProtocolError("a \(message.kind) came where a task was due")
+        }
+        let (task, inputs): (TaskMessage, [PartitionData])
+        do { (task, inputs) = try TaskMessage.read(message.payload) } catch {
+            throw WorkerProtocolError("a task cannot be read: \(error)")
+        }
         do {
-            guard message.kind == .task else {
-                throw EngineError(.invalidPlan, "a worker was sent a \(message.kind)")
-            }
-            return Frames.Message(.outcome, try await run(message.payload))
+            let outcome = Frames.Message(.outcome, try await run(task, inputs))
+            // One that is too long is answered by the error that it is.
+            _ = try FramedMessage(outcome)
+            return outcome
         } catch {
-            return Frames.Message(.failure, FailureMessage(error).payload)
+            return Frames.Message(.failure, FailureMessage(error, of: task.number).payload)
         }
     }
 
-    private func run(_ payload: [UInt8]) async throws -> [UInt8] {
-        let (task, inputs) = try TaskMessage.read(payload)
+    private func run(_ task: TaskMessage, _ inputs: [PartitionData]) async throws -> [UInt8] {
         guard let kernel = program.kernels[.graph(task.kernel)] else {
             throw EngineError(.invalidPlan, "there is no kernel \(task.kernel) in a worker's graph")
         }
@@ -36,8 +44,9 @@ final class WorkerTasks: Sendable {
                     in: change.version, since: change.base)
             }
             let amounts = try context.amounts(of: program.accumulators)
-            return try OutcomeMessage(outputs: outputs, changes: changes, amounts: amounts)
-                .payload(context)
+            return try OutcomeMessage(
+                task: task.number, outputs: outputs, changes: changes, amounts: amounts
+            ).payload(context)
         } catch let error as EngineError where error.site == nil {
             throw EngineError(
                 error.code, error.message, site: kernel.site, underlying: error.underlying)

@@ -133,6 +133,15 @@ struct CodableBridgeTests {
         try expectRoundTrip([Event.sample, Event.sample.next[0]])
     }
 
+    /// Within its length, where no other reader would miss them.
+    @Test func `bytes behind a value are refused`() throws {
+        let codec = Codec<Point>.of()
+        let bytes = try codec.bytes(of: Point(x: 1, y: 2))
+        try #require(bytes[0] < 127 && Int(bytes[0]) == bytes.count - 1)
+        let longer = [bytes[0] + 1] + bytes.dropFirst() + [0]
+        #expect(throws: CodecError.self) { try codec.value(of: longer) }
+    }
+
     @Test func `nested containers may be filled late`() throws {
         try expectRoundTrip(Handmade(numbers: [1, 2, 3, 4, 4, 5], pair: ["a", "b"]))
         try expectRoundTrip(Handmade(numbers: [], pair: ["", ""]))

@@ -14,13 +14,16 @@ struct CodecTestRandom: RandomNumberGenerator {
     }
 }
 
-/// Expects that a value survives encoding, and that each shorter run of bytes is refused.
+/// Expects that a value survives encoding, and that each shorter or longer run of bytes is refused.
 func expectRoundTrip<Value: StreamCodable & Equatable>(
     _ value: Value, sourceLocation: SourceLocation = #_sourceLocation
 ) throws {
     let codec = Codec<Value>.of()
     let bytes = try codec.bytes(of: value)
     #expect(try codec.value(of: bytes) == value, sourceLocation: sourceLocation)
+    #expect(throws: CodecError.self, sourceLocation: sourceLocation) {
+        try codec.value(of: bytes + [0])
+    }
     for count in 0..<min(bytes.count, 200) {
         #expect(throws: CodecError.self, sourceLocation: sourceLocation) {
             try codec.value(of: Array(bytes[..<count]))

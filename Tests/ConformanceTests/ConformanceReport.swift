@@ -4,10 +4,8 @@ struct ConformanceReport: Sendable, CustomStringConvertible {
     let family: String
     /// The cases that agree.
     private(set) var passed: [String] = []
-    /// The cases in which a difference is intended, and why.
-    private(set) var excepted: [(name: String, reason: String)] = []
-    /// The cases that another test target runs, and which.
-    private(set) var elsewhere: [(name: String, target: String)] = []
+    /// The cases in which a difference is intended, and which.
+    private(set) var excepted: [(label: String, deviations: Set<Deviation>)] = []
     /// The cases that disagree.
     private(set) var failed: [String] = []
     /// What disagrees, each naming its case.
@@ -18,42 +16,34 @@ struct ConformanceReport: Sendable, CustomStringConvertible {
     }
 
     /// The number of cases, however they came out.
-    var count: Int { passed.count + excepted.count + failed.count + elsewhere.count }
+    var count: Int { passed.count + excepted.count + failed.count }
 
     /// Counts a case: it agrees if nothing disagreed.
     ///
     /// - Parameters:
-    ///   - name: the case.
+    ///   - label: the case.
     ///   - differences: what disagreed, each in a sentence.
-    ///   - reason: why another outcome is intended for this case; then `differences` are those from
-    ///     the intended one.
-    mutating func add(_ name: String, differences: [String], exceptedBecause reason: String? = nil)
-    {
-        guard differences.isEmpty else {
-            failed.append(name)
-            failures += differences.map { "\(name): \($0)" }
-            return
-        }
-        if let reason {
-            excepted.append((name, reason))
+    ///   - deviations: why another outcome than the recorded one was compared with; none: the
+    ///     recorded one was.
+    mutating func add(_ label: String, differences: [String], deviations: Set<Deviation> = []) {
+        if !differences.isEmpty {
+            failed.append(label)
+            failures += differences.map { "\(label): \($0)" }
+        } else if deviations.isEmpty {
+            passed.append(label)
         } else {
-            passed.append(name)
+            excepted.append((label, deviations))
         }
     }
-
-    /// Counts a case that another test target runs.
-    mutating func add(_ name: String, runBy target: String) { elsewhere.append((name, target)) }
 
     /// The line to print for the family, with the excepted and the failed cases by name.
     var description: String {
         let counts =
             "\(family): \(passed.count) passed, \(excepted.count) excepted,"
             + " \(failed.count) failed"
-        let others = Dictionary(grouping: elsewhere, by: \.target).map { target, cases in
-            "  \(cases.count) run by \(target)"
+        let exceptions = excepted.map { label, deviations in
+            "  excepted \(label): \(deviations.map(\.rawValue).sorted().joined(separator: " "))"
         }
-        let exceptions = excepted.map { "  excepted \($0.name): \($0.reason)" }
-        return ([counts] + others + exceptions + failures.map { "  failed \($0)" })
-            .joined(separator: "\n")
+        return ([counts] + exceptions + failures.map { "  failed \($0)" }).joined(separator: "\n")
     }
 }

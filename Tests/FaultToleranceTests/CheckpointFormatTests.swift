@@ -64,6 +64,23 @@ import Testing
         #expect(read == piece)
     }
 
+    /// Behind a checksum that is right.
+    @Test func bytesLeftOverAreDamage() throws {
+        let bytes = try CheckpointFormat.bytes(of: contents)
+        let payload = Array(bytes[16...]) + [0]
+        var header = ByteWriter()
+        header.writeBytes(Array(bytes[..<8]))
+        header.writeFixed(UInt32(payload.count))
+        header.writeFixed(Checksum.crc32c(header.bytes + payload))
+        let longer = header.bytes + payload
+        let error = #expect(throws: CheckpointError.self) {
+            try CheckpointFormat.contents(of: longer, path: "x")
+        }
+        #expect(error?.code == .damaged)
+        let record = try CheckpointFormat.bytes(of: piece, sequence: 3)
+        #expect(throws: CodecError.self) { try CheckpointFormat.piece(of: record + [0]) }
+    }
+
     /// Above the highest number there is none for the next write.
     @Test func aNumberWithNoneAboveIsDamage() throws {
         for number in [UInt64(1) << 62, UInt64(1) << 63, UInt64.max] {

@@ -89,6 +89,32 @@ struct DeadLetterStoreTests {
         }
     }
 
+    /// Behind checksums that are right.
+    @Test func bytesLeftOverAreDamage() throws {
+        let bytes = try DeadLetterFormat.bytes(of: try Self.letter())
+        let header = try DeadLetterFormat.header(of: bytes, path: "x")
+        let start = bytes.count - Int(header.contentsByteCount) - header.entryByteCount
+        let entry = Array(bytes[start...].prefix(header.entryByteCount)) + [0]
+        let contents = Array(bytes[(start + header.entryByteCount)...]) + [0]
+        var writer = ByteWriter()
+        writer.writeBytes(Array(bytes[..<8]))
+        writer.writeFixed(UInt32(entry.count))
+        writer.writeFixed(Checksum.crc32c(entry))
+        writer.writeFixed(UInt64(contents.count))
+        writer.writeFixed(Checksum.crc32c(contents))
+        writer.writeFixed(Checksum.crc32c(writer.bytes))
+        let longer = try DeadLetterFormat.header(of: writer.bytes, path: "x")
+        let damage = [
+            #expect(throws: DeadLetterError.self) {
+                try DeadLetterFormat.entry(of: entry, longer, path: "x")
+            },
+            #expect(throws: DeadLetterError.self) {
+                try DeadLetterFormat.contents(of: contents, longer, isOutput: true, path: "x")
+            },
+        ]
+        #expect(damage.map { $0?.message.contains("follow") } == [true, true])
+    }
+
     @Test func whatWasWrittenIsReadAndListed() async throws {
         let store = FileDeadLetterStore("/a/letters", on: SimulatedStorageMedium())
         #expect(try await store.list() == DeadLetterListing(entries: []))

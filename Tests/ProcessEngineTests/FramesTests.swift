@@ -44,7 +44,8 @@ import Testing
     }
 
     @Test(
-        "bytes that are no frame are refused", arguments: [(0, 7), (2, 9), (3, 2), (6, 255)])
+        "bytes that are no frame are refused",
+        arguments: [(0, 7), (2, 9), (3, 0), (3, 2), (6, 255)])
     func refused(offset: Int, value: UInt8) throws {
         var bytes = try FramedMessage(message(.task, 100)).bytes
         bytes[offset] = value

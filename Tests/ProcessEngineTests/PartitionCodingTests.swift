@@ -28,6 +28,16 @@ import Testing
         #expect(maximum < 200)
     }
 
+    @Test("bytes behind the elements of a partition are an error, not dropped")
+    func trailing() throws {
+        let pipe = PipeBox(Pipe<Int>.source(Self.site))
+        let context = TaskContext(partition: 0)
+        let whole = EncodedValues(bytes: [2, 4], count: 2)
+        #expect(try pipe.elements(context, [.encoded(whole)]).count == 2)
+        let longer = EncodedValues(bytes: [2, 4, 6], count: 2)
+        #expect(throws: CodecError.self) { try pipe.elements(context, [.encoded(longer)]) }
+    }
+
     @Test("steps of state behind a body's pipe stay where it runs, and with them their tables")
     func steps() {
         let step = StateStep(id: StateID(number: 1), partition: 0, time: 1000)

@@ -9,21 +9,34 @@ final class WorkerScript: Sendable {
     private struct State {
         var starts = 0
         var sizes: [Int] = []
+        var answers: [Frames.Message] = []
+        var tasks: [Frames.Message] = []
     }
 
     private let state = Locked(State())
     private let atStart: @Sendable (Int) throws -> Void
     private let atMessage: @Sendable (Int) throws -> Void
+    private let atAnswer: @Sendable (Int, Frames.Message, [Frames.Message]) -> Frames.Message
 
     /// - Parameters:
     ///   - atStart: called before a worker starts, from 0; may throw in its place.
     ///   - atMessage: called before a worker is sent a message, from 0; throwing ends the worker.
+    ///   - atAnswer: given each answer, counted from 0, and those before it; says what arrives.
     init(
         atStart: @escaping @Sendable (Int) throws -> Void = { _ in },
-        atMessage: @escaping @Sendable (Int) throws -> Void = { _ in }
+        atMessage: @escaping @Sendable (Int) throws -> Void = { _ in },
+        atAnswer: @escaping @Sendable (Int, Frames.Message, [Frames.Message]) -> Frames.Message = {
+            _, answer, _ in answer
+        }
     ) {
         self.atStart = atStart
         self.atMessage = atMessage
+        self.atAnswer = atAnswer
+    }
+
+    /// What was sent to workers, and what they answered.
+    var messages: (tasks: [Frames.Message], answers: [Frames.Message]) {
+        state.withLock { ($0.tasks, $0.answers) }
     }
 
     /// How many workers were asked for.
@@ -42,9 +55,19 @@ final class WorkerScript: Sendable {
     func send(_ message: Frames.Message) throws {
         let number = state.withLock { state in
             state.sizes.append(message.payload.count)
+            state.tasks.append(message)
             return state.sizes.count - 1
         }
         try atMessage(number)
+    }
+
+    /// What arrives of an answer.
+    func receive(_ answer: Frames.Message) -> Frames.Message {
+        let before = state.withLock { state in
+            defer { state.answers.append(answer) }
+            return state.answers
+        }
+        return atAnswer(before.count, answer, before)
     }
 
     /// An engine whose workers follow the script.
@@ -109,7 +132,7 @@ private final class ScriptedLink: WorkerLink {
         }
         // As with a process, other tasks go on meanwhile.
         await Task.yield()
-        return try await link.exchange(message, limit: limit)
+        return script.receive(try await link.exchange(message, limit: limit))
     }
 }
 

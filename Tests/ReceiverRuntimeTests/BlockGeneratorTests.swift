@@ -96,63 +96,6 @@ import Testing
         }
     }
 
-    @Test(arguments: ["cuts_at_the_interval", "one_jump_over_many_intervals"])
-    func recordedCasesAgree(_ name: String) async throws {
-        let vectors = try Fixture.vectors("block_generator")
-        #expect(vectors.count == 2)
-        let vector = try #require(vectors.first { $0.name == name }).vector
-        let params = try #require(vector.object("params"))
-        let interval = try #require(params.int("blockIntervalMillis"))
-        let (clock, recorder) = (ManualClock(), Recorder())
-        let generator = try generator(
-            recorder, clock, stream: try #require(params.int("receiverId"))
-        ) { $0.blockInterval = .milliseconds(interval) }
-        await generator.start()
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { await generator.run() }
-            var (expected, holdsData): ([Recorder.Heard], Bool) = ([], false)
-            for step in vector.objects("steps") {
-                switch try #require(step.string("do")) {
-                case "addDataWithCallback":
-                    try await generator.add(
-                        try #require(step.string("data")),
-                        metadata: try #require(step.string("metadata")))
-                    holdsData = true
-                case "advance":
-                    // The time of the next cut is waited for as soon as there is something to cut.
-                    if holdsData { await clock.waitForSleepers(count: 1) }
-                    clock.advance(by: .milliseconds(try #require(step.int("millis"))))
-                case "stop":
-                    await generator.stop()
-                    #expect(await (generator.phase == .stoppedAll) == step.bool("isStopped"))
-                case "addData after stop":
-                    let error = await #expect(throws: ReceiverError.self) {
-                        try await generator.add("late")
-                    }
-                    #expect(error?.code == .notActive)
-                    continue
-                case let other: Issue.record("unknown step \(other)")
-                }
-                let events = step.objects("events").map(heard)
-                if events.contains(where: { if case .pushed = $0 { true } else { false } }) {
-                    holdsData = false
-                }
-                expected += events
-                #expect(try await recorder.heard(atLeast: expected.count) == expected)
-            }
-            try await group.waitForAll()
-        }
-        clock.finish()
-    }
-
-    private func heard(_ event: [String: Any]) -> Recorder.Heard {
-        if let data = event.string("onAddData") {
-            return .added([data], event.string("metadata") ?? "")
-        }
-        if let id = event.string("onGenerateBlock") { return .generated(id) }
-        return .pushed(event.string("onPushBlock") ?? "", event["data"] as? [String] ?? [])
-    }
-
     @Test func nothingIsTakenBeforeTheStart() async throws {
         let generator = try generator(Recorder(), ManualClock())
         #expect(await generator.phase == .initialized)

@@ -87,6 +87,12 @@ final class MemoryServices: ServiceEngine {
         }
     }
 
+    /// Has the driver receive a message as if the worker that was started n-th had sent it.
+    func say(_ message: [UInt8], _ index: Int) {
+        guard let (_, toDriver) = lines.read({ $0.dropFirst(index).first }) else { return }
+        toDriver.update { $0.messages.append(message) }
+    }
+
     /// Kills the worker that was started n-th: nothing that it says arrives any more.
     func kill(_ index: Int) {
         guard let (toWorker, toDriver) = lines.read({ $0.dropFirst(index).first }) else { return }

@@ -4,86 +4,8 @@ import DStreamTestKit
 import ReceiverRuntime
 import Testing
 
-/// Which blocks belong to which batch, against the recorded cases and with a log.
+/// Which blocks belong to which batch, with a log; `ConformanceTests` runs the recorded cases.
 @Suite struct ReceivedBlockTrackerTests {
-    private static let names = [
-        "allocate_all_pending", "cleanup_needs_a_later_clock", "cleanup", "recover",
-        "no_wal_loses_everything", "cleanup_survives_recovery", "random_1", "random_3", "random_4",
-    ]
-
-    @Test func everyRecordedCaseIsRun() throws {
-        #expect(try Fixture.vectors("received_block_tracker").map(\.name) == Self.names)
-    }
-
-    @Test(arguments: names)
-    func recordedCasesAgree(_ name: String) async throws {
-        let vectors = try Fixture.vectors("received_block_tracker")
-        let vector = try #require(vectors.first { $0.name == name }).vector
-        let params = try #require(vector.object("params"))
-        let streams = try #require(params["streams"] as? [Int])
-        var rig = Rig()
-        if params.bool("writeAheadLog") == true { rig.log = MemoryLog() }
-        let receivers = streams.map {
-            ReceiverRegistration(ScriptedReceiver<Int>(), streamID: StreamID($0))
-        }
-        var tracker = try rig.tracker(receivers)
-        for step in vector.objects("steps") {
-            let time = BatchTime(milliseconds: Int64(step.int("timeMillis") ?? 0))
-            switch try #require(step.string("do")) {
-            case "addBlock":
-                try await tracker.addBlock(try block(step))
-            case "allocateBlocksToBatch":
-                try await tracker.allocateBlocks(to: time)
-                #expect(await named(tracker.blocks(allocatedTo: time)) == step.names("result"))
-            case "getBlocksOfBatch":
-                #expect(await named(tracker.blocks(allocatedTo: time)) == step.names("result"))
-            case "getBlocksOfBatchAndStream":
-                let stream = StreamID(try #require(step.int("stream")))
-                let blocks = await tracker.blocks(allocatedTo: time, stream: stream)
-                #expect(blocks.map { "\($0.id)" } == step["result"] as? [String])
-            case "advanceClock":
-                rig.clock.advance(by: .milliseconds(try #require(step.int("millis"))))
-            case "cleanupOldBatches":
-                let millis = Int64(try #require(step.int("thresholdMillis")))
-                let threshold = BatchTime(milliseconds: millis)
-                if step["error"] != nil {
-                    let error = await #expect(throws: ReceiverError.self) {
-                        try await tracker.releaseBatches(before: threshold)
-                    }
-                    #expect(error?.code == .cleanupTooEarly)
-                } else {
-                    try await tracker.releaseBatches(before: threshold)
-                }
-            case "newTracker":
-                // Names of log files are ours (the recorded `files` are not compared).
-                tracker = try rig.tracker(receivers)
-                if step.bool("recoverFromWriteAheadLog") == true { try await tracker.recover() }
-            case let other: Issue.record("unknown step \(other)")
-            }
-            if let hasUnallocated = step.bool("hasUnallocated") {
-                #expect(await tracker.hasUnallocatedBlocks == hasUnallocated)
-            }
-            for (stream, blocks) in step.names("unallocated") ?? [:] {
-                let waiting = await tracker.unallocatedBlocks(of: StreamID(stream))
-                #expect(waiting.map { "\($0.id)" } == blocks)
-            }
-        }
-    }
-
-    private func block(_ step: [String: Any]) throws -> StoredBlock {
-        let name = try #require(step.string("block")).split(separator: "-")
-        let stream = try #require(step.int("stream"))
-        let number = try #require(name.last.flatMap { Int64($0) })
-        return StoredBlock(
-            id: .input(stream: stream, number), streamID: StreamID(stream), recordCount: 1,
-            byteCount: 1)
-    }
-
-    private func named(_ blocks: [StreamID: [StoredBlock]]) -> [Int: [String]] {
-        Dictionary(
-            uniqueKeysWithValues: blocks.map { ($0.key.rawValue, $0.value.map { "\($0.id)" }) })
-    }
-
     private func block(_ number: Int64, stream: Int = 0) -> StoredBlock {
         StoredBlock(
             id: .input(stream: stream, number), streamID: StreamID(stream), recordCount: 3,
@@ -109,6 +31,7 @@ import Testing
         for event in events {
             let bytes = try codec.bytes(of: event)
             #expect(try codec.value(of: bytes) == event)
+            #expect(throws: (any Error).self) { try codec.value(of: bytes + [0]) }
             for end in bytes.indices {
                 #expect(throws: (any Error).self) { try codec.value(of: Array(bytes[..<end])) }
             }

@@ -47,8 +47,8 @@ import Testing
     }
 
     private func recorded(_ name: String) throws -> [Told] {
-        let vectors = try Fixture.vectors("listener_events")
-        let vector = try #require(vectors.first { $0.name == name }).vector
+        let vector = try Fixture.vector(
+            "listener_events", pipeline: "listener.receiver.\(name)")
         return vector.objects("events").compactMap { Told($0) }
     }
 

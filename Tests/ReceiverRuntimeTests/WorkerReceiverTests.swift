@@ -36,7 +36,7 @@ import Testing
             #expect(await tracker.receivers.map(\.executorID) == ["worker"])
         }
         #expect(try numbers(rig.handler.blocks) == [[1, 2]])
-        #expect(services.orders.read { $0 } == [[.start(rate: nil), .stored, .stop]])
+        #expect(services.orders.read { $0 } == [[.start(rate: nil), .stored(0), .stop]])
     }
 
     @Test("a block that the driver does not store throws, and the next one is stored")
@@ -179,14 +179,43 @@ import Testing
         #expect(try numbers(rig.handler.blocks) == [[9]])
     }
 
+    @Test(
+        "a message that is not due ends the worker, and nothing is stored twice",
+        arguments: [true, false])
+    func stray(isBlock: Bool) async throws {
+        let (rig, runs) = (rig { $0.restartDelay = .zero }, AsyncMonitor(0))
+        let again = try ReceiverReport.block(
+            ReceiverReport.ReportedBlock(
+                number: 0, contents: [.values(Values([1]))], recordCount: 1)
+        ).bytes()
+        let receiver = Acting<Int> { output in
+            let run = runs.update { runs in
+                runs += 1
+                return runs
+            }
+            try await output.store(block: [run])
+            if run == 1 { services.say(isBlock ? again : [9], 0) }
+        }
+        try await rig.run(receiver) { _ in
+            _ = try await rig.handler.blocks(atLeast: 2)
+            try await services.orders.wait(for: { $0.count == 2 })
+        }
+        #expect(try numbers(rig.handler.blocks) == [[1], [2]])
+    }
+
     @Test("messages survive the way there and back, and bytes that are none are refused")
     func messages() throws {
         let orders: [ReceiverOrder] = [
-            .start(rate: nil), .start(rate: 2.5), .rate(7), .stop, .stored, .refused("é"),
+            .start(rate: nil), .start(rate: 2.5), .rate(7), .stop, .stored(300),
+            .refused(1, "é"),
         ]
-        for order in orders { #expect(try ReceiverOrder(order.bytes) == order) }
+        for order in orders {
+            #expect(try ReceiverOrder(order.bytes) == order)
+            #expect(throws: CodecError.self) { try ReceiverOrder(order.bytes + [0]) }
+        }
         let block = ReceiverReport.ReportedBlock(
-            contents: [.values(Values(["a", "b"]))], recordCount: 2, metadata: ["k": "v"])
+            number: 7, contents: [.values(Values(["a", "b"]))], recordCount: 2, metadata: ["k": "v"]
+        )
         let reports: [ReceiverReport] = [
             .block(block), .error("x", cause: "y"), .linesTruncated(3), .invalidUTF8Replaced(4),
             .ended(.stoppedByDriver), .ended(.stoppedItself(message: "m")),
@@ -195,6 +224,7 @@ import Testing
         for report in reports {
             let bytes = try report.bytes()
             #expect(try ReceiverReport(bytes).bytes() == bytes)
+            #expect(throws: CodecError.self) { try ReceiverReport(bytes + [0]) }
             for count in 0..<bytes.count {
                 #expect(throws: CodecError.self) { try ReceiverReport(Array(bytes[..<count])) }
             }

@@ -53,18 +53,23 @@ enum WorkerTarget {
 
     static func frameSeeds() throws -> [[UInt8]] {
         let hello = try FramedMessage(WorkerProcess.helloForTests("secret")).bytes
-        let task: [UInt8] = [3, 1, 20, 2, 0, 2, 1, 0, 2, 4, 0, 1, 1, 0, 2, 2, 5, 6, 1, 2, 97, 10]
+        let task: [UInt8] = [
+            1, 3, 1, 20, 2, 0, 2, 1, 0, 2, 4, 0, 1, 1, 0, 2, 2, 5, 6, 1, 2, 97, 10,
+        ]
         return [
             hello, try FramedMessage(Frames.Message(.task, task)).bytes + hello,
-            try FramedMessage(Frames.Message(.outcome, [0, 0, 1, 0, 1, 1, 7])).bytes,
-            try FramedMessage(Frames.Message(.failure, [0, 0, 1, 97, 0, 0, 0])).bytes,
+            try FramedMessage(Frames.Message(.outcome, [1, 0, 0, 1, 0, 1, 1, 7])).bytes,
+            try FramedMessage(Frames.Message(.failure, [1, 0, 0, 1, 97, 0, 0, 0])).bytes,
         ]
     }
 
     static func messageSeeds() throws -> [[UInt8]] {
-        let orders: [ReceiverOrder] = [.start(rate: 1.5), .rate(2), .stop, .refused("why")]
+        let orders: [ReceiverOrder] = [
+            .start(rate: 1.5), .rate(2), .stop, .stored(7), .refused(300, "why"),
+        ]
         let block = ReceiverReport.ReportedBlock(
-            contents: [.values(Values([1, 2]))], recordCount: 2, metadata: ["offset": "2"])
+            number: 3, contents: [.values(Values([1, 2]))], recordCount: 2,
+            metadata: ["offset": "2"])
         let reports: [ReceiverReport] = [
             .block(block), .error("message", cause: "cause"), .linesTruncated(3),
             .ended(.restart(message: "again", error: nil, delay: .seconds(1))),

@@ -73,10 +73,7 @@ struct LogReport {
     /// What a record says, where the log's name tells what its records are.
     private func words(_ record: LogRecord) -> String {
         if directory.hasSuffix("/events"),
-            let event = try? record.bytes.withUnsafeBytes({ bytes in
-                var reader = ByteReader(bytes)
-                return try BlockTrackingEvent.decode(from: &reader)
-            })
+            let event = try? Codec<BlockTrackingEvent>.of().value(of: record.bytes)
         {
             return ": " + words(event)
         }

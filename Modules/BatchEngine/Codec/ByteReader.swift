@@ -125,6 +125,15 @@ extension ByteReader {
         return UnsafeRawBufferPointer(rebasing: bytes[position..<(position &+ count)])
     }
 
+    /// Requires that all bytes have been read: bytes behind a value are nobody's, and an error.
+    ///
+    /// - Throws: ``CodecError/Code/invalidValue``, naming what was read.
+    package func requireEnd(of what: String) throws(CodecError) {
+        guard isAtEnd else {
+            throw CodecError(.invalidValue, "\(remaining) bytes follow the \(what)")
+        }
+    }
+
     /// Reads a string written by ``ByteWriter/writeString(_:)``.
     ///
     /// - Throws: As ``readCount()``, and ``CodecError/Code/invalidValue`` if the bytes are not

@@ -21,10 +21,14 @@ final class BridgeDecodingSession {
         var names: [String] = []
         for _ in 0..<(try payload.readCount()) { names.append(try payload.readString()) }
         let nodeBytes = try payload.readBytes(count: payload.remaining)
+        var root = ByteReader(nodeBytes)
+        try root.skipNode()
+        try root.requireEnd(of: "value")
         let session = BridgeDecodingSession(bytes: Array(nodeBytes), names: names)
-        let root = BridgeDecoder(session: session, offset: 0, depth: reader.depth, codingPath: [])
+        let decoder = BridgeDecoder(
+            session: session, offset: 0, depth: reader.depth, codingPath: [])
         do {
-            return try Value(from: root)
+            return try Value(from: decoder)
         } catch let error as CodecError {
             throw error
         } catch {

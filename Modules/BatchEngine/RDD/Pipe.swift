@@ -151,6 +151,7 @@ public struct Pipe<Element: Sendable>: Sendable {
                 try sink(try codec.decode(&reader))
                 rest -= 1
             }
+            guard reader.isAtEnd else { throw CodecError.invalid("sequence of elements") }
         }
     }
 }

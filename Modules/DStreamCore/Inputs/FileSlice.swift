@@ -31,7 +31,9 @@ final class FileSlice: InputPart {
             return try encoded.bytes.withUnsafeBytes { bytes in
                 var reader = ByteReader(bytes)
                 let path = try reader.readString()
-                return FileSlice(path: path, byteCount: Int(clamping: try reader.readVarint()))
+                let count = Int(clamping: try reader.readVarint())
+                try reader.requireEnd(of: "file")
+                return FileSlice(path: path, byteCount: count)
             }
         default: return nil
         }

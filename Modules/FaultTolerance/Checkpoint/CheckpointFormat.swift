@@ -119,7 +119,9 @@ package enum CheckpointFormat {
             }
             do {
                 var reader = ByteReader(payload)
-                return try contents(from: &reader, found)
+                let contents = try contents(from: &reader, found)
+                try reader.requireEnd(of: "checkpoint")
+                return contents
             } catch let error as CodecError {
                 throw damaged("\(error)")
             }
@@ -226,13 +228,12 @@ package enum CheckpointFormat {
             guard partition < count else {
                 throw CodecError(.invalidValue, "partition \(partition) of \(count)")
             }
-            return (
-                sequence,
-                OperatorState(
-                    operatorID: id, time: time, kind: kind, partition: partition,
-                    partitionCount: count, values: try EncodedValues(from: &reader),
-                    removed: try EncodedValues(from: &reader))
-            )
+            let piece = OperatorState(
+                operatorID: id, time: time, kind: kind, partition: partition,
+                partitionCount: count, values: try EncodedValues(from: &reader),
+                removed: try EncodedValues(from: &reader))
+            try reader.requireEnd(of: "piece of state")
+            return (sequence, piece)
         }
     }
 }

@@ -16,7 +16,7 @@ package enum DeadLetterFormat {
         var version: UInt16
         package var entryByteCount: Int
         var entryChecksum: UInt32
-        var contentsByteCount: UInt64
+        package var contentsByteCount: UInt64
         var contentsChecksum: UInt32
     }
 
@@ -177,7 +177,9 @@ package enum DeadLetterFormat {
         do {
             return try bytes.withUnsafeBytes { buffer in
                 var reader = ByteReader(buffer)
-                return try read(&reader)
+                let value = try read(&reader)
+                try reader.requireEnd(of: "dead letter")
+                return value
             }
         } catch let error as CodecError {
             throw DeadLetterError(.damaged, "\(path): \(error)")

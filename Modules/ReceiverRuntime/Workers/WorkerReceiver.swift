@@ -66,6 +66,15 @@ private final class ReceiverReports: ReceivedBlockHandler, ReceivedBlockReportin
     private struct State {
         /// Blocks that wait for their answers; the first one was sent.
         var blocks: [(bytes: [UInt8], answer: Answer)] = []
+        /// How many blocks were answered: the number of the next one.
+        var answerCount: UInt64 = 0
+
+        /// The message of the first block, with its number; nil: there is none.
+        mutating func first() -> [UInt8]? {
+            guard !blocks.isEmpty else { return nil }
+            ReceiverReport.setNumber(answerCount, inBlock: &blocks[0].bytes)
+            return blocks[0].bytes
+        }
         var hasEnded = false
     }
 
@@ -115,8 +124,9 @@ private final class ReceiverReports: ReceivedBlockHandler, ReceivedBlockReportin
             case .start(let rate): return try makeRun(rate)
             case .rate(let rate): current?.updateRate(rate)
             case .stop: current?.control.ask(.stopByDriver)
-            case .stored: answer(nil)
-            case .refused(let reason): answer(ReceiverError(.notStored, reason))
+            case .stored(let number): try answer(number, nil)
+            case .refused(let number, let reason):
+                try answer(number, ReceiverError(.notStored, reason))
             }
         }
         return nil
@@ -140,7 +150,7 @@ private final class ReceiverReports: ReceivedBlockHandler, ReceivedBlockReportin
         defer { budget.release([block.id]) }
         let bytes = try ReceiverReport.block(
             ReceiverReport.ReportedBlock(
-                contents: block.contents, recordCount: block.recordCount,
+                number: 0, contents: block.contents, recordCount: block.recordCount,
                 metadata: block.metadata)
         ).bytes()
         guard bytes.count <= Self.messageMaximum else {
@@ -150,15 +160,13 @@ private final class ReceiverReports: ReceivedBlockHandler, ReceivedBlockReportin
                     + "\(Self.messageMaximum): store smaller blocks")
         }
         try await withCheckedThrowingContinuation { (answer: Answer) in
-            let (hasEnded, isFirst) = state.withLock { state in
-                if !state.hasEnded { state.blocks.append((bytes, answer)) }
-                return (state.hasEnded, state.blocks.count == 1)
+            let (hasEnded, message) = state.withLock { state -> (Bool, [UInt8]?) in
+                if state.hasEnded { return (true, nil) }
+                state.blocks.append((bytes, answer))
+                return (false, state.blocks.count == 1 ? state.first() : nil)
             }
-            if hasEnded {
-                answer.resume(throwing: ReceiverError.notActive)
-            } else if isFirst {
-                outbox.update { $0.append(bytes) }
-            }
+            if hasEnded { answer.resume(throwing: ReceiverError.notActive) }
+            if let message { outbox.update { $0.append(message) } }
         }
         return StoredBlock(
             id: block.id, streamID: StreamID(0), recordCount: block.recordCount,
@@ -166,13 +174,20 @@ private final class ReceiverReports: ReceivedBlockHandler, ReceivedBlockReportin
     }
 
     /// Notes the driver's answer to the block that was sent; nil: it is stored.
-    private func answer(_ error: ReceiverError?) {
-        let (answered, next) = state.withLock { state -> (Answer?, [UInt8]?) in
-            if state.blocks.isEmpty { return (nil, nil) }
-            return (state.blocks.removeFirst().answer, state.blocks.first?.bytes)
+    ///
+    /// - Throws: `CodecError` for an answer to another block, which would acknowledge this one.
+    private func answer(_ number: UInt64, _ error: ReceiverError?) throws {
+        let (answered, next) = try state.withLock { state in
+            guard !state.blocks.isEmpty, number == state.answerCount else {
+                throw CodecError(
+                    .invalidValue,
+                    "the driver answered block \(number) in place of \(state.answerCount)")
+            }
+            state.answerCount += 1
+            return (state.blocks.removeFirst().answer, state.first())
         }
         if let next { outbox.update { $0.append(next) } }
-        if let error { answered?.resume(throwing: error) } else { answered?.resume() }
+        if let error { answered.resume(throwing: error) } else { answered.resume() }
     }
 
     /// The driver has gone: nothing is answered any more.

@@ -7,10 +7,10 @@ package enum ReceiverOrder: Sendable, Equatable {
     case rate(Double)
     /// End the run, and send what was received.
     case stop
-    /// The block that was sent is stored and reported.
-    case stored
-    /// The block that was sent is not stored, and why.
-    case refused(String)
+    /// The block with a number is stored and reported.
+    case stored(UInt64)
+    /// The block with a number is not stored, and why.
+    case refused(UInt64, String)
 
     private enum Tag: UInt8 { case start, rate, stop, stored, refused }
 
@@ -31,8 +31,11 @@ package enum ReceiverOrder: Sendable, Equatable {
         switch self {
         case .start(let rate): rate.encode(to: &writer)
         case .rate(let rate): rate.encode(to: &writer)
-        case .refused(let reason): writer.writeString(reason)
-        case .stop, .stored: break
+        case .stored(let number): writer.writeVarint(number)
+        case .refused(let number, let reason):
+            writer.writeVarint(number)
+            writer.writeString(reason)
+        case .stop: break
         }
         return writer.bytes
     }
@@ -45,14 +48,20 @@ package enum ReceiverOrder: Sendable, Equatable {
     package init(_ bytes: [UInt8]) throws {
         self = try bytes.withUnsafeBytes { bytes in
             var reader = ByteReader(bytes)
-            switch Tag(rawValue: try reader.readByte()) {
-            case .start: return .start(rate: try Double?.decode(from: &reader))
-            case .rate: return .rate(try Double.decode(from: &reader))
-            case .stop: return .stop
-            case .stored: return .stored
-            case .refused: return .refused(try reader.readString())
-            case nil: throw CodecError(.invalidValue, "the bytes are no order")
-            }
+            let order = try Self.read(from: &reader)
+            try reader.requireEnd(of: "order")
+            return order
+        }
+    }
+
+    private static func read(from reader: inout ByteReader) throws -> ReceiverOrder {
+        switch Tag(rawValue: try reader.readByte()) {
+        case .start: return .start(rate: try Double?.decode(from: &reader))
+        case .rate: return .rate(try Double.decode(from: &reader))
+        case .stop: return .stop
+        case .stored: return .stored(try reader.readVarint())
+        case .refused: return .refused(try reader.readVarint(), try reader.readString())
+        case nil: throw CodecError(.invalidValue, "the bytes are no order")
         }
     }
 }
@@ -69,13 +78,17 @@ package enum ReceiverReport: Sendable {
 
     /// A block as it travels.
     package struct ReportedBlock: Sendable {
+        /// Counts the blocks of a worker from 0; its answer carries the same.
+        package let number: UInt64
         package let contents: [PartitionData]
         package let recordCount: Int
         package let metadata: [String: String]
 
         package init(
-            contents: [PartitionData], recordCount: Int, metadata: [String: String] = [:]
+            number: UInt64, contents: [PartitionData], recordCount: Int,
+            metadata: [String: String] = [:]
         ) {
+            self.number = number
             self.contents = contents
             self.recordCount = recordCount
             self.metadata = metadata
@@ -96,6 +109,7 @@ package enum ReceiverReport: Sendable {
         switch self {
         case .block(let block):
             write(.block)
+            writer.writeFixed(block.number)
             writer.writeVarint(UInt64(block.recordCount))
             // A dictionary has no order, and equal messages are equal bytes.
             writer.writeVarint(UInt64(block.metadata.count))
@@ -128,6 +142,11 @@ package enum ReceiverReport: Sendable {
         return try writer.takeBytes()
     }
 
+    /// Gives the message of a block another number: it is known when the block is sent.
+    static func setNumber(_ number: UInt64, inBlock bytes: inout [UInt8]) {
+        for index in 0..<8 { bytes[1 + index] = UInt8(truncatingIfNeeded: number >> (8 * index)) }
+    }
+
     /// Reads a message.
     ///
     /// - Throws: `CodecError` for one that is no report.
@@ -136,19 +155,22 @@ package enum ReceiverReport: Sendable {
     package init(_ bytes: [UInt8]) throws {
         self = try bytes.withUnsafeBytes { bytes in
             var reader = ByteReader(bytes)
-            return try Self.read(from: &reader)
+            let report = try Self.read(from: &reader)
+            try reader.requireEnd(of: "report")
+            return report
         }
     }
 
     private static func read(from reader: inout ByteReader) throws -> ReceiverReport {
         switch Tag(rawValue: try reader.readByte()) {
         case .block:
+            let number: UInt64 = try reader.readFixed()
             let count = try reader.readQuantity()
             let metadata = try [String: String].decode(from: &reader)
             return .block(
                 ReportedBlock(
-                    contents: try PartitionCoding.read(from: &reader), recordCount: count,
-                    metadata: metadata))
+                    number: number, contents: try PartitionCoding.read(from: &reader),
+                    recordCount: count, metadata: metadata))
         case .error:
             return .error(try reader.readString(), cause: try String?.decode(from: &reader))
         case .linesTruncated: return .linesTruncated(try reader.readQuantity())

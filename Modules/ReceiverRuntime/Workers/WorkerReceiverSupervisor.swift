@@ -122,13 +122,16 @@ actor WorkerReceiverSupervisor: Supervisor {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await self.sendOrders(to: channel) }
             defer { group.cancelAll() }
+            // Of the process, not of a run: a block that is sent twice is noticed.
+            var nextBlock: UInt64 = 0
             while restarts.isWanted {
                 let limit = limiter.withLock { $0.isLimited ? Double($0.currentLimit) : nil }
                 outbox.update { $0.start = .start(rate: limit) }
                 // A stop that came before the start would have been for nobody.
                 if orders.read(\.isStopping) { outbox.update { $0.isStopping = true } }
                 status.started()
-                guard await restarts.follow(try await receiveOnce(from: channel)) else { return }
+                guard await restarts.follow(try await receiveOnce(from: channel, &nextBlock))
+                else { return }
             }
         }
     }
@@ -141,10 +144,21 @@ actor WorkerReceiverSupervisor: Supervisor {
         }
     }
 
-    private func receiveOnce(from channel: any MessageChannel) async throws -> ReceiverEnding {
+    /// Stores what one run of the receiver sends.
+    ///
+    /// A message that is none ends the process: what it says next cannot be trusted.
+    private func receiveOnce(
+        from channel: any MessageChannel, _ nextBlock: inout UInt64
+    ) async throws -> ReceiverEnding {
         while true {
             switch try ReceiverReport(try await channel.receive()) {
             case .block(let block):
+                guard block.number == nextBlock else {
+                    throw CodecError(
+                        .invalidValue,
+                        "the worker sent block \(block.number) in place of \(nextBlock)")
+                }
+                nextBlock += 1
                 let answer = try await store(block)
                 outbox.update { $0.answer = answer }
             case .error(let message, let cause):
@@ -164,10 +178,10 @@ actor WorkerReceiverSupervisor: Supervisor {
                 block.contents, recordCount: block.recordCount,
                 byteCount: block.contents.reduce(0) { $0 + $1.byteCount },
                 metadata: block.metadata)
-            return .stored
+            return .stored(block.number)
         } catch {
             try Task.checkCancellation()
-            return .refused("\(error)")
+            return .refused(block.number, "\(error)")
         }
     }
 }

@@ -20,50 +20,33 @@ enum ConformanceFamilies {
 
     private static let others: [String: Run] = [
         "binaryRecordsStream": { try await FileConformance.report("binaryRecordsStream") },
-        "duration": { try TimeConformance.duration() },
+        "block_generator": { try await BlockGeneratorConformance.report() },
+        "checkpoint_files": { try await CheckpointFilesConformance.report() },
+        "duration": { try await TimeConformance.duration() },
         "fileStream": { try await FileConformance.report("fileStream") },
-        "file_names": { try ScheduleConformance.fileNames() },
-        "file_window": { try ScheduleConformance.fileWindow() },
+        "file_names": { try await ScheduleConformance.fileNames() },
+        "file_window": { try await ScheduleConformance.fileWindow() },
         "graceful_stop": { try await StopConformance.report() },
-        "interval": { try TimeConformance.interval() },
+        "interval": { try await TimeConformance.interval() },
         "listener_events": { try await ListenerConformance.report() },
         "misuse": { try await MisuseConformance.report() },
-        "pid_rate_estimator": { try RateConformance.pidRateEstimator() },
+        "pid_rate_estimator": { try await RateConformance.pidRateEstimator() },
         "print": { try await PrintConformance.report() },
         "queueStream": { try await QueueConformance.report() },
-        "rate_limiter": { try RateConformance.rateLimiter() },
+        "rate_limiter": { try await RateConformance.rateLimiter() },
+        "received_block_tracker": { try await BlockTrackerConformance.report() },
         "receiverStream": { try await ReceiverConformance.report() },
-        "recurring_timer": { try ScheduleConformance.recurringTimer() },
+        "recurring_timer": { try await ScheduleConformance.recurringTimer() },
         "recovery": { try await RecoveryConformance.report() },
         "remember": { try await RememberConformance.report() },
         "saveAs": { try await SaveConformance.report() },
         "slice": { try await SliceConformance.report() },
         "socketTextStream": { try await SocketConformance.report() },
         "socket_lines": { try await SocketLinesConformance.report() },
-        "state_map": { try StateMapConformance.report() },
+        "state_map": { try await StateMapConformance.report() },
         "textFileStream": { try await FileConformance.report("textFileStream") },
-        "time": { try TimeConformance.time() },
+        "time": { try await TimeConformance.time() },
         "write_ahead_log": { try await LogConformance.report() },
-    ]
-
-    /// Families of which no case is run yet, and why.
-    private static let later: [String: String] = {
-        let groups: [(reason: String, families: [String])] = [
-            (
-                "the layout of our durable formats is our own (difference 7)",
-                ["checkpoint_files"]
-            )
-        ]
-        return Dictionary(
-            uniqueKeysWithValues: groups.flatMap { group in
-                group.families.map { ($0, group.reason) }
-            })
-    }()
-
-    /// Families whose cases another test target runs, all of them.
-    private static let elsewhere = [
-        "block_generator": "ReceiverRuntimeTests",
-        "received_block_tracker": "ReceiverRuntimeTests",
     ]
 
     /// The families that have a file.
@@ -86,21 +69,10 @@ enum ConformanceFamilies {
     /// Runs every case of a family.
     static func run(_ family: String) async throws -> ConformanceReport {
         if pipelines.contains(family) { return try await PipelineConformance.report(family) }
-        if let run = others[family] { return try await run() }
-        var report = ConformanceReport(family: family)
-        if let target = elsewhere[family] {
-            for recorded in try RecordedCase.all(of: family) {
-                report.add(recorded.name, runBy: target)
-            }
-            return report
-        }
-        guard let reason = later[family] else {
+        guard let run = others[family] else {
             throw Unknown(description: "nobody runs the family \(family)")
         }
-        for recorded in try RecordedCase.all(of: family) {
-            report.add(recorded.name, differences: [], exceptedBecause: reason)
-        }
-        return report
+        return try await run()
     }
 }
 

@@ -96,9 +96,12 @@ struct FileModel {
         self.isIncluded = isIncluded
     }
 
-    mutating func perform(_ action: FileAction) {
+    mutating func perform(_ action: FileAction) throws {
         switch action {
         case .write(let name, let bytes, let time):
+            guard !name.utf8.contains(UInt8(ascii: "/")) else {
+                throw Pipelines.Unknown(description: "the model has one directory: \(name)")
+            }
             let text = String(decoding: bytes, as: UTF8.self)
             files[name] = File(
                 text: text, modified: time.milliseconds, readAt: files[name]?.readAt)
@@ -106,7 +109,8 @@ struct FileModel {
             files[target] = files.removeValue(forKey: name)
             files[target]?.readAt = nil
         case .touch(let name, let time): files[name]?.modified = time.milliseconds
-        case .makeDirectory: break
+        case .makeDirectory(let name, _):
+            throw Pipelines.Unknown(description: "the model has one directory: \(name)")
         }
     }
 

@@ -4,14 +4,10 @@ import StreamingContext
 
 /// What happens when things are called at the wrong time or with what cannot work.
 enum MisuseConformance {
-    private static let null = "differs on purpose (10): Swift has no null"
-
     static func report() async throws -> ConformanceReport {
         try await RecordedCase.report(
             "misuse",
-            notRun: [
-                "null_spark_context": null, "directory_null": null,
-            ]
+            notRun: ["misuse.null_spark_context": .noNull, "misuse.directory_null": .noNull]
         ) { recorded in
             let run = MisuseRun(interval: try recorded.params.takeDuration("batchMillis"))
             var outcome: Result<PieceJSON, any Error>

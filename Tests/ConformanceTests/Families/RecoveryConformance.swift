@@ -4,32 +4,17 @@ import StreamingContext
 
 /// What runs again after a restart, and from which state.
 enum RecoveryConformance {
-    private static let completed =
-        "differs on purpose (2): a completed batch is not run again after recovery"
-
-    /// Cases in which what is run again is another, and why.
-    private static let differently = [
-        "all_done_no_down_time": completed, "all_done_down_time_not_a_multiple": completed,
-        "state_all_done": completed, "failed_output_is_pending_state": completed,
-        "map_with_state": completed, "many_batches_keep_ten_files": completed,
-        "batch_500ms": completed,
-    ]
-
     static func report() async throws -> ConformanceReport {
-        try await RecordedCase.report("recovery", differently: differently) { recorded in
-            try await compare(&recorded, isDifferent: differently[recorded.name] != nil)
-        }
+        try await RecordedCase.report("recovery") { try await compare(&$0) }
     }
 
-    private static func compare(
-        _ recorded: inout RecordedCase, isDifferent: Bool
-    ) async throws -> [String] {
+    static func compare(_ recorded: inout RecordedCase) async throws -> [String] {
         let order = try CaseOrder(&recorded.body)
         let inputs = try recorded.takeInputs()
         let run = try RecoveryRun(&recorded.params, recorded.pipeline, inputs)
         // The names of the files are our own, and how many there are is another test's.
         _ = try recorded.body.takeArray("checkpointFiles")
-        let pending = try recorded.body.takeArray("pendingAtStop")
+        var pending = try recorded.body.takeArray("pendingAtStop")
         var checkpoint = try PieceStep(try recorded.body.take("checkpoint"))
         let checkpointTime = try checkpoint.takeTime("checkpointTimeMillis")
         try checkpoint.expect("pendingTimesMillis", .array(pending))
@@ -39,14 +24,25 @@ enum RecoveryConformance {
         let after = try takeBatches("outputsAfterRestart", &recorded)
         try recorded.body.expect(
             "clockAfterRestartMillis", .time(checkpointTime + run.clockJump))
-        if isDifferent {
-            // Whatever came out in the first run completed; an output that failed before the
-            // state went on is set aside, as there is no way back to its state.
-            let done = Set(outputs.map(\.time))
-            again.removeAll {
-                done.contains($0.time) || run.isPassedByState(.int($0.time))
-            }
-        }
+        // Whatever came out in the first run completed.
+        let done = Set(outputs.map(\.time))
+        again = recorded.declare(
+            again.filter { !done.contains($0.time) }, insteadOf: again, .completedIsNotRerun)
+        // A batch that failed before state advanced is dead-lettered: no way leads back to its
+        // state.
+        again = recorded.declare(
+            again.filter { batch in
+                !run.failsInOutput(.int(batch.time)) || !run.hasState
+                    || !done.contains { $0 > batch.time }
+            }, insteadOf: again, .failedIsNotDone)
+        // What Spark could not generate it loses.
+        let lost = try run.lostInSpark(until: checkpointTime, Set(again.map(\.time)))
+        pending = recorded.declare(
+            try (pending + lost.map { .int($0.time) }).sorted {
+                try ElementForm.int.read($0) < ElementForm.int.read($1)
+            }, insteadOf: pending, .notGeneratedIsPending)
+        again = recorded.declare(
+            (again + lost).sorted { $0.time < $1.time }, insteadOf: again, .notGeneratedIsPending)
 
         let first = try await run.beforeStop(until: checkpointTime)
         var differences = order.differences("outputs", ours: first.outputs, expected: outputs)
@@ -74,6 +70,7 @@ private struct RecoveryRun {
     private let countAfter: Int
     private let blocksFrom: BatchTime?
     private let outputFailsAt: [PieceJSON]
+    private let generationFailsAt: [PieceJSON]
     private let pipeline: String
     private let inputs: [[[PieceJSON]?]]
     private let directory: TemporaryDirectory
@@ -87,15 +84,38 @@ private struct RecoveryRun {
             .milliseconds($0)
         }
         outputFailsAt = try params.takeArray("outputFailsAtMillis")
-        try params.expect("generationFailsAtMillis", .array([]))
+        generationFailsAt = try params.takeArray("generationFailsAtMillis")
         self.pipeline = pipeline
         self.inputs = inputs
         directory = try TemporaryDirectory()
     }
 
-    /// Whether the output of that batch failed, and state advanced after it.
-    func isPassedByState(_ time: PieceJSON) -> Bool {
-        pipeline != "recovery.map" && outputFailsAt.contains(time)
+    /// Whether batches change what is kept for later ones.
+    var hasState: Bool { pipeline != "recovery.map" }
+
+    /// Whether the output of that batch failed.
+    func failsInOutput(_ time: PieceJSON) -> Bool { outputFailsAt.contains(time) }
+
+    /// What the batches that could not be generated give when they are run after all.
+    ///
+    /// - Parameter rerun: what Spark runs again anyhow.
+    func lostInSpark(until end: BatchTime, _ rerun: Set<Int64>) throws -> [CaseBatch] {
+        let times = try generationFailsAt.map { Int64(try ElementForm.int.read($0)) }
+            .filter { $0 <= end.milliseconds && !rerun.contains($0) }
+        guard !times.isEmpty else { return [] }
+        guard pipeline == "recovery.map" else {
+            throw Pipelines.Unknown(description: "\(pipeline) without a batch is not known")
+        }
+        return try times.map { time in
+            let number = Int(time / batch.milliseconds) - 1
+            let elements = inputs.first.flatMap { $0.indices.contains(number) ? $0[number] : nil }
+            return CaseBatch(
+                time: time,
+                elements: try (elements ?? []).map { json in
+                    let (key, value) = try ElementForm.counted.read(json)
+                    return ElementForm.counted.write((key, value * 10))
+                })
+        }
     }
 
     /// Runs until the stop, and gives what came out and what is pending.
@@ -105,7 +125,7 @@ private struct RecoveryRun {
         let seen = Collected<CaseBatch>()
         let (reached, release) = (Gate(), Gate())
         let (blocksFrom, outputFailsAt) = (blocksFrom, outputFailsAt)
-        let builder = try declare(startTime: .zero) { call in
+        let builder = try declare(startTime: .zero, notGenerated: generationFailsAt) { call in
             let time = BatchTime(milliseconds: call.time)
             if outputFailsAt.contains(.time(time)) {
                 throw CaseFailure(description: "the output of \(call.time)")
@@ -168,7 +188,8 @@ private struct RecoveryRun {
     }
 
     private func declare(
-        startTime: BatchTime, _ body: @escaping @Sendable (CaseBatch) async throws -> Void
+        startTime: BatchTime, notGenerated: [PieceJSON] = [],
+        _ body: @escaping @Sendable (CaseBatch) async throws -> Void
     ) throws -> PipelineBuilder {
         var params = try PieceStep(.object(["batchMillis": .int(batch.milliseconds)]))
         params.set("zeroTimeMillis", .time(startTime))
@@ -176,7 +197,15 @@ private struct RecoveryRun {
         let input = try builder.input(.counted)
         let stream: DStream<(String, Int)>
         switch pipeline {
-        case "recovery.map": stream = input.mapValues { $0 * 10 }
+        case "recovery.map":
+            let tens = input.mapValues { $0 * 10 }
+            stream =
+                notGenerated.isEmpty
+                ? tens
+                : tens.transform { rdd, time in
+                    if notGenerated.contains(.time(time)) { throw CaseFailure(description: "gen") }
+                    return rdd
+                }
         case "recovery.updateStateByKey":
             stream = input.updateStateByKey { $0.reduce(0, +) + ($1 ?? 0) }
         case "recovery.mapWithState":

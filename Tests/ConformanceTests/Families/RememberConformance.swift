@@ -5,43 +5,83 @@ import StreamingContext
 
 /// How long streams remember their RDDs, and which they hold after each batch.
 enum RememberConformance {
-    /// The slides of windows whose batches checkpoints have computed at their own time.
-    private static let slides: [String: Int64] = [
-        "reduce_window_inverse_3s_batches": 6000, "state_then_window": 5000,
-    ]
+    /// A window, and the streams that it is made of.
+    private struct Reader {
+        let window: Duration
+        let slide: Duration
+        let streams: [String]
+    }
 
     static func report() async throws -> ConformanceReport {
-        try await RecordedCase.report(
-            "remember",
-            differently: slides.mapValues { _ in
-                "differs on purpose (11): batches of the next window are computed early"
-            }
-        ) { recorded in
+        try await RecordedCase.report("remember") { recorded in
+            var params = recorded.params
+            let isCheckpointed =
+                params.has("checkpointDir") ? try params.takeBool("checkpointDir") : false
             let builder = try PipelineBuilder(params: recorded.params, inputs: [[]])
             if let remember = try builder.params.takeOptionalInt("contextRememberMillis") {
                 builder.ssc.remember(.milliseconds(remember))
             }
             let nodes = try declare(recorded.pipeline, builder)
+            let readers = isCheckpointed ? readers(recorded.pipeline) : []
             recorded.params = builder.params
             try await builder.ssc.start()
             var differences = try compareDurations(
                 nodes, try recorded.body.takeObject("durations"))
-            for json in try recorded.body.takeArray("steps") {
+            for json in try recorded.takeSteps() {
                 await builder.harness.advance()
                 var step = try PieceStep(json)
-                try step.expect("timeMillis", .time(builder.harness.clock.now))
                 let now = builder.harness.clock.now
-                let slide = slides[recorded.name] ?? 1
-                let window = BatchTime(milliseconds: now.milliseconds / slide * slide)
-                if nodes["in"]?.rememberedTimes.last != now, slides[recorded.name] != nil {
-                    differences.append("batch \(now) is not there before its window")
+                try step.expect("timeMillis", .time(now))
+                let theirs = try step.takeObject("remembered").mapValues { times in
+                    try times.elements().map { Int64(try ElementForm.int.read($0)) }
                 }
-                let held = nodes.mapValues { $0.rememberedTimes.filter { $0 <= window } }
-                try step.expect("remembered", .object(held.mapValues { .times($0) }))
+                var early = theirs
+                for reader in readers {
+                    for name in reader.streams {
+                        guard let slide = nodes[name]?.slideDuration else { continue }
+                        let batches = early[name, default: []] + panes(reader, slide, now)
+                        early[name] = Set(batches).sorted()
+                    }
+                }
+                let expected = recorded.declare(early, insteadOf: theirs, .panesAreEarly)
+                let ours = nodes.mapValues { $0.rememberedTimes.map(\.milliseconds) }
+                if ours != expected {
+                    differences.append("at \(now) remembered are \(ours), not \(expected)")
+                }
                 differences += try step.finish()
             }
             await builder.ssc.stop()
             return differences + builder.harness.errors.map { "\($0)" }
+        }
+    }
+
+    /// The batches so far of a stream that the next window will ask for.
+    private static func panes(
+        _ reader: Reader, _ slide: Duration, _ now: BatchTime
+    ) -> [Int64] {
+        let (window, step) = (reader.window.milliseconds, reader.slide.milliseconds)
+        let next = (now.milliseconds / step + 1) * step
+        return stride(
+            from: max(next - window, 0) + slide.milliseconds, through: now.milliseconds,
+            by: Int(slide.milliseconds)
+        ).filter { $0 > next - step }
+    }
+
+    /// The windows of a pipeline that ask for several batches at once.
+    private static func readers(_ id: String) -> [Reader] {
+        switch id {
+        case "remember.reduce_window_inverse_3s_batches":
+            [Reader(window: .seconds(9), slide: .seconds(6), streams: ["in"])]
+        case "remember.window_slide_2":
+            [Reader(window: .seconds(4), slide: .seconds(2), streams: ["in"])]
+        case "remember.window_of_window":
+            [
+                Reader(window: .seconds(2), slide: .seconds(2), streams: ["in", "m"]),
+                Reader(window: .seconds(4), slide: .seconds(4), streams: ["w"]),
+            ]
+        case "remember.state_then_window":
+            [Reader(window: .seconds(15), slide: .seconds(5), streams: ["in", "u"])]
+        default: []
         }
     }
 

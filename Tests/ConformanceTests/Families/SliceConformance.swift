@@ -22,8 +22,22 @@ enum SliceConformance {
             for json in try recorded.body.takeArray("slices") {
                 var step = try PieceStep(json)
                 let (from, to) = (try step.takeTime("fromMillis"), try step.takeTime("toMillis"))
-                let rdds = try await slice(from, to).map { PieceJSON.array($0) }
-                try step.expect("rdds", .array(rdds))
+                let outcome = await Result { try await slice(from, to) }
+                switch (outcome, step.has("error")) {
+                case (.success(let rdds), false):
+                    try step.expect("rdds", .array(rdds.map { .array($0) }))
+                case (let outcome, false): step.add(["\(outcome) instead of RDDs"])
+                case (let outcome, true):
+                    var error = try PieceStep(try step.take("error"))
+                    let expected = try CaseError.takeCause(&error)
+                    step.add(try error.finish())
+                    guard case .failure(let ours) = outcome,
+                        CaseError.ours(ours).map(\.cause) == [expected]
+                    else {
+                        step.add(["\(outcome) instead of \(expected)"])
+                        break
+                    }
+                }
                 differences += try step.finish()
             }
             await builder.ssc.stop()

@@ -8,7 +8,13 @@ import Testing
     }
 
     @Test func anUnmappedMessageIsAnError() {
-        #expect(throws: PieceErrorCodes.Unmapped.self) { try PieceErrorCodes.code(for: "?") }
+        #expect(throws: PieceErrorCodes.Unmapped.self) {
+            try PieceErrorCodes.code(type: "java.lang.IllegalArgumentException", message: "?")
+        }
+        // The type counts as well.
+        #expect(throws: PieceErrorCodes.Unmapped.self) {
+            try PieceErrorCodes.code(type: "java.lang.Exception", message: "/ by zero")
+        }
     }
 
     @Test func negativeZeroIsNotZero() throws {

@@ -102,11 +102,15 @@ struct PieceStep {
 
     /// Compares the outcome of an operation with `result` or `error`.
     mutating func expectOutcome(_ operation: () throws -> PieceJSON) throws {
-        let outcome = Result { try operation() }
+        try expectOutcome(Result { try operation() })
+    }
+
+    /// Compares an outcome with `result` or `error`.
+    mutating func expectOutcome(_ outcome: Result<PieceJSON, any Error>) throws {
         if has("error") {
             var error = try PieceStep(try take("error"))
-            _ = try error.takeString("type")
-            let code = try PieceErrorCodes.code(for: try error.takeString("message"))
+            let code = try PieceErrorCodes.code(
+                type: try error.takeString("type"), message: try error.takeString("message"))
             differences += try error.finish()
             guard case .failure(let ours) = outcome else {
                 differences.append("no error \(code), unlike \(text)")

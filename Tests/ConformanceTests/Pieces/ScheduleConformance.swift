@@ -2,24 +2,24 @@ import DStreamCore
 
 /// The families about when timers fire, how long files are remembered and how outputs are named.
 enum ScheduleConformance {
-    static func recurringTimer() throws -> ConformanceReport {
-        try PieceCase.report("recurring_timer") { piece in
+    static func recurringTimer() async throws -> ConformanceReport {
+        try await RecordedCase.report(
+            "recurring_timer", pipelines: ["recurringTimer", "recurringTimer.run"]
+        ) { piece in
             if piece.pipeline == "recurringTimer" {
-                return try piece.forEachStep { try compareStartTimes(&$0) }
-            }
-            guard piece.pipeline == "recurringTimer.run" else {
-                throw PieceStep.Malformed(description: "unknown pipeline \(piece.pipeline)")
+                return try piece.takeSteps().differences { try compareStartTimes(&$0) }
             }
             var timer = TimerRun(
                 alignment: try BatchAlignment(period: try piece.params.takeDuration("periodMillis"))
             )
-            return try piece.forEachStep { try timer.perform(&$0) }
+            return try piece.takeSteps().differences { try timer.perform(&$0) }
         }
     }
 
-    static func fileWindow() throws -> ConformanceReport {
-        try PieceCase.report("file_window") { piece in
-            try piece.forEachStep { step in
+    static func fileWindow() async throws -> ConformanceReport {
+        try await RecordedCase.report("file_window", pipelines: ["fileInput.numBatchesToRemember"])
+        { piece in
+            try piece.takeSteps().differences { step in
                 try requireOperation("calculateNumBatchesToRemember", &step)
                 let batch = try step.takeDuration("batchMillis")
                 let minimum = try step.takeDuration("minRememberMillis")
@@ -33,9 +33,9 @@ enum ScheduleConformance {
         }
     }
 
-    static func fileNames() throws -> ConformanceReport {
-        try PieceCase.report("file_names") { piece in
-            try piece.forEachStep { step in
+    static func fileNames() async throws -> ConformanceReport {
+        try await RecordedCase.report("file_names", pipelines: ["rddToFileName"]) { piece in
+            try piece.takeSteps().differences { step in
                 try requireOperation("rddToFileName", &step)
                 let prefix = try step.takeOptionalString("prefix")
                 let suffix = try step.takeOptionalString("suffix")

@@ -1,14 +1,11 @@
 import BatchEngine
 
-/// The family about the map that holds the state of a partition: our table, a version per copy.
+/// The family about the map that holds the state of a partition: our table, a version per change.
 enum StateMapConformance {
-    static func report() throws -> ConformanceReport {
-        try PieceCase.report("state_map") { piece in
-            guard piece.pipeline == "stateMap" else {
-                throw PieceStep.Malformed(description: "unknown pipeline \(piece.pipeline)")
-            }
+    static func report() async throws -> ConformanceReport {
+        try await RecordedCase.report("state_map", pipelines: ["stateMap"]) { piece in
             var run = try StateMapRun()
-            return try piece.forEachStep { try run.perform(&$0) }
+            return try piece.takeSteps().differences { try run.perform(&$0) }
         }
     }
 }
@@ -16,10 +13,13 @@ enum StateMapConformance {
 /// One run of steps.
 ///
 /// Spark copies the map for each batch; a copy of ours is a version. An update in a step has a time
-/// of its own, where a batch's updates all have the batch's: so each step is a version, too.
+/// of its own, where a batch's updates all have the batch's: so each change is a version, too.
+/// Versions count changes; when each was said to be is kept here.
 private struct StateMapRun {
     private let table = StateTable<String, Int>(hasTimers: true)
     private var copies: [Int64] = []
+    /// The update time of each version; the first is that of the empty map.
+    private var times: [Int64] = [.min]
 
     init() throws {
         try table.begin(0, on: nil, keepingFrom: .min)
@@ -33,45 +33,56 @@ private struct StateMapRun {
             let state = Int(try step.takeInt("state"))
             let time = try step.takeInt("updateTime")
             try step.expect("result", .null)
-            try apply(time) { table.set(key, at: table.find(key), to: state) }
+            // Batches come one after the other: the table's timers rely on it.
+            guard time >= times[times.count - 1] else {
+                throw PieceStep.Malformed(description: "an update in the past: \(time)")
+            }
+            try apply(time) { [table] in table.set(key, at: table.find(key), to: state) }
         case "remove":
             let key = try step.takeString("key")
             try step.expect("result", .null)
-            // What does not change update times may come at the time of the last change.
-            try apply((table.version ?? 0) + 1) { table.remove(at: table.find(key)) }
+            try apply(times[times.count - 1]) { [table] in table.remove(at: table.find(key)) }
         case "get":
             let place = table.find(try step.takeString("key"))
             try step.expect("result", table.value(at: place).map { .int(Int64($0)) } ?? .null)
-        case "getAll": try step.expect("result", try all(at: table.version ?? 0))
+        case "getAll": try step.expect("result", try all(at: newest))
         case "getByTime": try step.expect("result", try due(try step.takeInt("threshold")))
         case "copy":
-            copies.append(table.version ?? 0)
+            copies.append(newest)
             try step.expect("result", .null)
         case "getAllOfOriginal":
-            try step.expect("result", try all(at: copies[Int(try step.takeInt("index"))]))
+            let index = Int(try step.takeInt("index"))
+            guard copies.indices.contains(index) else {
+                throw PieceStep.Malformed(description: "there is no copy \(index)")
+            }
+            try step.expect("result", try all(at: copies[index]))
         case let other: throw PieceStep.Malformed(description: "unknown operation \(other)")
         }
     }
 
-    private func apply(_ time: Int64, _ change: () -> Void) throws {
-        try table.begin(time, on: table.version, keepingFrom: .min)
+    private var newest: Int64 { Int64(times.count - 1) }
+
+    private mutating func apply(_ time: Int64, _ change: () -> Void) throws {
+        try table.begin(newest + 1, on: newest, keepingFrom: .min)
         change()
         table.commit()
+        times.append(time)
     }
 
     private func all(at version: Int64) throws -> PieceJSON {
         var entries: [(String, Int, Int64)] = []
-        try table.forEach(at: version) { entries.append(($0, $1, $2)) }
+        try table.forEach(at: version) { entries.append(($0, $1, times[Int($2)])) }
         return json(entries)
     }
 
     /// What would be removed, which is then undone.
     private func due(_ threshold: Int64) throws -> PieceJSON {
         var entries: [(String, Int, Int64)] = []
-        let base = table.version
-        try table.begin((base ?? 0) + 1, on: base, keepingFrom: .min)
-        try table.removeDue(before: threshold) { key, value in
-            entries.append((key, value, table.updateTime(at: table.find(key)) ?? 0))
+        let firstNotDue = times.firstIndex { $0 >= threshold } ?? times.count
+        try table.begin(newest + 1, on: newest, keepingFrom: .min)
+        try table.removeDue(before: Int64(firstNotDue)) { key, value in
+            let version = table.updateTime(at: table.find(key)) ?? 0
+            entries.append((key, value, times[Int(version)]))
         }
         table.abort()
         return json(entries)

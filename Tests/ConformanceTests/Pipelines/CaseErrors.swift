@@ -51,8 +51,13 @@ struct CaseError: Hashable, CustomStringConvertible {
         var type = try entry.takeString("type")
         var message = try entry.takeOptionalString("message") ?? ""
         if entry.has("rootType") {
-            type = try entry.takeString("rootType")
-            message = try entry.takeOptionalString("rootMessage") ?? ""
+            let root = try entry.takeString("rootType")
+            let text = try entry.takeOptionalString("rootMessage") ?? ""
+            // What was read when its end came says more than that it did.
+            if let code = outer.first(where: { $0.type == type && message.hasPrefix($0.prefix) }) {
+                return .code(code.code)
+            }
+            (type, message) = (root, text)
         }
         return try cause(type: type, message: message)
     }
@@ -112,7 +117,6 @@ extension CaseError {
             "java.lang.IllegalArgumentException",
             "requirement failed: Some of the DStreams have different contexts", .contextMismatch
         ),
-        ("java.io.EOFException", "", .checkpointUnreadable),
         ("java.lang.Exception", "The window duration of windowed DStream (", .badWindow),
         ("java.lang.Exception", "The slide duration of windowed DStream (", .badWindow),
         (
@@ -167,6 +171,7 @@ extension CaseError {
         // A file that ends within a record, and one that is gone.
         ("java.io.EOFException", "", .fileUnreadable),
         ("java.io.FileNotFoundException", "", .fileUnreadable),
+        ("java.io.IOException", "Input path does not exist: ", .fileUnreadable),
         ("java.util.NoSuchElementException", "State is not set", .stateNotSet),
         (
             "java.lang.IllegalArgumentException",
@@ -185,6 +190,14 @@ extension CaseError {
             "java.lang.IllegalArgumentException",
             "requirement failed: Cannot remove the state that is timing out", .stateTimingOut
         ),
+    ]
+
+    /// Exceptions that stand for one of our codes whatever their cause is.
+    private static let outer: [(type: String, prefix: String, code: StreamError.Code)] = [
+        (
+            "org.apache.spark.SparkException", "Failed to read checkpoint from directory ",
+            .checkpointUnreadable
+        )
     ]
 
     /// Messages of the cases' own closures: ours throw the same text.

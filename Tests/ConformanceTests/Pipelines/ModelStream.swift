@@ -142,7 +142,25 @@ extension ModelStream where Element == (String, Int) {
     }
 }
 
+extension ModelStream where Element == Int {
+    /// The sum of the window's values, with an inverse: nothing before the first element ever.
+    func inverseSum(_ window: Int, _ slide: Int) -> ModelStream {
+        var hasBegun = false
+        var result = ModelStream(slide: slide, end: end, batches: [:])
+        for time in times(slide) {
+            let values = within(window, endingAt: time).flatMap { $0 }
+            hasBegun = hasBegun || !values.isEmpty
+            result.batches[time] = hasBegun ? [values.reduce(0, +)] : []
+        }
+        return result
+    }
+}
+
 extension ModelStream where Element: Sendable {
+    func calls(_ form: ElementForm<Element>, _ times: CaseTimes) -> [CaseBatch] {
+        calls(form, batchMillis: times.batch, zeroMillis: times.zero)
+    }
+
     func calls(
         _ form: ElementForm<Element>, batchMillis: Int64, zeroMillis: Int64
     ) -> [CaseBatch] {

@@ -98,39 +98,3 @@ extension PipelineBuilder {
         return ssc.batchContext.parallelize(states, partitions: 1)
     }
 }
-
-extension PipelineConformance {
-    /// Says what is to come out of a case about state where we differ; false: it is none.
-    static func intendState(_ expected: inout Expectation, _ recorded: RecordedCase) throws -> Bool
-    {
-        let outputCount: Int
-        let fails: ([(String, Int)]) -> Bool
-        let cause: CaseError.Cause
-        switch recorded.pipeline {
-        case "updateStateByKey.throws":
-            (outputCount, fails, cause) = (1, { $0.contains { $0.1 == 3 } }, .thrown("three"))
-        case "mapWithState.misuse.update_after_remove":
-            (outputCount, fails, cause) = (2, { !$0.isEmpty }, .code(.stateRemoved))
-        default: return false
-        }
-        var params = recorded.params
-        let batch = try params.takeInt("batchMillis")
-        let input = try expected.inputs[0].map { try $0?.map(ElementForm.counted.read) }
-        var states: [String: Int] = [:]
-        expected.errors = []
-        expected.outputs = []
-        for (index, records) in input.enumerated() {
-            let time = Int64(index + 1) * batch
-            if fails(records ?? []) {
-                let error = CaseError(phase: .runJob, time: time, cause: cause)
-                expected.errors += [CaseError](repeating: error, count: outputCount)
-                continue
-            }
-            for (key, value) in records ?? [] { states[key, default: 0] += value }
-            let elements = states.map { ElementForm.counted.write(($0.key, $0.value)) }
-            expected.outputs.append(CaseBatch(time: time, elements: elements))
-        }
-        if outputCount == 2 { expected.extraOutputs["stateSnapshots"] = expected.outputs }
-        return true
-    }
-}

@@ -2,13 +2,20 @@ import DStreamCore
 import Foundation
 
 /// One recorded case with what all families have in common.
+///
+/// What a case is called is seen by nobody but the report: adapters go by its pipeline, parameters
+/// and inputs.
 struct RecordedCase {
-    let name: String
+    fileprivate let name: String
     let pipeline: String
+    /// The pipeline in a text like Scala, when the case has it.
+    let code: String
     /// The parameters that are left to be taken.
     var params: PieceStep
     /// The other keys that are left to be taken.
     var body: PieceStep
+    /// Where another outcome than the recorded one was compared with.
+    private(set) var deviations: Set<Deviation> = []
 
     /// Reads all cases of a family; a name that occurs twice for a pipeline makes it fail.
     static func all(of family: String) throws -> [RecordedCase] {
@@ -21,10 +28,7 @@ struct RecordedCase {
         try file.requireNothingLeft()
         var seen: Set<String> = []
         return try vectors.map { json in
-            var body = try PieceStep(json)
-            let recorded = RecordedCase(
-                name: try body.takeString("name"), pipeline: try body.takeString("pipeline"),
-                params: try PieceStep(.object(try body.takeObject("params"))), body: body)
+            let recorded = try RecordedCase(json)
             guard seen.insert("\(recorded.pipeline) \(recorded.name)").inserted else {
                 throw PieceStep.Malformed(description: "\(recorded.name) twice in \(family)")
             }
@@ -32,14 +36,28 @@ struct RecordedCase {
         }
     }
 
-    private init(name: String, pipeline: String, params: PieceStep, body: PieceStep) {
-        self.name = name
-        self.pipeline = pipeline
-        self.params = params
-        self.body = body
+    init(_ json: PieceJSON) throws {
+        var body = try PieceStep(json)
+        name = try body.takeString("name")
+        pipeline = try body.takeString("pipeline")
+        params = try PieceStep(.object(try body.takeObject("params")))
+        code = body.has("code") ? try body.takeString("code") : ""
         // Text for people.
-        if self.body.has("code") { _ = try? self.body.takeString("code") }
-        if self.body.has("note") { _ = try? self.body.takeString("note") }
+        if body.has("note") { _ = try body.takeString("note") }
+        self.body = body
+    }
+
+    /// What to compare with where we differ on purpose; an exception only if that is not what was
+    /// recorded.
+    ///
+    /// - Parameters:
+    ///   - declared: what is to come out by the deviation's rule.
+    ///   - recorded: what came out of Spark.
+    mutating func declare<Outcome: Equatable>(
+        _ declared: Outcome, insteadOf recorded: Outcome, _ deviation: Deviation
+    ) -> Outcome {
+        if declared != recorded { deviations.insert(deviation) }
+        return declared
     }
 
     /// What disagrees by being there.
@@ -48,37 +66,60 @@ struct RecordedCase {
     /// Runs every case of a family and reports.
     ///
     /// - Parameters:
-    ///   - differently: cases with another outcome than the recorded, and why; `run` compares with
-    ///     that outcome.
-    ///   - notRun: cases that are not run, and why.
+    ///   - pipelines: those that may occur; nil: `run` looks at them itself.
+    ///   - notRun: pipelines that cannot be written in Swift, and why.
     ///   - run: gives what disagrees; takes all parameters and keys.
     static func report(
-        _ family: String, differently: [String: String] = [:], notRun: [String: String] = [:],
+        _ family: String, pipelines: Set<String>? = nil, notRun: [String: Deviation] = [:],
         run: (inout RecordedCase) async throws -> [String]
     ) async throws -> ConformanceReport {
         var report = ConformanceReport(family: family)
-        for var recorded in try all(of: family) {
-            if let reason = notRun[recorded.name] {
-                report.add(recorded.name, differences: [], exceptedBecause: reason)
+        let cases = try all(of: family)
+        let names = Dictionary(grouping: cases, by: \.name)
+        for var recorded in cases {
+            let isUnique = names[recorded.name]?.count == 1
+            let label = isUnique ? recorded.name : "\(recorded.pipeline)/\(recorded.name)"
+            if let deviation = notRun[recorded.pipeline] {
+                report.add(label, differences: [], deviations: [deviation])
                 continue
             }
             var differences: [String]
             do {
+                if let pipelines, !pipelines.contains(recorded.pipeline) {
+                    throw Pipelines.Unknown(
+                        description: "no pipeline is known as \(recorded.pipeline)")
+                }
                 differences = try await run(&recorded) + recorded.finish()
             } catch {
                 differences = ["\(error)"]
             }
-            report.add(
-                recorded.name, differences: differences,
-                exceptedBecause: differently[recorded.name])
+            report.add(label, differences: differences, deviations: recorded.deviations)
         }
         return report
+    }
+
+    /// The steps of a case that has any.
+    mutating func takeSteps() throws -> [PieceJSON] {
+        let steps = try body.takeArray("steps")
+        guard !steps.isEmpty else { throw PieceStep.Malformed(description: "no steps") }
+        return steps
     }
 
     /// The input batches, one list per input stream.
     mutating func takeInputs() throws -> [[[PieceJSON]?]] {
         try body.takeArray("inputs").map { stream in
             try stream.elements().map { try $0 == .null ? nil : $0.elements() }
+        }
+    }
+}
+
+extension [PieceJSON] {
+    /// Runs the steps one after the other and gives what disagrees.
+    func differences(_ body: (inout PieceStep) throws -> Void) throws -> [String] {
+        try flatMap { json in
+            var step = try PieceStep(json)
+            try body(&step)
+            return try step.finish()
         }
     }
 }

@@ -1,7 +1,7 @@
 import DStreamCore
 import Foundation
 
-/// The recorded events of a case, batch by batch, in the short form of the tests.
+/// The recorded events of a pipeline's first case, batch by batch, in the short form of the tests.
 struct RecordedEvents {
     let events: [String]
     let hasError: Bool
@@ -12,7 +12,8 @@ struct RecordedEvents {
         let file = root.appending(path: "Fixtures/conformance/listener_events.json")
         let json = try JSONSerialization.jsonObject(with: Data(contentsOf: file))
         let vectors = (json as? [String: Any])?["vectors"] as? [[String: Any]] ?? []
-        let steps = vectors.first { $0["name"] as? String == name }?["steps"] as? [[String: Any]]
+        let vector = vectors.first { $0["pipeline"] as? String == "listener.\(name)" }
+        let steps = vector?["steps"] as? [[String: Any]]
         return (steps ?? []).filter { $0["timeMillis"] != nil }.map { step in
             RecordedEvents(
                 events: (step["events"] as? [[String: Any]] ?? []).map(short),
