@@ -79,7 +79,8 @@ public final class StreamHarness: Sendable {
     ) -> DStream<Element> {
         let interval = ssc.batchInterval.milliseconds
         let graph = ssc.graph
-        return graph.inputStream("input", file: file, line: line) { time, context in
+        let site = OperatorSite("input", file: file, line: line)
+        return graph.quickInputStream(site) { time, context in
             let zero = graph.zeroTime?.milliseconds ?? 0
             let index = Int((time.milliseconds - zero) / interval) - 1
             guard index < batches.count else {

@@ -8,7 +8,7 @@ extension StreamingContext {
     public func constantStream<Element: Sendable>(
         _ rdd: RDD<Element>, file: String = #fileID, line: UInt = #line
     ) -> DStream<Element> {
-        graph.inputStream("constantStream", file: file, line: line) { _, _ in rdd }
+        graph.quickInputStream(OperatorSite("constantStream", file: file, line: line)) { _, _ in rdd }
     }
 
     /// The records of a source that stay readable behind offsets: each batch takes what was added
@@ -90,6 +90,8 @@ struct StandardInputReceiver: Receiver {
     let maxLineBytes: Int
     let longLines: LineSplitter.LongLinePolicy
     let storageLevel: StorageLevel
+    /// Its reads block on a thread that is theirs.
+    let mayBlock = false
 
     /// Reading blocks when another process has taken the bytes meanwhile: not where others wait.
     private static let thread = IOThread(name: "stdin")

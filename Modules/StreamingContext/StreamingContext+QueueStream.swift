@@ -54,7 +54,7 @@ extension StreamingContext {
         defaultRDD emptyRDD: EmptyQueueRDD<Element> = .onePartition, file: String = #fileID,
         line: UInt = #line
     ) -> DStream<Element> {
-        graph.inputStream("queueStream", file: file, line: line) { _, context in
+        graph.quickInputStream(OperatorSite("queueStream", file: file, line: line)) { _, context in
             let taken = queue.take(oneAtATime: oneAtATime)
             if taken.count == 1 { return taken[0] }
             if !taken.isEmpty { return context.batch.union(taken) }

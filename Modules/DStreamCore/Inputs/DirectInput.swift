@@ -50,12 +50,24 @@ final class DirectInput: Sendable {
         if let kept = await context.choices?.choice(of: stream, for: batch) {
             ranges = try Codec<[OffsetRange]>.of().value(of: kept)
         } else {
-            ranges = try await choose(from: source)
+            ranges = try await choose(from: source, "offsets of stream \(stream), batch \(batch)", context)
             try await context.choices?.keep(
                 Codec<[OffsetRange]>.of().bytes(of: ranges), of: stream, for: batch)
         }
         state.withLock { $0.settle(Batch(time: batch, ranges: ranges)) }
         return ranges
+    }
+
+    /// Asks the source on an engine thread, which it may block.
+    private func choose(
+        from source: some DirectSource, _ label: String, _ context: GenerationContext
+    ) async throws -> [OffsetRange] {
+        let chosen = Locked<[OffsetRange]>([])
+        try await context.batch.engine.perform(label) { [self] in
+            let ranges = try await choose(from: source)
+            chosen.withLock { $0 = ranges }
+        }
+        return chosen.withLock { $0 }
     }
 
     private func choose(from source: some DirectSource) async throws -> [OffsetRange] {

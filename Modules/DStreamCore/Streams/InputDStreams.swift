@@ -3,7 +3,8 @@ public import BatchEngine
 extension DStreamGraph {
     /// An input stream whose batches are computed in the driver, as Spark's `InputDStream.compute`.
     ///
-    /// - Parameter compute: the RDD of a batch, or nil for none; called at most once per batch.
+    /// - Parameter compute: the RDD of a batch, or nil for none; called at most once per batch, on an
+    ///   engine thread, which it may block.
     @inlinable
     public func inputStream<Element: Sendable>(
         _ name: String = "inputStream", file: String = #fileID, line: UInt = #line,
@@ -11,6 +12,22 @@ extension DStreamGraph {
             @escaping @Sendable (BatchTime, GenerationContext) async throws -> RDD<Element>?
     ) -> DStream<Element> {
         let site = OperatorSite(name, file: file, line: line)
+        return quickInputStream(site) { time, context in
+            let result = Frozen<RDD<Element>?>()
+            try await context.batch.engine.perform("\(site), batch \(time)") {
+                result.set(try await compute(time, context))
+            }
+            return result.value
+        }
+    }
+
+    /// An input stream whose batches are computed right there: without a line of the user's.
+    @inlinable
+    package func quickInputStream<Element: Sendable>(
+        _ site: OperatorSite,
+        _ compute:
+            @escaping @Sendable (BatchTime, GenerationContext) async throws -> RDD<Element>?
+    ) -> DStream<Element> {
         _ = addInput()
         return DStream<Element>(
             self, site, parents: [], slide: batchInterval, pipe: { .source(site) },

@@ -163,6 +163,9 @@ public actor JobGenerator {
     /// The batches begun, or known from the checkpoint, and not completed.
     public var pendingBatches: [BatchTime] { machine?.ledger.pending ?? [] }
 
+    /// Returns once the generator takes a call: a sign that it moves.
+    package func pulse() {}
+
     /// Tells the loop whenever a batch becomes due.
     private nonisolated func keepTime(
         on grid: BatchAlignment, from firstBatch: BatchTime, tick: () async -> Void
