@@ -79,9 +79,8 @@ public final class StreamHarness: Sendable {
     ) -> DStream<Element> {
         let interval = ssc.batchInterval.milliseconds
         let graph = ssc.graph
-        return graph.inputStream(
-            "input", isReplayable: true, file: file, line: line
-        ) { time, context in
+        let site = OperatorSite("input", file: file, line: line)
+        return graph.computedStream(site, givesOnce: false) { _, time, context in
             let zero = graph.zeroTime?.milliseconds ?? 0
             let index = Int((time.milliseconds - zero) / interval) - 1
             guard index < batches.count else {

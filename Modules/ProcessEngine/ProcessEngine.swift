@@ -101,6 +101,7 @@ public final class ProcessEngine: ExecutionEngine {
                     + "StreamingApplication: declare the streams in its build(_:), or use "
                     + "engine: .local()")
         }
+        try await driver.prepare(program)
         do {
             let prepared = Prepared(
                 program: program, source: try source(of: program),

@@ -1,31 +1,39 @@
-internal import BatchEngine
+package import BatchEngine
 internal import Synchronization
 
 /// A worker that is a process of its own.
-final class ProcessLink: WorkerLink {
+///
+/// Its end is noticed by the process, not by the connection alone: a process that it has forked may
+/// hold that open.
+package final class ProcessLink: WorkerLink {
     private let process: ChildProcess
     private let connection: LocalConnection
     private let number: Int
     private let reader = Locked(FrameReader())
     private let isKilled = CancellationFlag()
 
-    init(_ process: ChildProcess, _ connection: LocalConnection, number: Int) {
+    /// Takes over a process that has connected, and waits for its end on a thread of its own.
+    ///
+    /// - Throws: `SystemError` when there is no thread for that.
+    package init(
+        _ process: ChildProcess, _ connection: LocalConnection, number: Int
+    ) throws(SystemError) {
         self.process = process
         self.connection = connection
         self.number = number
+        try BlockingThreads.shared.submit {
+            _ = process.wait()
+            connection.notePeerEnd()
+        }
     }
 
-    deinit {
-        kill()
-        // Not on this thread, which may be anybody's; the process has been killed already.
-        try? BlockingThreads.shared.submit { [process] in _ = process.wait() }
-    }
+    deinit { kill() }
 
-    var processID: Int32? { process.id }
+    package var processID: Int32? { process.id }
 
-    var hasEnded: Bool { isKilled.isCancelled || process.poll() != nil }
+    package var hasEnded: Bool { isKilled.isCancelled || process.poll() != nil }
 
-    func kill() {
+    package func kill() {
         // A process that was told to end may take a moment for it.
         isKilled.cancel()
         process.kill()
@@ -35,7 +43,7 @@ final class ProcessLink: WorkerLink {
     /// Kills the process and leaves the connection to it.
     func crash() { process.kill() }
 
-    func exchange(
+    package func exchange(
         _ message: Frames.Message, limit: Duration?
     ) async throws -> Frames.Message {
         let deadline = limit.map { SystemTime.monotonic() + $0 }

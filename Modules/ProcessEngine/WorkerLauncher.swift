@@ -11,6 +11,11 @@ final class WorkerLauncher: WorkerSource {
     private static let traps =
         ProcessEnvironment["SWIFT_BACKTRACE"] == nil ? ["SWIFT_BACKTRACE": "enable=no"] : [:]
 
+    /// The program's own, byte by byte.
+    private static let arguments =
+        ProcessEnvironment.arguments.isEmpty
+        ? [Array("worker".utf8)] : ProcessEnvironment.arguments
+
     private let configuration: ProcessEngine.Configuration
     private let executable = ChildProcess.ownExecutable
     private let expected: WorkerIdentity
@@ -35,7 +40,7 @@ final class WorkerLauncher: WorkerSource {
         do {
             let (process, connection) = try await connect(secret, deadline)
             do {
-                let link = ProcessLink(process, connection, number: number)
+                let link = try ProcessLink(process, connection, number: number)
                 try await handshake(with: link, connection, secret, deadline)
                 return link
             } catch {
@@ -65,9 +70,7 @@ final class WorkerLauncher: WorkerSource {
         defer { listener.close() }
         let process = try ChildProcess.start(
             executable,
-            arguments: [CommandLine.arguments.first ?? "worker"]
-                + CommandLine.arguments.dropFirst(),
-            environment: Self.traps.merging([
+            arguments: Self.arguments, environment: Self.traps.merging([
                 Self.socketVariable: listener.path, Self.secretVariable: secret,
             ]) { $1 })
         do { return (process, try await accept(process, listener, deadline)) } catch {

@@ -19,6 +19,8 @@ package struct WorkerProcess: Sendable {
             let secret = ChildProcess.takeVariable(WorkerLauncher.secretVariable)
         else { return nil }
         Self.isWorker.cancel()
+        // It is started with the usual signals.
+        ProcessOutput.ignoreBrokenPipes()
         self.socket = socket
         self.secret = secret
     }

@@ -17,11 +17,14 @@ public import BatchEngine
 /// started, so what must survive a restart is kept in the receiver.
 ///
 /// ## Cancellation
-/// Stopping a receiver cancels the task of `run`. It must return soon then; what it stores on the
-/// way out is kept.
+/// Stopping a receiver cancels the task of `run`, and ``ReceiverOutput/isStopped`` becomes true. It
+/// must return soon then; what it stores on the way out is kept. One that does not return is left
+/// behind at the deadline of the stop, on its thread, and named in the report.
 ///
 /// ## Isolation
-/// Only one `run` of a receiver is under way at a time. It must not block its thread.
+/// Only one `run` of a receiver is under way at a time. It has a thread of its own, so it may block:
+/// a loop around a call of a blocking library works as it is. Tasks that `run` makes as children
+/// share the thread, and so wait while one of them blocks it. See ``mayBlock``.
 public protocol Receiver<Element>: Sendable {
     /// What is received.
     associatedtype Element: Sendable
@@ -37,6 +40,13 @@ public protocol Receiver<Element>: Sendable {
 
     /// The machine on which to run; ignored by engines of one machine.
     var preferredLocation: String? { get }
+
+    /// Whether `run` may block its thread, and so has one of its own; true by default.
+    ///
+    /// At most ``ReceiverConfiguration/maxReceiverThreads`` receivers have one. Where many more are
+    /// needed, those that only ever suspend say false and share the threads of all tasks: there, one
+    /// that blocks after all holds up batches and the stop.
+    var mayBlock: Bool { get }
 }
 
 extension Receiver {
@@ -50,4 +60,7 @@ extension Receiver {
 
     /// None.
     public var preferredLocation: String? { nil }
+
+    /// It may.
+    public var mayBlock: Bool { true }
 }

@@ -16,6 +16,11 @@ public struct ReceiverConfiguration: Sendable, Hashable {
     public var receivedBytesLimit = 512 << 20
     /// The wait before a receiver that failed or ended is started again.
     public var restartDelay = Duration.seconds(2)
+    /// Receivers of a context that may have a thread each, at least 1; ``Receiver/mayBlock`` says
+    /// which do.
+    ///
+    /// More are refused at the start. A thread takes 8 MB of addresses, and memory as it uses it.
+    public var maxReceiverThreads = 64
     /// Bounds of the rate of each receiver; none by default.
     public var rate = RateLimiter.Configuration()
     /// The longest frame of a raw socket, in bytes.
@@ -49,9 +54,25 @@ public struct ReceiverConfiguration: Sendable, Hashable {
         try require(maxBlockRecords > 0, "maxBlockRecords \(maxBlockRecords) must be more than 0")
         try require(
             receivedBytesLimit > 0, "receivedBytesLimit \(receivedBytesLimit) must be more than 0")
+        try require(
+            maxReceiverThreads > 0, "maxReceiverThreads \(maxReceiverThreads) must be more than 0")
         try require(restartDelay >= .zero, "restartDelay \(restartDelay) must not be below 0")
         try require(
             rawMaxBlockSizeBytes > 0 && rawMaxBlockSizeBytes <= Int(Int32.max),
             "rawMaxBlockSizeBytes \(rawMaxBlockSizeBytes) must be from 1 to \(Int32.max)")
+    }
+}
+
+extension ReceiverConfiguration {
+    /// What is wrong with the number of receivers that have a thread each; nil: nothing.
+    package func threadProblem(of receivers: [ReceiverRegistration]) -> ReceiverError? {
+        let threads = receivers.filter(\.hasThread)
+        guard threads.count > maxReceiverThreads else { return nil }
+        let first = threads[maxReceiverThreads]
+        return ReceiverError(
+            .badConfiguration,
+            "\(threads.count) receivers need a thread each, and maxReceiverThreads allows "
+                + "\(maxReceiverThreads): \(first.name) of stream \(first.streamID) has none. Raise "
+                + "receiver.maxReceiverThreads, or let receivers that never block say so by mayBlock")
     }
 }

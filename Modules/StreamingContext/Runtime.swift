@@ -23,6 +23,7 @@ struct Runtime: Sendable {
     private let contextID: ObjectIdentifier
     private let streamIDs: [StreamID]
     private let listeners: ListenerBus
+    private let logger: any DiagnosticLogger
     private let report: @Sendable (StreamError) -> Void
 
     /// How to stop.
@@ -56,6 +57,7 @@ struct Runtime: Sendable {
         contextID = ObjectIdentifier(context)
         streamIDs = receivers.map(\.streamID)
         listeners = context.listeners
+        logger = context.components.logger
         let graph = MarkedGraph(
             graph: context.graph, contextID: contextID, deadLetters: deadLetters,
             restart: earlier.map { max(context.components.clock.now, $0.time + $0.batchInterval) })
@@ -97,18 +99,32 @@ struct Runtime: Sendable {
             batch: batch, choices: logs?.choices,
             checkpointStore: checkpoints.map { NamingCheckpointStore(base: $0.store, logs: logs) },
             clock: clock, listeners: context.listeners,
-            standardOutput: context.components.standardOutput, errorSink: report)
+            standardOutput: { [logger, appName, write = context.components.standardOutput] text in
+                write(text)
+                if let problem = ProcessOutput.takeProblem() {
+                    logger.log(
+                        level: .warning,
+                        "\(appName): the standard output takes nothing any more, and what print() "
+                            + "writes is dropped: \(problem)")
+                }
+            }, errorSink: report)
         grid = try BatchAlignment(zeroTime: zeroTime, period: context.batchInterval)
         firstBatch = (earlier?.time ?? zeroTime) + context.batchInterval
     }
 
     /// Runs everything until a stop is requested; returning means that all has ended.
     ///
-    /// - Parameter onOverdue: called when a receiver ignores for too long that it was cancelled: it
-    ///   cannot be taken from the threads it shares, so nobody waits for it any more.
+    /// - Parameter onOverdue: called when something does not end although it was abandoned, such as a
+    ///   store of the user's that never returns: nobody waits for it any more.
     func run(
         onOverdue: @escaping @Sendable (StreamingContext.StopReport) -> Void
     ) async -> StreamingContext.StopReport {
+        let watch = controlWatch
+        do { try Watchdog.shared.add(watch) } catch {
+            logger.log(level: .warning, "\(appName): nobody looks for stalls: \(error)")
+        }
+        defer { Watchdog.shared.remove(watch) }
+        async let _: Void = watch.run()
         let abandoned = SharedValue<[String]>([])
         var isDrained = false
         var alreadyProcessed: Int?
@@ -142,6 +158,22 @@ struct Runtime: Sendable {
         // The engine may outlive this context, whose blocks nobody can use any more.
         for block in await tracker.heldBlocks { engine.blockStore.remove(block.id) }
         return report
+    }
+
+    /// Looks at the loops that batches go through.
+    private var controlWatch: ControlWatch {
+        let (tracker, scheduler, generator) = (tracker, scheduler, generator)
+        return ControlWatch(
+            appName: appName, clock: clock, logger: logger,
+            activity: { [listeners] in listeners.activity },
+            [
+                ControlWatch.Station("the thread of sockets and timers") {
+                    await withTaskExecutorPreference(IOThread.shared) {}
+                },
+                ControlWatch.Station("the tracker of receivers") { await tracker.pulse() },
+                ControlWatch.Station("the generator of batches") { await generator.pulse() },
+                ControlWatch.Station("the scheduler of jobs") { await scheduler.pulse() },
+            ])
     }
 
     private func receive() async {
@@ -180,7 +212,7 @@ struct Runtime: Sendable {
         }
     }
 
-    /// Abandons closures that do not end within `grace`, and then receivers.
+    /// Abandons closures and receivers that do not end within `grace`.
     private func giveUp(
         after grace: Duration, _ abandoned: SharedValue<[String]>,
         _ onOverdue: @Sendable (StreamingContext.StopReport) -> Void
@@ -189,13 +221,15 @@ struct Runtime: Sendable {
             try await clock.sleep(for: grace)
             let closures = engine.abandon(
                 reason: "\(appName) was stopped and waited for \(grace)")
-            abandoned.change { $0 = closures }
+            // Before those who wait for them hear of the end.
+            let receivers = await tracker.receivers.filter(\.isActive).map { "receiver \($0.name)" }
+            abandoned.change { $0 = closures + receivers }
+            await tracker.abandon()
             try await clock.sleep(for: grace)
         } catch {
             return
         }
-        let receivers = await tracker.receivers.filter(\.isActive).map { "receiver \($0.name)" }
-        onOverdue(await stopReport(isDrained: false, abandoned: abandoned.value + receivers))
+        onOverdue(await stopReport(isDrained: false, abandoned: abandoned.value))
     }
 
     private func stopReport(

@@ -107,7 +107,7 @@ extension StreamingContext {
 
     /// Where dead letters are; nil: nowhere.
     private var deadLetterStore: (any DeadLetterStore)? {
-        if let own = components.deadLetterStore { return own }
+        if let own = components.deadLetterStore { return UserDeadLetterStore.wrapping(own) }
         let directory =
             configuration.deadLetterDirectory
             ?? checkpointDirectory.withLock { $0.map { $0 + "/dead-letters" } }

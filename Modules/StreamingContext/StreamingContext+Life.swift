@@ -282,12 +282,33 @@ extension StreamingContext {
                 graph.record(problem)
             }
         }
+        recordThreadProblem(registrations)
         return registrations
+    }
+
+    /// Notes that more receivers are to have a thread of their own than may.
+    private func recordThreadProblem(_ registrations: [Registration]) {
+        let engine = batchContext.engine
+        let threads = registrations.filter { $0.receiver(on: engine).hasThread }
+        let problem = configuration.receiver.threadProblem(of: threads.map(\.receiver))
+        guard let problem else { return }
+        let first = threads[max(0, configuration.receiver.maxReceiverThreads)]
+        graph.record(StreamError(.badConfiguration, problem.message, site: first.site))
+    }
+
+    /// Sees to the thread without which nothing runs, and that an output which ends does not end the
+    /// process.
+    private func prepareProcess() throws {
+        ProcessOutput.ignoreBrokenPipes()
+        do { try IOThread.shared.prepare() } catch {
+            throw StreamError(.engineUnusable, "\(error)", underlying: error)
+        }
     }
 
     /// Validates everything and builds the runtime.
     private func makeRuntime() async throws -> Runtime {
         endUnlessRunning()
+        try prepareProcess()
         let hasDirectory = checkpointDirectory.withLock { $0 } != nil
         let registrations = recordProblems(hasDirectory: hasDirectory)
         let now = components.clock.now

@@ -8,9 +8,8 @@ extension StreamingContext {
     public func constantStream<Element: Sendable>(
         _ rdd: RDD<Element>, file: String = #fileID, line: UInt = #line
     ) -> DStream<Element> {
-        graph.inputStream("constantStream", isReplayable: true, file: file, line: line) { _, _ in
-            rdd
-        }
+        let site = OperatorSite("constantStream", file: file, line: line)
+        return graph.computedStream(site, givesOnce: false) { _, _, _ in rdd }
     }
 
     /// The records of a source that stay readable behind offsets: each batch takes what was added
@@ -98,6 +97,8 @@ struct StandardInputReceiver: Receiver {
     let maxLineBytes: Int
     let longLines: LineSplitter.LongLinePolicy
     let storageLevel: StorageLevel
+    /// Its reads block on a thread that is theirs.
+    let mayBlock = false
 
     /// Reading blocks when another process has taken the bytes meanwhile: not where others wait.
     private static let thread = IOThread(name: "stdin")

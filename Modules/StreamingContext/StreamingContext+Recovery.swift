@@ -39,7 +39,7 @@ extension StreamingContext {
         ssc.checkpoint(checkpointDirectory)
         let store: any CheckpointStore
         if let own = ssc.components.checkpointStore {
-            store = own
+            store = UserCheckpointStore.wrapping(own)
         } else {
             do {
                 store = try await ssc.openStore(checkpointDirectory)
@@ -80,7 +80,7 @@ extension StreamingContext {
         let store: any CheckpointStore
         do {
             if let own = components.checkpointStore {
-                store = own
+                store = UserCheckpointStore.wrapping(own)
             } else if let directory {
                 store = try await openStore(directory)
             } else {

@@ -36,6 +36,40 @@ struct LocalEngineTests {
             }.collect() == [10_000, 10_000])
     }
 
+    @Test("where the system starts no thread, work fails in words, and nothing traps")
+    func noThreads() async throws {
+        let failing: SlotExecutor.Start = { name, _ throws(SystemError) in
+            throw SystemError(call: "pthread_create", errno: 11, subject: name)
+        }
+        let engine = LocalEngine(
+            LocalEngine.Configuration(slots: 2), blockStore: MemoryBlockStore(), startThread: failing)
+        let atStart = await #expect(throws: EngineError.self) {
+            try await engine.prepare(EngineProgram())
+        }
+        let inBody = await #expect(throws: EngineError.self) { try await engine.perform("body") {} }
+        let inJob = await #expect(throws: EngineError.self) {
+            try await BatchContext(engine: engine).parallelize([1, 2]).count()
+        }
+        for error in [atStart, inBody, inJob] {
+            #expect(error?.code == .noThreads)
+            #expect(error?.message.contains("pthread_create") == true)
+        }
+        // What could be refused by nobody runs all the same.
+        let threads = SlotExecutor(name: "none", limit: 1, idleMaximum: 1, start: failing)
+        await Task(executorPreference: threads) { await Task.yield() }.value
+    }
+
+    @Test("a thread that cannot be started says how many there are, and what to do")
+    func threadLimit() throws {
+        let error = #expect(throws: SystemError.self) {
+            // More addresses than a process has.
+            try SystemThread.start(name: "huge", stackBytes: 1 << 50) {}
+        }
+        let text = error.map { "\($0)" } ?? ""
+        #expect(text.hasPrefix("thread huge cannot be started: "), "\(text)")
+        #expect(text.contains("Raise the limit (ulimit -u"), "\(text)")
+    }
+
     #if os(Linux)
         private static func threadName() -> String {
             let bytes = (try? FileSystem.readAll("/proc/thread-self/comm")) ?? []

@@ -39,6 +39,34 @@ struct TCPTests {
         #expect(try await client.read() == nil)
     }
 
+    @Test("a silent peer is given up after two minutes, on both sides")
+    func keepsAlive() async throws {
+        let (client, server) = try await pair()
+        #expect(client.silenceMaximum == .seconds(120))
+        #expect(server.silenceMaximum == .seconds(120))
+        client.close()
+        #expect(client.silenceMaximum == nil)
+        server.close()
+    }
+
+    @Test("where nobody listens, a connection is refused, never made to itself")
+    func selfConnection() async throws {
+        // A port of those that the system gives to connections, which this test has let go of: some
+        // attempt gets it for its own side.
+        let listener = try await TCPListener.bind(host: "127.0.0.1", port: 0)
+        let port = listener.port
+        listener.close()
+        for _ in 0..<60_000 {
+            let error = await #expect(throws: SystemError.self) {
+                _ = try await TCPConnection.connect(host: "127.0.0.1", port: port)
+            }
+            guard error?.isConnectionRefused == true else {
+                Issue.record("\(String(describing: error))")
+                return
+            }
+        }
+    }
+
     @Test("a sleep ends by itself, and at once when it is cancelled")
     func sleeps() async throws {
         try await IOThread.shared.sleep(for: .microseconds(100))

@@ -11,6 +11,7 @@ final class ExampleRun {
     /// A folder of its own, in which the program runs.
     let folder: String
     private let process = Process()
+    private let output = Pipe()
     private var lines: AsyncStream<String>.Iterator
     private var exit: AsyncStream<Int32>.Iterator
 
@@ -19,7 +20,6 @@ final class ExampleRun {
         process.executableURL = try Self.program(name)
         process.arguments = arguments
         process.currentDirectoryURL = URL(fileURLWithPath: folder)
-        let output = Pipe()
         process.standardOutput = output
         process.standardError = FileHandle.standardError
         let (lines, linesEnd) = AsyncStream.makeStream(of: String.self)
@@ -83,6 +83,15 @@ final class ExampleRun {
         }
         return line
     }
+
+    /// Stops reading what the program prints, as `head` does.
+    func closeOutput() throws {
+        output.fileHandleForReading.readabilityHandler = nil
+        try output.fileHandleForReading.close()
+    }
+
+    /// Whether a signal has ended the program.
+    var wasSignalled: Bool { process.terminationReason == .uncaughtSignal }
 
     /// Sends the signal of Ctrl-C and waits for the end: its exit status.
     func interrupt() async throws -> Int32 {

@@ -35,6 +35,16 @@ struct ExamplesTests {
         }
     }
 
+    @Test("S35: a program whose output nobody reads any more continues, and ends when told")
+    func outputIntoHead() async throws {
+        try await served("NetworkWordCount", [], ["--batch", "100"]) { run, server in
+            try await server.writeAll(Array("one two\n".utf8))
+            _ = try await run.nextElements()
+            try run.closeOutput()
+            try await server.writeAll(Array("three four\n".utf8))
+        }
+    }
+
     @Test func statefulNetworkWordCount() async throws {
         try await served("StatefulNetworkWordCount", [], ["100"]) { run, server in
             try await server.writeAll(Array("hello swift hello\n".utf8))

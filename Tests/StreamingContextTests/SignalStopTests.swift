@@ -10,6 +10,8 @@ import Testing
     import Darwin
 #endif
 
+private func systemClose(_ number: Int32) -> Int32 { close(number) }
+
 /// Programs that are told to end; each in a process of its own, as signals are for all of it.
 @Suite("Signals")
 struct SignalStopTests {
@@ -78,6 +80,45 @@ struct SignalStopTests {
             guard harness.errors.count == 1, "\(report)".contains("1 of them have failed: 1000 ms")
             else { exit(5) }
             exit(0)
+        }
+    }
+
+    /// Makes a descriptor of this process one that nobody reads.
+    private static func close(_ number: Int32) {
+        var ends: [Int32] = [-1, -1]
+        guard pipe(&ends) == 0, dup2(ends[1], number) == number else { exit(6) }
+        for end in ends { _ = systemClose(end) }
+    }
+
+    @Test("S35: a standard output that closes is reported once, and the stream continues")
+    func closedOutput() async {
+        await #expect(processExitsWith: .success) {
+            Self.close(STDOUT_FILENO)
+            let notes = Notes<String>()
+            var components = StreamingContext.Components()
+            components.logger = NotingLogger(notes: notes)
+            let harness = StreamHarness(
+                components: components, standardOutput: components.standardOutput)
+            harness.input([[1], [2], [3]]).print()
+            try await harness.run(batches: 3)
+            print("what a program prints itself is dropped as well")
+            let isReported =
+                notes.all.count == 1 && notes.all[0].contains("the standard output takes nothing")
+            let count = harness.listener.events.compactMap(\.completedBatch).count
+            exit(isReported && count == 3 && harness.errors.isEmpty ? 0 : 4)
+        }
+    }
+
+    @Test("S35: a standard error that closes ends no program that logs")
+    func closedError() async {
+        await #expect(processExitsWith: .success) {
+            Self.close(STDERR_FILENO)
+            var components = StreamHarness.quietComponents
+            components.logger = StandardErrorDiagnosticLogger()
+            let harness = StreamHarness(components: components)
+            harness.input([[1]]).foreachRDD { _ in throw Boom() }
+            try await harness.run(batches: 1)
+            exit(harness.errors.count == 1 ? 0 : 4)
         }
     }
 

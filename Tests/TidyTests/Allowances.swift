@@ -15,6 +15,10 @@ enum Allowances {
             path: "Modules/BatchEngine/Engine/LocalEngine.swift", what: "Task {}", count: 1,
             reason: "a body that never returns must be abandoned at the deadline, not awaited"),
         Allowance(
+            path: "Modules/ReceiverRuntime/Supervision/ReceiverEnding.swift", what: "Task {}",
+            count: 1,
+            reason: "a receiver that ignores its end must be abandoned at the deadline, not awaited"),
+        Allowance(
             path: "Modules/StreamingContext/StreamingContext+Life.swift", what: "Task {}", count: 1,
             reason: "start() returns while run() goes on; the context owns the task"),
         Allowance(

@@ -1,8 +1,9 @@
 internal import Synchronization
 
 /// A body that may never return, and its end: set once, by the body or by whoever gives up on it.
-final class AbandonableOutcome: Sendable {
-    typealias Body = @Sendable () async throws -> Void
+package final class AbandonableOutcome: Sendable {
+    /// What may never return.
+    package typealias Body = @Sendable () async throws -> Void
 
     private enum State {
         case open
@@ -13,12 +14,13 @@ final class AbandonableOutcome: Sendable {
     private let body: Locked<Body?>
     private let state = Locked<State>(.open)
 
-    init(_ body: @escaping Body) { self.body = Locked(body) }
+    /// Nothing runs yet.
+    package init(_ body: @escaping Body) { self.body = Locked(body) }
 
     /// Runs the body and sets the outcome; called once.
     ///
     /// What the body holds is let go before its caller hears of the end.
-    func run() async { finish(await result()) }
+    package func run() async { finish(await result()) }
 
     private func result() async -> Result<Void, any Error> {
         let body = body.withLock { body in
@@ -29,7 +31,7 @@ final class AbandonableOutcome: Sendable {
     }
 
     /// Sets the outcome; later calls are ignored.
-    func finish(_ result: Result<Void, any Error>) {
+    package func finish(_ result: Result<Void, any Error>) {
         let waiter: CheckedContinuation<Void, any Error>? = state.withLock { state in
             switch state {
             case .done: return nil
@@ -45,7 +47,7 @@ final class AbandonableOutcome: Sendable {
     }
 
     /// Waits for the outcome; called once.
-    func value() async throws {
+    package func value() async throws {
         try await withCheckedThrowingContinuation { continuation in
             let ready: Result<Void, any Error>? = state.withLock { state in
                 if case .done(let result) = state { return result }

@@ -115,7 +115,7 @@ public struct EngineError: Error, CustomStringConvertible {
     public struct Code: Sendable, Hashable, CustomStringConvertible {
         private enum Kind: String {
             case taskFailed, blockMissing, abandoned, stopped, codecMissing, invalidPlan
-            case badArgument, overflow, workersUnusable, refused
+            case badArgument, overflow, workersUnusable, refused, noThreads
         }
         private let kind: Kind
 
@@ -151,6 +151,8 @@ public struct EngineError: Error, CustomStringConvertible {
         public static let workersUnusable = Code(kind: .workersUnusable)
         /// The engine's strict mode does not allow it; the message names the alternative.
         public static let refused = Code(kind: .refused)
+        /// The system starts no thread for the work; the message says how many there are, and what to do.
+        public static let noThreads = Code(kind: .noThreads)
         /// The code's name.
         public var description: String { kind.rawValue }
     }

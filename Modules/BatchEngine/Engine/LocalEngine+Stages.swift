@@ -50,6 +50,7 @@ extension LocalEngine {
     private func runInParallel(
         _ run: PlanRun, _ stage: StageTasks, _ receive: @escaping PlanRun.Receive
     ) async throws {
+        try Self.prepare(taskThreads)
         let next = Atomic<Int>(stage.range.lowerBound)
         let failure = Locked<(any Error)?>(nil)
         let work: @concurrent @Sendable () async throws -> Void = {
@@ -85,6 +86,7 @@ extension LocalEngine {
         _ run: PlanRun, _ stage: StageTasks, _ perform: @escaping PlanRun.Perform,
         _ receive: @escaping PlanRun.Receive
     ) async throws {
+        try Self.prepare(taskThreads)
         let failure = Locked<(any Error)?>(nil)
         let work: @concurrent @Sendable (Int) async -> Void = { partition in
             do {

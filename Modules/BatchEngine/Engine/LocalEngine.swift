@@ -41,17 +41,27 @@ public final class LocalEngine: ExecutionEngine {
     let activity = EngineActivity()
 
     /// Makes an engine; threads start when there is work.
-    public init(
+    public convenience init(
         _ configuration: Configuration = Configuration(),
         blockStore: any BlockStore = MemoryBlockStore()
+    ) {
+        self.init(configuration, blockStore: blockStore, startThread: SlotExecutor.start)
+    }
+
+    /// Makes an engine whose threads are started by `startThread`.
+    package init(
+        _ configuration: Configuration, blockStore: any BlockStore,
+        startThread: @escaping SlotExecutor.Start
     ) {
         slots = max(1, configuration.slots ?? ResourceUsage.coreCount())
         inlineElementMaximum = configuration.inlineElementMaximum
         self.blockStore = blockStore
         defaultParallelism = max(1, configuration.defaultParallelism ?? slots)
-        taskThreads = SlotExecutor(name: "dstream-task", limit: slots, idleMaximum: slots)
+        taskThreads = SlotExecutor(
+            name: "dstream-task", limit: slots, idleMaximum: slots, start: startThread)
         // Bodies raise the limit while they run; one thread is for what comes after.
-        bodyThreads = SlotExecutor(name: "dstream-body", limit: 1, idleMaximum: 2)
+        bodyThreads = SlotExecutor(
+            name: "dstream-body", limit: 1, idleMaximum: 2, start: startThread)
     }
 
     /// Makes an engine with `slots` threads, Spark's `local[N]`.
@@ -65,6 +75,21 @@ public final class LocalEngine: ExecutionEngine {
     /// In memory, in this process.
     public var capabilities: EngineCapabilities {
         EngineCapabilities(leavesProcess: false, replicatesBlocks: false, slots: slots)
+    }
+
+    /// Sees to the first threads.
+    ///
+    /// - Throws: ``EngineError`` `.noThreads` when the system starts none.
+    public func prepare(_ program: EngineProgram) async throws {
+        try Self.prepare(taskThreads)
+        try Self.prepare(bodyThreads)
+    }
+
+    /// Sees to a first thread, so that work fails in words where there is none.
+    static func prepare(_ threads: SlotExecutor) throws(EngineError) {
+        do { try threads.prepare() } catch {
+            throw EngineError(.noThreads, "\(error)", underlying: error)
+        }
     }
 
     /// Ends the threads once they are idle.
@@ -119,6 +144,7 @@ public final class LocalEngine: ExecutionEngine {
     private func leaveable(
         _ entry: EngineActivity.Entry, _ body: @escaping @Sendable () async throws -> Void
     ) async throws {
+        try Self.prepare(bodyThreads)
         let outcome = AbandonableOutcome(body)
         let token = try activity.enter(entry) { outcome.finish(.failure($0)) }
         defer { activity.leave(token) }

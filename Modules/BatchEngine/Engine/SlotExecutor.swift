@@ -1,7 +1,12 @@
-/// Threads of an engine: tasks and driver bodies run here, never on the cooperative pool.
+/// Threads for user code, which may block: tasks, driver bodies and receivers run here, never on the
+/// cooperative pool.
 ///
 /// Threads start when there is work for them and no idle one, up to a limit.
-final class SlotExecutor: TaskExecutor {
+package final class SlotExecutor: TaskExecutor {
+    /// Starts a thread with a name, which runs a body.
+    package typealias Start =
+        @Sendable (String, @escaping @Sendable () -> Void) throws(SystemError) -> Void
+
     private struct Queue {
         var jobs: [UnownedJob] = []
         var head = 0
@@ -30,19 +35,40 @@ final class SlotExecutor: TaskExecutor {
     private let queue: Monitor<Queue>
     private let name: String
     private let idleMaximum: Int
+    private let start: Start
 
     /// Makes an executor without threads.
     ///
     /// - Parameters:
     ///   - limit: how many threads there may be.
-    ///   - idleMaximum: how many threads stay when there is nothing to do.
-    init(name: String, limit: Int, idleMaximum: Int) {
+    ///   - idleMaximum: how many threads stay when there is nothing to do, 1 or more.
+    ///   - start: starts a thread; tests give one that fails.
+    package init(
+        name: String, limit: Int, idleMaximum: Int, start: @escaping Start = SlotExecutor.start
+    ) {
         self.name = name
+        self.start = start
         self.idleMaximum = idleMaximum
         queue = Monitor(Queue(limit: limit))
     }
 
-    func enqueue(_ job: consuming ExecutorJob) {
+    /// Starts a thread of the system's.
+    package static let start: Start = { name, body throws(SystemError) in
+        try SystemThread.start(name: name, stackBytes: 8 << 20, body: body)
+    }
+
+    /// Sees to a first thread: with it, whatever is enqueued runs here, sooner or later.
+    ///
+    /// - Throws: `SystemError` when there is none and the system starts no more.
+    package func prepare() throws(SystemError) {
+        try queue.withLock { queue throws(SystemError) in
+            guard queue.started == 0, !queue.isClosed else { return }
+            try startThread(&queue)
+        }
+    }
+
+    /// Takes a task's next step to one of the threads.
+    package func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
         // All of it under the lock: once a thread may take the job, it may let go of the last
         // reference to this executor, and the runtime holds none while it calls.
@@ -72,7 +98,7 @@ final class SlotExecutor: TaskExecutor {
     }
 
     /// Threads end when the queue is empty; jobs that arrive later still run, on new threads.
-    func close() {
+    package func close() {
         queue.withLock { $0.isClosed = true }
         queue.broadcast()
     }
@@ -84,13 +110,17 @@ final class SlotExecutor: TaskExecutor {
         guard state.waiting > 0 else { return }
         if state.waiting <= state.idle { return queue.signal() }
         guard state.started < state.limit else { return }
-        do {
-            try SystemThread.start(name: name, stackBytes: 8 << 20) { self.work() }
-            state.started += 1
-        } catch {
-            // The system has no more threads: the others carry on; without any, nothing can run.
-            precondition(state.started > 0, "no engine thread could be started: \(error)")
+        do { try startThread(&state) } catch {
+            // The system has no more threads: the others carry on. Where there is none, what waits
+            // runs on the pool rather than never.
+            guard state.started == 0 else { return }
+            while let job = state.takeFirst() { globalConcurrentExecutor.enqueue(job) }
         }
+    }
+
+    private func startThread(_ state: inout Queue) throws(SystemError) {
+        try start(name) { self.work() }
+        state.started += 1
     }
 
     private func work() {

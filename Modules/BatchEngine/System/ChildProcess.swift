@@ -54,6 +54,15 @@ package final class ChildProcess: Sendable {
     package static func start(
         _ path: String, arguments: [String], environment: [String: String]
     ) throws(SystemError) -> ChildProcess {
+        try start(path, arguments: arguments.map { Array($0.utf8) }, environment: environment)
+    }
+
+    /// Starts a program with arguments that need not be text; without NUL in them.
+    ///
+    /// The environment of this process is handed on byte by byte.
+    package static func start(
+        _ path: String, arguments: [[UInt8]], environment: [String: String]
+    ) throws(SystemError) -> ChildProcess {
         var actions = fileActions()
         defer { posix_spawn_file_actions_destroy(&actions) }
         var attributes = spawnAttributes()
@@ -197,22 +206,18 @@ private func spawnAttributes() -> SpawnAttributes {
 private func systemKill(_ id: Int32, _ signal: Int32) -> Int32 { kill(id, signal) }
 
 extension ChildProcess {
-    private static func environment(adding added: [String: String]) -> [String] {
-        var variables: [String] = []
-        var next = environ
-        while let entry = next.pointee {
-            let text = String(cString: entry)
-            let name = text.prefix { $0 != "=" }
-            if added[String(name)] == nil { variables.append(text) }
-            next += 1
-        }
-        return variables + added.map { "\($0.key)=\($0.value)" }
+    private static func environment(adding added: [String: String]) -> [[UInt8]] {
+        let names = Set(added.keys.map { Array($0.utf8) })
+        let equals = UInt8(ascii: "=")
+        return ProcessEnvironment.variables.filter { variable in
+            !names.contains(Array(variable.prefix { $0 != equals }))
+        } + added.map { Array("\($0.key)=\($0.value)".utf8) }
     }
 
     private static func withCStrings<Result>(
-        _ strings: [String], _ body: ([UnsafeMutablePointer<CChar>?]) -> Result
+        _ strings: [[UInt8]], _ body: ([UnsafeMutablePointer<CChar>?]) -> Result
     ) -> Result {
-        let copies = strings.map { strdup($0) }
+        let copies = strings.map { strdup($0.map { CChar(bitPattern: $0) } + [0]) }
         defer { for copy in copies { free(copy) } }
         return body(copies + [nil])
     }

@@ -14,6 +14,7 @@ package final class IODescriptor: Sendable {
     private struct State {
         var users = 0
         var isClosing = false
+        var hasPeerEnded = false
     }
 
     private let number: Int32
@@ -59,13 +60,35 @@ package final class IODescriptor: Sendable {
         let wait = IOWait()
         try await wait.run {
             // Under the lock: `close()` either forbids this or finds the wait registered.
-            let isClosing = state.withLock { state in
-                if !state.isClosing { ioThread.add(wait, interest, number, deadline: deadline) }
-                return state.isClosing
+            let (isClosing, hasPeerEnded) = state.withLock { state in
+                if !state.isClosing, !state.hasPeerEnded {
+                    ioThread.add(wait, interest, number, deadline: deadline)
+                }
+                return (state.isClosing, state.hasPeerEnded)
             }
-            if isClosing { wait.finish(.failure(SystemError.closed("poll", subject))) }
+            if isClosing {
+                wait.finish(.failure(SystemError.closed("poll", subject)))
+            } else if hasPeerEnded {
+                wait.finish(.success(()))
+            }
         } forget: {
             ioThread.forget(wait)
+        }
+    }
+
+    /// Whether the other side is known to have ended.
+    var hasPeerEnded: Bool { state.withLock(\.hasPeerEnded) }
+
+    /// Notes that the other side has ended, though others may hold its end open: nobody waits for it
+    /// any more, and those who do look once more.
+    func notePeerEnd() {
+        let isOpen = state.withLock { state in
+            state.hasPeerEnded = true
+            return !state.isClosing
+        }
+        if isOpen, acquire() {
+            defer { release() }
+            ioThread.endWaits(for: number, .success(()))
         }
     }
 
@@ -82,7 +105,7 @@ package final class IODescriptor: Sendable {
         defer { release() }
         // Tells the peer at once, and frees a listener's port, even while a poll holds the file.
         shutdown(number, Int32(SHUT_RDWR))
-        ioThread.endWaits(for: number, SystemError.closed("poll", subject))
+        ioThread.endWaits(for: number, .failure(SystemError.closed("poll", subject)))
     }
 
     private func acquire() -> Bool {

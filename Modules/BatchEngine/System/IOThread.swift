@@ -75,12 +75,20 @@ package final class IOThread: TaskExecutor {
         for wait in waits { wait.finish(.failure(Self.endedError)) }
     }
 
+    /// Starts the thread, if it does not run yet.
+    ///
+    /// - Throws: `SystemError` when the system starts no more threads.
+    package func prepare() throws(SystemError) {
+        try state.withLock { state throws(SystemError) in try start(&state) }
+    }
+
     /// Takes a task's next step to the polling thread.
     package func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
         state.withLock { state in
             precondition(state.phase != .ended, "a task was enqueued on an I/O thread that ended")
-            startIfNeeded(&state)
+            // What cannot run anywhere else: whoever can be told calls `prepare()` first.
+            do { try start(&state) } catch { fatalError("\(error)") }
             state.jobs.append(job)
             wakeIfAsleep(&state)
         }
@@ -122,20 +130,20 @@ package final class IOThread: TaskExecutor {
         withdraw { $0.wait === wait }
     }
 
-    /// Ends all waits for a descriptor with `error`.
-    func endWaits(for descriptor: Int32, _ error: SystemError) {
-        for wait in withdraw({ $0.descriptor == descriptor }) { wait.finish(.failure(error)) }
+    /// Ends all waits for a descriptor.
+    func endWaits(for descriptor: Int32, _ result: Result<Void, any Error>) {
+        for wait in withdraw({ $0.descriptor == descriptor }) { wait.finish(result) }
     }
 
     private func add(_ entry: Entry) {
-        let hasEnded = state.withLock { state in
-            guard state.phase != .ended else { return true }
-            startIfNeeded(&state)
+        let problem = state.withLock { state -> SystemError? in
+            guard state.phase != .ended else { return Self.endedError }
+            do throws(SystemError) { try start(&state) } catch { return error }
             state.entries.append(entry)
             wakeIfAsleep(&state)
-            return false
+            return nil
         }
-        if hasEnded { entry.wait.finish(.failure(Self.endedError)) }
+        if let problem { entry.wait.finish(.failure(problem)) }
     }
 
     @discardableResult
@@ -155,11 +163,9 @@ package final class IOThread: TaskExecutor {
 
     // MARK: The thread
 
-    private func startIfNeeded(_ state: inout State) {
+    private func start(_ state: inout State) throws(SystemError) {
         guard state.phase == .notStarted else { return }
-        do { try SystemThread.start(name: name) { self.serve() } } catch {
-            fatalError("the I/O thread cannot start: \(error)")
-        }
+        try SystemThread.start(name: name) { self.serve() }
         state.phase = .running
     }
 

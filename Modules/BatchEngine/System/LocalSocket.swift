@@ -83,6 +83,8 @@ package final class LocalConnection: Sendable {
         _ fill: (SocketReceive) throws(SystemError) -> Int
     ) async throws -> Int {
         while true {
+            // Read before: what the peer has sent is there when its end is known.
+            let hasPeerEnded = descriptor.hasPeerEnded
             var isEarly = false
             let count = try descriptor.use("recv") { number throws(SystemError) in
                 try fill { room throws(SystemError) in
@@ -98,7 +100,7 @@ package final class LocalConnection: Sendable {
                     return 0
                 }
             }
-            if !isEarly { return count }
+            if !isEarly || hasPeerEnded { return count }
             try await descriptor.waitUntil(.readable, deadline: deadline)
         }
     }
@@ -120,9 +122,17 @@ package final class LocalConnection: Sendable {
                 }
             }
             sent += count
-            if count == 0 { try await descriptor.waitUntil(.writable, deadline: deadline) }
+            guard count == 0 else { continue }
+            if descriptor.hasPeerEnded {
+                throw SystemError(call: "send", errno: EPIPE, subject: subject)
+            }
+            try await descriptor.waitUntil(.writable, deadline: deadline)
         }
     }
+
+    /// Notes that the process of the other side has ended: what it has sent is still received, and
+    /// nothing more is waited for, even if a process that it has started holds the socket open.
+    package func notePeerEnd() { descriptor.notePeerEnd() }
 
     /// Closes both directions; suspended calls end with an error.
     package func close() { descriptor.close() }

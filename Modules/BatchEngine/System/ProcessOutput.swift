@@ -1,3 +1,5 @@
+import Synchronization
+
 #if canImport(Glibc)
     import Glibc
 #elseif canImport(Darwin)
@@ -6,30 +8,69 @@
 
 /// The program's standard output and standard error.
 package enum ProcessOutput {
+    /// Why the standard output takes no more, until somebody has taken it.
+    private static let problem = Locked<(error: SystemError?, isKnown: Bool)>((nil, false))
+
+    /// Has writing to what nobody reads fail, for the whole process, instead of ending it by SIGPIPE;
+    /// where the program does something about the signal itself, nothing changes.
+    package static func ignoreBrokenPipes() {
+        var action = sigaction()
+        guard sigaction(SIGPIPE, nil, &action) == 0 else { return }
+        #if canImport(Glibc)
+            let handler = action.__sigaction_handler.sa_handler
+        #else
+            let handler = action.__sigaction_u.__sa_handler
+        #endif
+        // The usual handler is none.
+        if handler == nil { signal(SIGPIPE, SIG_IGN) }
+    }
+
     /// Writes text to standard output in one piece, behind what `print` buffered.
     ///
-    /// A closed output is no reason to stop a stream: what cannot be written is dropped.
+    /// A closed output is no reason to stop a stream: what cannot be written is dropped, and the first
+    /// failure is there for ``takeProblem()``.
     package static func writeStandardOutput(_ text: String) {
         fflush(nil)
-        write(text, to: STDOUT_FILENO)
+        guard let error = write(text, to: STDOUT_FILENO) else { return }
+        problem.withLock { problem in
+            if !problem.isKnown { problem = (error, true) }
+        }
+    }
+
+    /// Why the standard output could not be written for the first time; given once.
+    package static func takeProblem() -> SystemError? {
+        problem.withLock { problem in
+            defer { problem.error = nil }
+            return problem.error
+        }
     }
 
     /// Hands on what `print` buffered.
     package static func flush() { fflush(nil) }
 
-    /// Writes text to standard error in one piece; what cannot be written is dropped.
-    package static func writeStandardError(_ text: String) { write(text, to: STDERR_FILENO) }
+    /// Writes text to standard error in one piece; what cannot be written is dropped: there is nobody
+    /// to tell.
+    package static func writeStandardError(_ text: String) { _ = write(text, to: STDERR_FILENO) }
 
-    private static func write(_ text: String, to descriptor: Int32) {
+    private static func write(_ text: String, to descriptor: Int32) -> SystemError? {
         var text = text
-        text.withUTF8 { bytes in
+        return text.withUTF8 { bytes in
             var rest = UnsafeRawBufferPointer(bytes)
             while let start = rest.baseAddress, !rest.isEmpty {
-                let count = systemWrite(descriptor, start, rest.count)
-                if count < 0, errno == EINTR { continue }
-                guard count > 0 else { return }
+                let count = retryingInterrupted { systemWrite(descriptor, start, rest.count) }
+                if count < 0 {
+                    let code = currentErrno()
+                    // Another program that shares it has made it so: waits as it would otherwise.
+                    if code == EAGAIN || code == EWOULDBLOCK {
+                        var room = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+                        _ = poll(&room, 1, -1)
+                        continue
+                    }
+                    return SystemError(call: "write", errno: code, subject: "descriptor \(descriptor)")
+                }
                 rest = UnsafeRawBufferPointer(rebasing: rest[count...])
             }
+            return nil
         }
     }
 }

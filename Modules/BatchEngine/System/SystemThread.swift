@@ -13,7 +13,8 @@ package enum SystemThread {
     ///   - stackBytes: Stack size in bytes, rounded up to the system's minimum; pages are only
     ///     used when touched.
     ///   - body: Runs on the new thread, which ends when it returns.
-    /// - Throws: `SystemError` when the system has no more threads; nothing was started.
+    /// - Throws: `SystemError` when the system starts no more threads: it says how many there are and
+    ///   what to do. Nothing was started.
     package static func start(
         name: String, stackBytes: Int = 1 << 20, body: @escaping @Sendable () -> Void
     ) throws(SystemError) {
@@ -33,8 +34,22 @@ package enum SystemThread {
         #endif
         guard code == 0 else {
             launch.release()
-            throw SystemError(call: "pthread_create", errno: code, subject: "thread \(name)")
+            throw failure(to: name, code)
         }
+    }
+
+    private static func failure(to name: String, _ code: Int32) -> SystemError {
+        let subject = "thread \(name)"
+        guard code == EAGAIN else {
+            return SystemError(call: "pthread_create", errno: code, subject: subject)
+        }
+        let count = try? FileSystem.list("/proc/self/task").count
+        let present = count.map { "this process has \($0) threads" } ?? "it has too many already"
+        return SystemError(
+            call: "pthread_create", errno: code, subject: subject,
+            explanation: "\(subject) cannot be started: \(present), and the system allows no more "
+                + "(pthread_create, errno \(code)). Raise the limit (ulimit -u, the number of processes "
+                + "of the container, memory), or use fewer receivers and engine slots")
     }
 
     /// Blocks the calling thread, which must be one that may block.

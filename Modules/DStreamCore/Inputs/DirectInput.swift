@@ -81,7 +81,7 @@ final class DirectInput: Sendable {
             let marks = try codec.value(of: kept.bytes)
             state.withLock { $0.mark(marks) }
         }
-        let chosen = try await choose(from: source, of: stream, at: batch)
+        let chosen = try await choosing(from: source, of: stream, at: batch, context)
         if let marks = chosen.marks {
             // Before the new topic outgrows the old: then nobody could tell any more.
             state.withLock { $0.mark(marks) }
@@ -127,6 +127,19 @@ final class DirectInput: Sendable {
         var losses: [OffsetLoss] = []
         /// What is to be noted of the losses; nil: the stream reads on.
         var marks: [OffsetRange]?
+    }
+
+    /// Asks the source on an engine thread, which it may block.
+    private func choosing(
+        from source: some DirectSource, of stream: StreamID, at batch: BatchTime,
+        _ context: GenerationContext
+    ) async throws -> Chosen {
+        let chosen = Locked(Chosen())
+        try await context.batch.engine.perform("offsets of stream \(stream), batch \(batch)") {
+            let made = try await self.choose(from: source, of: stream, at: batch)
+            chosen.withLock { $0 = made }
+        }
+        return chosen.withLock { $0 }
     }
 
     private func choose(

@@ -22,6 +22,8 @@ public final class ListenerBus: Sendable {
         var isDelivering = false
         var droppedSinceReport = 0
         var droppedInTotal = 0
+        /// The listener that is being called, and with what.
+        var call: (listener: any StreamingListener, event: StreamEvent)?
         /// Events from `head` on wait; those before it are delivered and go once all are.
         private var events: [StreamEvent] = []
         private var head = 0
@@ -77,6 +79,13 @@ public final class ListenerBus: Sendable {
     /// The number of events dropped so far because listeners were too slow.
     public var droppedEventCount: Int { state.withLock { $0.droppedInTotal } }
 
+    /// Which listener is being called, in words; nil: none.
+    package var activity: String? {
+        guard let call = state.withLock({ $0.call }) else { return nil }
+        let event = "\(call.event)".prefix { $0 != "(" }
+        return "\(event) in the listener \(type(of: call.listener))"
+    }
+
     /// Delivers an event to every listener.
     ///
     /// - Complexity: one lock and one call per listener; just the lock if there are none.
@@ -98,7 +107,11 @@ public final class ListenerBus: Sendable {
 
     private func deliverWaiting() {
         while let (event, listeners) = takeWaiting() {
-            for listener in listeners { listener.onEvent(event) }
+            for listener in listeners {
+                state.withLock { $0.call = (listener, event) }
+                listener.onEvent(event)
+            }
+            state.withLock { $0.call = nil }
         }
     }
 

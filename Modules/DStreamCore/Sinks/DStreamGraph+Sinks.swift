@@ -90,6 +90,6 @@ extension DStreamGraph {
             defer { sinks = [] }
             return sinks
         }
-        for sink in declared { await sink.close() }
+        for sink in declared { await UserThreads.run { await sink.close() } }
     }
 }

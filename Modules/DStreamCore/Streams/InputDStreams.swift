@@ -8,7 +8,8 @@ extension DStreamGraph {
     ///   - isReplayable: whether a batch that runs again, also in another run of the program, is
     ///     given the same elements. Otherwise a restart that would run a batch without them is
     ///     refused.
-    ///   - compute: the RDD of a batch, or nil for none; called at most once per batch.
+    ///   - compute: the RDD of a batch, or nil for none; called at most once per batch, on an
+    ///     engine thread, which it may block.
     @inlinable
     public func inputStream<Element: Sendable>(
         _ name: String = "inputStream", isReplayable: Bool = false, file: String = #fileID,
@@ -16,16 +17,19 @@ extension DStreamGraph {
         _ compute:
             @escaping @Sendable (BatchTime, GenerationContext) async throws -> RDD<Element>?
     ) -> DStream<Element> {
-        computedStream(
-            OperatorSite(name, file: file, line: line), givesOnce: !isReplayable
-        ) { id, time, context in
-            let rdd = try await compute(time, context)
+        let site = OperatorSite(name, file: file, line: line)
+        return computedStream(site, givesOnce: !isReplayable) { id, time, context in
+            let made = Frozen<RDD<Element>?>()
+            try await context.batch.engine.perform("\(site), batch \(time)") {
+                made.set(try await compute(time, context))
+            }
+            let rdd = made.value
             if rdd != nil, !isReplayable { try await context.noteTaken(from: id, for: time) }
             return rdd
         }
     }
 
-    /// An input stream whose batches are computed in the driver.
+    /// An input stream whose batches are computed right there, without a line of the user's.
     ///
     /// - Parameters:
     ///   - givesOnce: whether elements that a batch took cannot be had again; `compute` calls

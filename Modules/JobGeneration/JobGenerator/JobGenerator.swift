@@ -166,6 +166,9 @@ public actor JobGenerator {
     /// The pending batches that have failed in this run, ascending.
     public var failedBatches: [BatchTime] { (machine?.ledger.failedSet ?? []).sorted() }
 
+    /// Returns once the generator takes a call: a sign that it moves.
+    package func pulse() {}
+
     /// Tells the loop whenever a batch becomes due.
     private nonisolated func keepTime(
         on grid: BatchAlignment, from firstBatch: BatchTime, tick: () async -> Void

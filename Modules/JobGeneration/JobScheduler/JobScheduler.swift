@@ -206,6 +206,9 @@ public actor JobScheduler: JobQueue {
     /// How many batches are where.
     public var statistics: Statistics { machine.statistics }
 
+    /// Returns once the scheduler takes a call: a sign that it moves.
+    package func pulse() {}
+
     private nonisolated func publish(_ rate: Rate) {
         rates.postCoalescing(rate, key: rate.stream.rawValue)
     }

@@ -90,7 +90,12 @@ extension BlockGenerator {
 
     /// Cuts the full block, suspending while the queue has no room for it.
     @usableFromInline
-    func makeRoom() async throws {
+    nonisolated func makeRoom() async throws {
+        guard cutsOnPool else { return try await cutForRoom() }
+        try await withTaskExecutorPreference(globalConcurrentExecutor) { try await cutForRoom() }
+    }
+
+    private func cutForRoom() async throws {
         while phase == .active, buffer.isFull, !cut() {
             try await queue.wait(for: { $0.hasRoom || $0.isClosed })
         }

@@ -46,6 +46,9 @@ public actor BlockGenerator<Listener: BlockGeneratorListener> {
     nonisolated let alignment: BatchAlignment
     /// How long after its time a block is cut here, if nobody has asked for it by then.
     private let cutGrace: Duration
+    /// Whether a full block is cut on the pool: the runtime's own generators, so that a receiver which
+    /// blocks its thread never has this actor wait for that.
+    nonisolated let cutsOnPool: Bool
     private let numbering: BlockNumbering
     private let budget: ReceivedBlockBudget?
     nonisolated let queue: AsyncMonitor<BlockQueue>
@@ -67,7 +70,17 @@ public actor BlockGenerator<Listener: BlockGeneratorListener> {
         numbering: BlockNumbering, configuration: ReceiverConfiguration, clock: any StreamClock,
         listener: Listener, budget: ReceivedBlockBudget? = nil
     ) throws {
+        try self.init(
+            numbering: numbering, configuration: configuration, clock: clock, listener: listener,
+            budget: budget, cutsOnPool: false)
+    }
+
+    init(
+        numbering: BlockNumbering, configuration: ReceiverConfiguration, clock: any StreamClock,
+        listener: Listener, budget: ReceivedBlockBudget? = nil, cutsOnPool: Bool
+    ) throws {
         try configuration.validate()
+        self.cutsOnPool = cutsOnPool
         alignment = try BatchAlignment(period: configuration.blockInterval)
         cutGrace = configuration.cutGrace
         self.numbering = numbering

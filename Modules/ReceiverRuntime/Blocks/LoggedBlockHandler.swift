@@ -43,7 +43,8 @@ public final class LoggedBlockHandler: ReceivedBlockHandler {
     /// - Throws: what encoding, the log or the store throws. The block may be in the log then; as
     ///   nobody knows of it, it is in no batch.
     public func store(_ block: ReceivedBlock) async throws -> StoredBlock {
-        let encoded = try codec.encode(block.contents)
+        // The elements may encode themselves.
+        let encoded = try await UserThreads.run { [codec] in try codec.encode(block.contents) }
         let time = clock.now
         // From here on its part of the log stays, also while it is being written.
         logged.withLock { $0[block.id] = time }
@@ -80,7 +81,8 @@ public final class LoggedBlockHandler: ReceivedBlockHandler {
         let record: [UInt8]
         do { record = try await log.read(handle) } catch  where acceptsLoss { return false }
         let encoded = try Self.values(of: record)
-        guard case .values(let values) = try codec.decode(encoded) else { return false }
+        let decoded = try await UserThreads.run { [codec] in try codec.decode(encoded) }
+        guard case .values(let values) = decoded else { return false }
         // A log that does not tell how far it can be cleaned stays whole until the block is released.
         let threshold = log.cleaningThreshold(keeping: handle) ?? .zero
         logged.withLock { $0[block.id] = threshold }

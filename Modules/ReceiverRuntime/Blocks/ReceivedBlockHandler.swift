@@ -70,8 +70,9 @@ public struct BlockStoreHandler: ReceivedBlockHandler {
     /// Puts a block into the store.
     public func store(_ block: ReceivedBlock) async throws -> StoredBlock {
         let (store, level, codec) = (engine.blockStore, level, codec)
-        if level.useDisk {
-            // Files are written in the call: not on the threads that all tasks share.
+        if level.useDisk || level.needsCodec {
+            // Files are written in the call, and elements may encode themselves: not on the threads that
+            // all tasks share.
             try await engine.perform("store received block \(block.id)") {
                 try store.put(block.id, block.contents, level: level, codec: codec)
             }

@@ -52,6 +52,9 @@ public struct SocketReceiver: Receiver {
         self.connectTimeout = connectTimeout
     }
 
+    /// It only suspends, on the thread that waits for sockets.
+    public var mayBlock: Bool { false }
+
     /// Connects and receives until the connection ends.
     public func run(_ output: ReceiverOutput<String>) async throws {
         // On the thread that waits for sockets: the next bytes then cost no change of thread.
@@ -131,7 +134,7 @@ public struct SocketReceiver: Receiver {
         reported = counters
         let stream = output.streamID
         // A listener that is slow must not hold up the thread of all sockets and timers.
-        await withTaskExecutorPreference(globalConcurrentExecutor) {
+        await UserThreads.run {
             if long > 0 { output.post(.linesTruncated(stream: stream, count: long)) }
             if invalid > 0 { output.post(.invalidUTF8Replaced(stream: stream, count: invalid)) }
         }

@@ -32,25 +32,35 @@ extension ReceiverControl {
     private func outcome<Source: Receiver>(
         of receiver: Source, _ output: ReceiverOutput<Source.Element>
     ) async -> Result<Void, any Error> {
-        await withTaskGroup(of: Result<Void, any Error>?.self) { group in
-            group.addTask {
-                do {
-                    try await receiver.run(output)
-                    return .success(())
-                } catch {
-                    return .failure(error)
-                }
+        var thread: SlotExecutor?
+        if receiver.mayBlock {
+            let own = SlotExecutor(name: "recv-\(receiver.name)", limit: 1, idleMaximum: 1)
+            do { try own.prepare() } catch { return .failure(error) }
+            thread = own
+        }
+        let body = AbandonableOutcome { try await receiver.run(output) }
+        // Unstructured on purpose: one that ignores its cancellation could not be left otherwise.
+        let task = Task(executorPreference: thread) { [thread] in
+            await body.run()
+            thread?.close()
+        }
+        note(
+            Run(
+                cancel: { task.cancel() },
+                leave: {
+                    body.finish(
+                        .failure(ReceiverError(.stopped, "the receiver did not end in time")))
+                }))
+        defer { note(nil) }
+        do {
+            try await withTaskCancellationHandler {
+                try await body.value()
+            } onCancel: {
+                task.cancel()
             }
-            group.addTask {
-                try? await self.wait()
-                return nil
-            }
-            var outcome = Result<Void, any Error>.failure(CancellationError())
-            for await ended in group {
-                group.cancelAll()
-                if let ended { outcome = ended }
-            }
-            return outcome
+            return .success(())
+        } catch {
+            return .failure(error)
         }
     }
 }

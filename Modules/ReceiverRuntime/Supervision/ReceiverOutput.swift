@@ -87,8 +87,11 @@ public final class ReceiverOutput<Element: Sendable>: Sendable {
     ) async throws {
         try await generator.admit(recordCount)
         let bytes = contents.reduce(0) { $0 + $1.byteCount }
-        try await sink.putDirectly(
-            contents, recordCount: recordCount, byteCount: bytes, metadata: metadata)
+        // Not on the receiver's thread: while that is blocked, the tracker would wait for it.
+        try await withTaskExecutorPreference(globalConcurrentExecutor) {
+            try await sink.putDirectly(
+                contents, recordCount: recordCount, byteCount: bytes, metadata: metadata)
+        }
     }
 
     // MARK: Talking to the supervisor

@@ -15,6 +15,8 @@ public struct ReceiverRegistration: Sendable {
     public let storageLevel: StorageLevel
     /// How the elements become bytes; nil: they cannot.
     public let codec: ErasedCodec?
+    /// Whether the receiver has a thread of its own in this process.
+    package private(set) var hasThread: Bool
     /// The shape or type name of the elements, for messages.
     public let elementName: String
     private(set) var makeSupervisor: @Sendable (ReceiverEnvironment) throws -> any Supervisor
@@ -25,6 +27,7 @@ public struct ReceiverRegistration: Sendable {
         self.streamID = streamID
         name = receiver.name
         storageLevel = receiver.storageLevel
+        hasThread = receiver.mayBlock
         codec = Codec<Source.Element>.resolve().map { ErasedCodec($0) }
         elementName = "\(Source.Element.self)"
         makeSupervisor = { environment in
@@ -50,6 +53,7 @@ public struct ReceiverRegistration: Sendable {
     /// The same receiver in a worker process of its own, seen from the driver.
     package func inWorker(of engine: any ServiceEngine) -> ReceiverRegistration {
         var registration = self
+        registration.hasThread = false
         let (name, streamID) = (name, streamID)
         registration.makeSupervisor = { environment in
             WorkerReceiverSupervisor(

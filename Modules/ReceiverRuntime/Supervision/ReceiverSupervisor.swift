@@ -39,6 +39,7 @@ protocol Supervisor: Actor {
     func run() async
     func stop(drains: Bool) async
     func cutAndPush() async
+    func abandon()
     nonisolated func updateRate(_ elementsPerSecond: Double)
 }
 
@@ -80,7 +81,8 @@ public actor ReceiverSupervisor<Source: Receiver>: Supervisor {
             reporter: environment.reporter, budget: environment.budget, clock: clock)
         generator = try BlockGenerator(
             numbering: numbering, configuration: environment.configuration, clock: clock,
-            listener: StoringListener(sink: sink, status: status), budget: environment.budget)
+            listener: StoringListener(sink: sink, status: status), budget: environment.budget,
+            cutsOnPool: true)
     }
 
     /// What is known of the receiver.
@@ -119,6 +121,10 @@ public actor ReceiverSupervisor<Source: Receiver>: Supervisor {
     /// Cuts what was received into a block and waits until it is stored and reported, or until
     /// storing waits for room that only running batches make.
     public func cutAndPush() async { await generator.cutAndPush() }
+
+    /// Gives up on a receiver that does not end although it was stopped: its thread is left, and
+    /// ``run()`` goes on as if it had ended. What it stores from then on is refused.
+    public func abandon() { control?.abandon() }
 
     /// Changes the rate limit and tells listeners if it is another.
     public nonisolated func updateRate(_ elementsPerSecond: Double) {

@@ -55,12 +55,13 @@ public actor ReceiverTracker: BlockAllocator, RateController, ReceivedBlockRepor
         log: (any WriteAheadLog)? = nil, makeHandler: ReceiverRegistration.MakeHandler? = nil
     ) throws {
         try configuration.validate()
+        if let problem = configuration.threadProblem(of: receivers) { throw problem }
         var handlers: [StreamID: any ReceivedBlockHandler] = [:]
         for receiver in receivers {
             try receiver.validate()
             let (id, level, codec) = (receiver.streamID, receiver.storageLevel, receiver.codec)
             let handler =
-                makeHandler?(id, level, codec)
+                makeHandler.map { UserBlockHandler.wrapping($0(id, level, codec)) }
                 ?? BlockStoreHandler(streamID: id, engine: engine, level: level, codec: codec)
             guard handlers.updateValue(handler, forKey: id) == nil else {
                 throw ReceiverError(.badConfiguration, "stream \(id) has two receivers")
@@ -131,6 +132,17 @@ public actor ReceiverTracker: BlockAllocator, RateController, ReceivedBlockRepor
         }
         // What comes now, from tasks that receivers left behind, would be in no batch.
         phase = .ended
+    }
+
+    /// Returns once the tracker takes a call: a sign that it moves.
+    package func pulse() {}
+
+    /// Gives up on the receivers that have not ended: ``run()`` and ``stop(graceful:)`` wait for them
+    /// no more.
+    ///
+    /// Their threads are left to them.
+    public func abandon() async {
+        for supervisor in supervisors.values { await supervisor.abandon() }
     }
 
     /// What is known of each receiver, by stream; empty before `run()`.

@@ -37,7 +37,8 @@ struct WorkerReceiver<Source: Receiver>: Sendable {
             budget: reports.budget, clock: clock)
         let generator = try BlockGenerator(
             numbering: numbering, configuration: configuration, clock: clock,
-            listener: StoringListener<Source.Element>(sink: sink, status: status))
+            listener: StoringListener<Source.Element>(sink: sink, status: status),
+            cutsOnPool: true)
         let control = ReceiverControl()
         let output = ReceiverOutput(
             configuration: configuration, generator: generator, sink: sink, control: control,
@@ -148,11 +149,12 @@ private final class ReceiverReports: ReceivedBlockHandler, ReceivedBlockReportin
     /// or the driver ends.
     func store(_ block: ReceivedBlock) async throws -> StoredBlock {
         defer { budget.release([block.id]) }
-        let bytes = try ReceiverReport.block(
+        let report = ReceiverReport.block(
             ReceiverReport.ReportedBlock(
                 number: 0, contents: block.contents, recordCount: block.recordCount,
-                metadata: block.metadata)
-        ).bytes()
+                metadata: block.metadata))
+        // The elements may encode themselves.
+        let bytes = try await UserThreads.run { try report.bytes() }
         guard bytes.count <= Self.messageMaximum else {
             throw ReceiverError(
                 .notStored,

@@ -81,6 +81,9 @@ actor WorkerReceiverSupervisor: Supervisor {
     /// Does nothing: the receiver cuts its blocks by itself, and a batch takes those that are here.
     func cutAndPush() async {}
 
+    /// Does nothing: with its process, which the engine ends, the receiver has ended.
+    func abandon() {}
+
     nonisolated func updateRate(_ elementsPerSecond: Double) {
         let now = environment.clock.monotonicNow
         let limit: Int64? = limiter.withLock { limiter in

@@ -1,0 +1,23 @@
+/// Threads for what the runtime calls between batches and does not know: parts of the user's, such as
+/// stores and handlers, which may block.
+///
+/// They are shared by all contexts of the process. When all are blocked, further calls wait for one.
+package enum UserThreads {
+    /// How many threads there may be.
+    package static let limit = 64
+
+    private static let shared = SlotExecutor(name: "dstream-user", limit: limit, idleMaximum: 2)
+
+    /// Runs a call on one of the threads, and suspends until it has returned.
+    ///
+    /// What it awaits goes on there, too, other tasks' turns on the same actors included: so it
+    /// calls the user's part and none of the runtime's actors.
+    ///
+    /// - Throws: what the call throws.
+    @concurrent
+    package static func run<Value: Sendable>(
+        _ call: @Sendable () async throws -> Value
+    ) async rethrows -> Value {
+        try await withTaskExecutorPreference(shared) { try await call() }
+    }
+}

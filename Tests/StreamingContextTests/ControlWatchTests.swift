@@ -1,0 +1,85 @@
+import BatchEngine
+import DStreamCore
+import DStreamTestKit
+import Dispatch
+import StreamingContext
+import Testing
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// Control planes that do not move, and who reports it.
+@Suite("A control plane that stalls", .timeLimit(.minutes(5)))
+struct ControlWatchTests {
+    @Test("is reported once, with what it waits for, and once when it moves again")
+    func stall() async throws {
+        let (clock, notes) = (ManualClock(), Notes<String>())
+        let (isThere, mayGo, isPast) = (TestGate(), TestGate(), TestGate())
+        let watch = ControlWatch(
+            appName: "app", clock: clock, logger: NotingLogger(notes: notes),
+            activity: { "batchCompleted in the listener Slow" },
+            [
+                ControlWatch.Station("the generator") {
+                    isThere.open()
+                    try? await mayGo.wait()
+                },
+                ControlWatch.Station("the scheduler") { isPast.open() },
+            ])
+        async let _: Void = watch.run()
+        watch.look()
+        try await isThere.wait()
+        // A clock that jumps is none.
+        clock.advance(by: .seconds(3600))
+        watch.look()
+        #expect(notes.all.isEmpty)
+        for _ in 0..<8 {
+            clock.advance(by: .seconds(1))
+            watch.look()
+        }
+        #expect(
+            notes.all == [
+                "app: the generator has not moved for 3604 s, during batchCompleted in the listener "
+                    + "Slow. It was called and has not answered"
+            ])
+        mayGo.open()
+        try await isPast.wait()
+        watch.look()
+        #expect(notes.all.count == 2)
+        #expect(notes.all.last == "app: the generator moves again, after 3608 s")
+    }
+
+    @Test("a blocked pool is reported from outside it, and what its threads do")
+    func blockedPool() async {
+        await #expect(processExitsWith: .success) {
+            var components = StreamHarness.quietComponents
+            components.logger = EndingLogger()
+            components.clock = SystemStreamClock()
+            let ssc = StreamingContext(
+                appName: "app", batchInterval: .seconds(1), components: components)
+            ssc.queueStream(RDDQueue<Int>()).foreachRDD { _ in }
+            try await ssc.start()
+            let semaphore = DispatchSemaphore(value: 0)
+            let block: @Sendable () -> Void = { semaphore.wait() }
+            await withDiscardingTaskGroup { group in
+                for _ in 0..<100 { group.addTask { @concurrent in block() } }
+            }
+        }
+    }
+
+    /// Ends the process, well if the pool is reported.
+    private struct EndingLogger: DiagnosticLogger {
+        func log(
+            level: DiagnosticLevel, _ message: @autoclosure () -> String, metadata: [String: String]
+        ) {
+            guard level >= .warning else { return }
+            let text = message()
+            let isRight =
+                text.contains("app: the pool of threads that all tasks share has not moved for ")
+                && text.contains("Code that blocks holds its")
+            exit(isRight ? 0 : 3)
+        }
+    }
+}
