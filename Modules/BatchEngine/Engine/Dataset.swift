@@ -50,7 +50,7 @@ public final class Dataset: Sendable {
     package let computed = AsyncOnce<DatasetID>()
     /// What the tasks of the first computation, and of what it was made from, have added to
     /// accumulators.
-    package let added = Locked<[AddedSums.Part]>([])
+    let added = Locked<[AddedSums.Part]>([])
 
     /// Makes a dataset that has not been computed.
     ///

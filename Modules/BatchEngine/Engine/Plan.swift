@@ -61,7 +61,7 @@ public final class Exchange: Sendable {
     private let source: Locked<Plan?>
     package let output = AsyncOnce<[[PartitionData]]>()
     /// What the tasks of the map side and of what it is made from have added to accumulators.
-    package let added = Locked<[AddedSums.Part]>([])
+    let added = Locked<[AddedSums.Part]>([])
 
     /// Makes a shuffle that has not run.
     ///
