@@ -270,8 +270,8 @@ extension Float: InverseWindowTests.Number {}
 
 #if !(os(macOS) && arch(x86_64))
     extension Float16: InverseWindowTests.Number, StreamCodable {
-        func encode(to writer: inout ByteWriter) { bitPattern.encode(to: &writer) }
-        static func decode(from reader: inout ByteReader) throws -> Float16 {
+        public func encode(to writer: inout ByteWriter) { bitPattern.encode(to: &writer) }
+        public static func decode(from reader: inout ByteReader) throws -> Float16 {
             Float16(bitPattern: try .decode(from: &reader))
         }
     }
@@ -279,12 +279,12 @@ extension Float: InverseWindowTests.Number {}
 
 #if arch(x86_64) && !os(Windows)
     extension Float80: InverseWindowTests.Number, StreamCodable {
-        func encode(to writer: inout ByteWriter) {
+        public func encode(to writer: inout ByteWriter) {
             (sign == .minus).encode(to: &writer)
             Int(exponentBitPattern).encode(to: &writer)
             significandBitPattern.encode(to: &writer)
         }
-        static func decode(from reader: inout ByteReader) throws -> Float80 {
+        public static func decode(from reader: inout ByteReader) throws -> Float80 {
             let isNegative = try Bool.decode(from: &reader)
             let exponent = try Int.decode(from: &reader)
             return Float80(

@@ -93,8 +93,9 @@ extension DStream {
         ).dealt(partitions, placement)
     }
 
-    /// The window as the form without inverse folds it, and the keys of the window before that have
-    /// no values any more. Why: Docs/Decisions/0017-inverse-windows-exact.md.
+    /// The window as the form without inverse folds it, and the keys that have no values any more.
+    ///
+    /// Why: Docs/Decisions/0017-inverse-windows-exact.md.
     @inlinable
     func refolded<Key: StreamKey, Value: Sendable>(
         _ step: WindowStep<Key, Value>, _ span: WindowSpan, _ partitions: Int?,
