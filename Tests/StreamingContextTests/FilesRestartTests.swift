@@ -150,6 +150,37 @@ struct FilesRestartTests {
         }
     }
 
+    @Test("a file that was replaced before its batch ran again is reported, and read by it alone")
+    func replaced() async throws {
+        try await inDirectory { directory in
+            let (root, store) = (try WatchedDirectory(), Store())
+            let warnings = Notes<String>()
+            var all: [[String]] = []
+            for (start, isFailing) in [(100, true), (103, false)] as [(Int64, Bool)] {
+                let harness = StreamHarness.forFiles(
+                    from: .seconds(start), store: store, warnings)
+                let lines = harness.record(
+                    harness.ssc.textFileStream(root.path).map { line in
+                        if isFailing { throw Boom() }
+                        return line
+                    })
+                _ = try await StreamingContext.getOrCreate(checkpointDirectory: directory) {
+                    harness.ssc
+                }
+                try await harness.ssc.start()
+                if isFailing { try root.write("a", "1\n", at: 100_500) }
+                await harness.advance()
+                await harness.advance()
+                await harness.ssc.stop(graceful: true)
+                all += lines.batches.map(\.elements).filter { !$0.isEmpty }
+                try root.write("a", "2\n", at: 100_500)
+            }
+            #expect(all == [["2"]])
+            let texts = warnings.all.filter { $0.contains("is not the file that batch 101000") }
+            #expect(texts.count == 1, "\(warnings.all)")
+        }
+    }
+
     @Test("a checkpoint of an earlier version is gone on from by times")
     func upgrade() async throws {
         try await inDirectory { directory in

@@ -73,15 +73,21 @@ extension FileInput {
                 guard let last = pieces.last(where: { $0.partition == 0 }) else { return }
                 let (start, batches) = try last.values.selection()
                 var known: KnownFiles?
+                // Before the first whole there may be changes that belong to one which is gone.
+                var isBaseMissing = false
                 for piece in pieces where piece.partition == 1 {
                     let (detection, tables) = try piece.values.files()
                     if piece.kind == .whole {
                         known = KnownFiles(detection, tables: tables)
-                    } else if known?.detection == detection {
-                        known?.apply(set: tables, removed: try piece.removed.keys())
+                        isBaseMissing = false
+                    } else if known == nil {
+                        isBaseMissing = true
                     } else {
-                        throw CodecError(.invalidValue, "files that changed, and no base of them")
+                        known?.apply(set: tables, removed: try piece.removed.keys())
                     }
+                }
+                if isBaseMissing {
+                    throw CodecError(.invalidValue, "files that changed, and no base of them")
                 }
                 restore(start: start, batches, known)
             })

@@ -47,12 +47,39 @@ package final class FileInput: Sendable {
         fileprivate var tables: KnownFiles.Tables?
         fileprivate var isComplete = true
         fileprivate var reports: [(level: DiagnosticLevel, text: String)] = []
+
+        /// Takes files that a batch was given before a restart: what is at their paths is its own.
+        ///
+        /// - Parameter known: what is known of them; nil: it is not known which files they were.
+        fileprivate mutating func take(
+            again paths: [String], at batch: BatchTime, _ known: KnownFiles?,
+            _ detection: FileDetection
+        ) {
+            var tables: KnownFiles.Tables = [:]
+            for (path, directory, key, file) in FileListing.known(of: paths, detection) {
+                tables[directory, default: [:]][key] = file
+                guard let known, known.tables[directory]?[key]?.print != file.print else {
+                    continue
+                }
+                reports.append(
+                    (
+                        .warning,
+                        "\(path) is not the file that batch \(batch) was given before the "
+                            + "restart: the batch reads what is there now, and no other one does. "
+                            + "Leave files in place until their batch has completed"
+                    ))
+            }
+            self.tables = tables
+            isComplete = false
+        }
     }
 
     struct State {
         var selection: FileSelection
         /// Whether an earlier run's is gone on from.
         var isRestored = false
+        /// Batches that the earlier run has given their files, and this one not yet.
+        var restored: Set<BatchTime> = []
         /// nil: it was not looked yet, and an earlier run left nothing of the kind.
         var known: KnownFiles?
         var progress = KnownFilesProgress()
@@ -134,14 +161,17 @@ package final class FileInput: Sendable {
     func selecting(
         at batch: BatchTime, earlier choice: [String]?, remembering: Duration
     ) -> Selected {
-        let (selection, known) = state.withLock { ($0.selection, $0.known) }
+        let (selection, known, restored) = state.withLock {
+            ($0.selection, $0.known, $0.restored)
+        }
         var selected = Selected(selection: selection)
         selected.selection.prepare(for: batch, remembering: remembering)
-        if selected.selection.paths(of: batch) != nil { return selected }
-        if let choice {
+        if let paths = selected.selection.paths(of: batch) {
+            if restored.contains(batch) { selected.take(again: paths, at: batch, known, detection) }
+        } else if let choice {
             selected.selection.adopt(choice, for: batch)
-            selected.tables = FileListing.known(of: choice, detection)
-            selected.isComplete = false
+            // Chosen after the last checkpoint: that does not say which files these were.
+            selected.take(again: choice, at: batch, nil, detection)
         } else if !selected.selection.isPast(batch) {
             let shifts = observeClock(at: batch)
             let judgement = FileJudgement(
@@ -160,6 +190,7 @@ package final class FileInput: Sendable {
     func settle(_ selected: Selected, at batch: BatchTime) -> [FileSlice] {
         state.withLock { state in
             state.selection = selected.selection
+            state.restored.remove(batch)
             guard let tables = selected.tables else { return }
             var known = state.known ?? KnownFiles(detection)
             state.known = nil
@@ -258,6 +289,7 @@ extension FileInput {
                 slide: state.selection.slide, window: state.selection.window, start: start,
                 batches: batches)
             state.isRestored = true
+            state.restored = Set(batches.map(\.time))
             // By another rule, other files count as dealt with.
             state.known = known?.detection == detection ? known : nil
         }

@@ -116,20 +116,22 @@ package struct FileListing: Sendable {
     }
 
     /// What files that were chosen before a restart are known as now; those that are gone are not.
-    static func known(of paths: [String], _ detection: FileDetection) -> KnownFiles.Tables {
-        var tables: KnownFiles.Tables = [:]
-        for path in paths {
+    static func known(
+        of paths: [String], _ detection: FileDetection
+    ) -> [(path: String, directory: UInt64, key: UInt64, file: KnownFiles.File)] {
+        paths.compactMap { path in
             let parent = FileSystem.parent(of: path) ?? "."
             guard let directory = try? FileSystem.status(parent),
                 let status = try? FileSystem.status(path)
-            else { continue }
+            else { return nil }
             let entry = FileSelection.Entry(path: path, status)
             let isSaved = FileSystem.exists("\(parent)/\(savedMark)")
-            let key = KnownFiles.key(of: entry, isSaved: isSaved, detection)
-            tables[KnownFiles.key(parent, directory.inode), default: [:]][key] =
-                KnownFiles.File(print: entry.print, birth: birth(of: path), state: .read)
+            let file = KnownFiles.File(print: entry.print, birth: birth(of: path), state: .read)
+            return (
+                path, KnownFiles.key(parent, directory.inode),
+                KnownFiles.key(of: entry, isSaved: isSaved, detection), file
+            )
         }
-        return tables
     }
 
     /// When a file was made, as a hash; 0: the file system does not say.

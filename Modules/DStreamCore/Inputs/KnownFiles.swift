@@ -90,11 +90,11 @@ package struct KnownFiles: Sendable {
         return change
     }
 
-    /// Adds files that were chosen for a batch before a restart.
+    /// Adds files that were chosen for a batch before a restart, as they are now.
     mutating func add(_ files: Tables, at time: BatchTime) -> Change {
         var change = Change(time: time)
         for (directory, files) in files {
-            for (key, file) in files where tables[directory]?[key] == nil {
+            for (key, file) in files where tables[directory]?[key]?.print != file.print {
                 tables[directory, default: [:]][key] = file
                 change.added[directory, default: [:]][key] = file
             }
