@@ -4,7 +4,8 @@ import ReceiverRuntime
 
 /// What driver and workers send each other.
 enum WorkerTarget {
-    /// Messages are the same however their bytes are cut, and reading what they hold ends.
+    /// Messages are the same however their bytes are cut, reading what they hold ends, and none that
+    /// can be read can be read with a byte more: it would hide what shifts later answers.
     static func feedFrames(_ bytes: [UInt8]) {
         let whole = messages(bytes, pieceLength: max(1, bytes.count))
         let pieces = messages(bytes, pieceLength: 1 + Int(bytes.first ?? 0) % 11)
@@ -25,7 +26,7 @@ enum WorkerTarget {
                 }
                 do {
                     guard let message = try reader.next() else { continue }
-                    try? message.check()
+                    check(message)
                     found.append([message.kind.rawValue] + message.payload)
                 } catch {
                     return found + [[0xFF, 0xFF]]
@@ -33,6 +34,14 @@ enum WorkerTarget {
             }
         }
         return found
+    }
+
+    /// Reads a message as its side would: the driver hellos, outcomes and failures.
+    private static func check(_ message: Frames.Message) {
+        // What a service says is read by ``feedMessage(_:)``.
+        guard message.kind != .message, (try? message.check()) != nil else { return }
+        let longer = Frames.Message(message.kind, message.payload + [0])
+        precondition((try? longer.check()) == nil, "a \(message.kind) with a byte left over")
     }
 
     /// What a receiver and the driver say, behind a byte that chooses who speaks, survives being
@@ -44,10 +53,12 @@ enum WorkerTarget {
             guard let order = try? ReceiverOrder(message) else { return }
             let again = try? ReceiverOrder(order.bytes)
             precondition(again?.bytes == order.bytes, "\(order) became \(again as Any)")
+            precondition((try? ReceiverOrder(message + [0])) == nil, "\(order) and a byte")
         } else {
             guard let written = try? ReceiverReport(message).bytes() else { return }
             let again = try? ReceiverReport(written).bytes()
             precondition(again == written, "\(written) became \(again as Any)")
+            precondition((try? ReceiverReport(written + [0])) == nil, "\(written) and a byte")
         }
     }
 
