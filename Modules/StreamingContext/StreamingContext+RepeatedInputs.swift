@@ -45,9 +45,8 @@ extension StreamingContext {
             listeners.post(
                 .inputSkipped(
                     time: input.batch, stream: input.stream,
-                    reason: input.forgotten.joined(separator: ", ")
-                        + (input.forgotten.count == 1 ? " was" : " were")
-                        + " forgotten with PendingInputs.forget or `inspect inputs forget`"))
+                    reason: "somebody made the batch forget "
+                        + input.forgotten.joined(separator: ", ")))
         }
     }
 
