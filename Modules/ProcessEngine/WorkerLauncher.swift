@@ -70,7 +70,8 @@ final class WorkerLauncher: WorkerSource {
         defer { listener.close() }
         let process = try ChildProcess.start(
             executable,
-            arguments: Self.arguments, environment: Self.traps.merging([
+            arguments: Self.arguments,
+            environment: Self.traps.merging([
                 Self.socketVariable: listener.path, Self.secretVariable: secret,
             ]) { $1 })
         do { return (process, try await accept(process, listener, deadline)) } catch {

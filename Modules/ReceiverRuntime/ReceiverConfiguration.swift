@@ -73,6 +73,7 @@ extension ReceiverConfiguration {
             .badConfiguration,
             "\(threads.count) receivers need a thread each, and maxReceiverThreads allows "
                 + "\(maxReceiverThreads): \(first.name) of stream \(first.streamID) has none. Raise "
-                + "receiver.maxReceiverThreads, or let receivers that never block say so by mayBlock")
+                + "receiver.maxReceiverThreads, or let receivers that never block say so by mayBlock"
+        )
     }
 }

@@ -2,8 +2,10 @@ internal import BatchEngine
 package import DStreamCore
 internal import Synchronization
 
-/// Tells whether the control plane of a context moves: a token goes through all its loops, one after
-/// the other, once per look. Where it stays for five seconds, a line is logged, and one when it goes on.
+/// Tells whether the control plane of a context moves.
+///
+/// A token goes through all its loops, one after the other, once per look. Where it stays for five
+/// seconds, a line is logged, and one when it goes on.
 ///
 /// ## Isolation
 /// ``look()`` never suspends and is called by a thread that does nothing else; ``run()`` carries the
@@ -146,7 +148,8 @@ package final class ControlWatch: Sendable {
     private var poolText: String {
         let threads = PoolThreads.descriptions
         let known = threads.isEmpty ? "" : ": " + threads.joined(separator: ", ")
-        return "Code that blocks holds its \(ResourceUsage.coreCount()) threads\(known). Run what blocks "
+        return
+            "Code that blocks holds its \(ResourceUsage.coreCount()) threads\(known). Run what blocks "
             + "on threads of its own, in a receiver or in an output operation"
     }
 }

@@ -99,17 +99,24 @@ struct Runtime: Sendable {
             batch: batch, choices: logs?.choices,
             checkpointStore: checkpoints.map { NamingCheckpointStore(base: $0.store, logs: logs) },
             clock: clock, listeners: context.listeners,
-            standardOutput: { [logger, appName, write = context.components.standardOutput] text in
-                write(text)
-                if let problem = ProcessOutput.takeProblem() {
-                    logger.log(
-                        level: .warning,
-                        "\(appName): the standard output takes nothing any more, and what print() "
-                            + "writes is dropped: \(problem)")
-                }
-            }, errorSink: report)
+            standardOutput: Self.standardOutput(of: context), errorSink: report)
         grid = try BatchAlignment(zeroTime: zeroTime, period: context.batchInterval)
         firstBatch = (earlier?.time ?? zeroTime) + context.batchInterval
+    }
+
+    /// Where `print()` writes; once the standard output is closed, that is logged.
+    private static func standardOutput(
+        of context: StreamingContext
+    ) -> @Sendable (String) -> Void {
+        let (appName, components) = (context.appName, context.components)
+        return { text in
+            components.standardOutput(text)
+            guard let problem = ProcessOutput.takeProblem() else { return }
+            components.logger.log(
+                level: .warning,
+                "\(appName): the standard output takes nothing any more, and what print() writes is "
+                    + "dropped: \(problem)")
+        }
     }
 
     /// Runs everything until a stop is requested; returning means that all has ended.
@@ -168,7 +175,7 @@ struct Runtime: Sendable {
             activity: { [listeners] in listeners.activity },
             [
                 ControlWatch.Station("the thread of sockets and timers") {
-                    await withTaskExecutorPreference(IOThread.shared) {}
+                    await withTaskExecutorPreference(IOThread.shared) { @concurrent in }
                 },
                 ControlWatch.Station("the tracker of receivers") { await tracker.pulse() },
                 ControlWatch.Station("the generator of batches") { await generator.pulse() },

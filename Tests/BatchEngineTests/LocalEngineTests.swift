@@ -42,7 +42,8 @@ struct LocalEngineTests {
             throw SystemError(call: "pthread_create", errno: 11, subject: name)
         }
         let engine = LocalEngine(
-            LocalEngine.Configuration(slots: 2), blockStore: MemoryBlockStore(), startThread: failing)
+            LocalEngine.Configuration(slots: 2), blockStore: MemoryBlockStore(),
+            startThread: failing)
         let atStart = await #expect(throws: EngineError.self) {
             try await engine.prepare(EngineProgram())
         }

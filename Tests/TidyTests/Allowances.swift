@@ -17,7 +17,8 @@ enum Allowances {
         Allowance(
             path: "Modules/ReceiverRuntime/Supervision/ReceiverEnding.swift", what: "Task {}",
             count: 1,
-            reason: "a receiver that ignores its end must be abandoned at the deadline, not awaited"),
+            reason: "a receiver that ignores its end must be abandoned at the deadline, not awaited"
+        ),
         Allowance(
             path: "Modules/StreamingContext/StreamingContext+Life.swift", what: "Task {}", count: 1,
             reason: "start() returns while run() goes on; the context owns the task"),

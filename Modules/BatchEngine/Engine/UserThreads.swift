@@ -18,6 +18,6 @@ package enum UserThreads {
     package static func run<Value: Sendable>(
         _ call: @Sendable () async throws -> Value
     ) async rethrows -> Value {
-        try await withTaskExecutorPreference(shared) { try await call() }
+        try await withTaskExecutorPreference(shared) { @concurrent in try await call() }
     }
 }

@@ -66,7 +66,8 @@ package enum ProcessOutput {
                         _ = poll(&room, 1, -1)
                         continue
                     }
-                    return SystemError(call: "write", errno: code, subject: "descriptor \(descriptor)")
+                    return SystemError(
+                        call: "write", errno: code, subject: "descriptor \(descriptor)")
                 }
                 rest = UnsafeRawBufferPointer(rebasing: rest[count...])
             }

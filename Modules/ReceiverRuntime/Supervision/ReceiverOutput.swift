@@ -88,7 +88,7 @@ public final class ReceiverOutput<Element: Sendable>: Sendable {
         try await generator.admit(recordCount)
         let bytes = contents.reduce(0) { $0 + $1.byteCount }
         // Not on the receiver's thread: while that is blocked, the tracker would wait for it.
-        try await withTaskExecutorPreference(globalConcurrentExecutor) {
+        try await withTaskExecutorPreference(globalConcurrentExecutor) { @concurrent in
             try await sink.putDirectly(
                 contents, recordCount: recordCount, byteCount: bytes, metadata: metadata)
         }

@@ -122,8 +122,10 @@ public actor ReceiverSupervisor<Source: Receiver>: Supervisor {
     /// storing waits for room that only running batches make.
     public func cutAndPush() async { await generator.cutAndPush() }
 
-    /// Gives up on a receiver that does not end although it was stopped: its thread is left, and
-    /// ``run()`` goes on as if it had ended. What it stores from then on is refused.
+    /// Gives up on a receiver that does not end although it was stopped.
+    ///
+    /// Its thread is left, and ``run()`` goes on as if it had ended. What it stores from then on is
+    /// refused.
     public func abandon() { control?.abandon() }
 
     /// Changes the rate limit and tells listeners if it is another.
