@@ -31,8 +31,21 @@ public final class ProcessEngine: ExecutionEngine {
         /// Whether the workers are no processes but parts of this one, for tests.
         package var isLoopback = false
 
-        /// Makes a configuration.
-        public init(workers: Int) { self.workers = max(1, workers) }
+        /// Makes a configuration; what cannot work is reported when the engine is started.
+        public init(workers: Int) { self.workers = workers }
+
+        /// What cannot work, in words.
+        var problem: String? {
+            if workers < 1 { return "workers is \(workers); it must be at least 1" }
+            if let limit = taskLimit, limit <= .zero {
+                return "taskLimit is \(limit); it must be more than 0"
+            }
+            if startLimit <= .zero { return "startLimit is \(startLimit); it must be more than 0" }
+            if let count = defaultParallelism, count < 1 {
+                return "defaultParallelism is \(count); it must be at least 1"
+            }
+            return nil
+        }
     }
 
     /// A program and its workers.
@@ -91,9 +104,11 @@ public final class ProcessEngine: ExecutionEngine {
     /// Starts the workers; those of an earlier program end.
     ///
     /// - Throws: ``EngineError`` `.workersUnusable` for a graph that no `StreamingApplication` built,
-    ///   and when a worker cannot be started or is another program; `.stopped` after
+    ///   for a configuration that cannot work, and when a worker cannot be started or is another
+    ///   program; `.stopped` after
     ///   ``shutdown()``.
     public func prepare(_ program: EngineProgram) async throws {
+        if let problem = configuration.problem { throw EngineError(.workersUnusable, problem) }
         guard program.application != nil || configuration.isLoopback else {
             throw EngineError(
                 .workersUnusable,

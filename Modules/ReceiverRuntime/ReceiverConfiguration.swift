@@ -13,6 +13,9 @@ public struct ReceiverConfiguration: Sendable, Hashable {
     /// Elements at which a block is cut early: bounds what the estimate of bytes cannot see.
     public var maxBlockRecords = 1 << 18
     /// Bytes of stored blocks over all receivers, above which storing suspends.
+    ///
+    /// Counted is what elements take in memory; text counts as the bytes it is kept as. Each receiver
+    /// also has what it gathers: ``maxBlockBytes``, ``blockQueueBytes``, and what it has read.
     public var receivedBytesLimit = 512 << 20
     /// The wait before a receiver that failed or ended is started again.
     public var restartDelay = Duration.seconds(2)
@@ -22,13 +25,27 @@ public struct ReceiverConfiguration: Sendable, Hashable {
     /// More are refused at the start. A thread takes 8 MB of addresses, and memory as it uses it.
     public var maxReceiverThreads = 64
     /// Bounds of the rate of each receiver; none by default.
+    ///
+    /// They hold for whatever a receiver stores, one by one or together: a batch holds at most what
+    /// the rate allows for its interval, and one burst. Blocks that had to wait until earlier ones
+    /// were stored or released belong to the batch that comes next.
     public var rate = RateLimiter.Configuration()
     /// The longest frame of a raw socket, in bytes.
+    ///
+    /// Of a longer frame than a block no more is kept than fits into one; only a single element has to
+    /// fit into ``receivedBytesLimit``.
     public var rawMaxBlockSizeBytes = 1 << 30
 
     /// How long after its time a block is cut if no batch has asked for it: where every batch asks,
     /// a timer for each block is for nothing.
     package var cutGrace = Duration.zero
+
+    /// The bounds of the rate, with the burst that they have here.
+    var limiterConfiguration: RateLimiter.Configuration {
+        var configuration = rate
+        configuration.burst = rate.burst ?? blockInterval
+        return configuration
+    }
 
     /// Makes Spark's configuration for batches of some length.
     ///
@@ -57,6 +74,16 @@ public struct ReceiverConfiguration: Sendable, Hashable {
         try require(
             maxReceiverThreads > 0, "maxReceiverThreads \(maxReceiverThreads) must be more than 0")
         try require(restartDelay >= .zero, "restartDelay \(restartDelay) must not be below 0")
+        for (name, value) in [
+            ("rate.maximumRate", rate.maximumRate), ("rate.initialRate", rate.initialRate),
+        ] {
+            try require(
+                (value ?? 1) > 0,
+                "\(name) \(value ?? 0) must be more than 0; nil stands for no limit")
+        }
+        try require(
+            (rate.burst ?? .zero) >= .zero,
+            "rate.burst \(rate.burst ?? .zero) must not be below 0")
         try require(
             rawMaxBlockSizeBytes > 0 && rawMaxBlockSizeBytes <= Int(Int32.max),
             "rawMaxBlockSizeBytes \(rawMaxBlockSizeBytes) must be from 1 to \(Int32.max)")

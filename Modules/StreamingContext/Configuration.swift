@@ -119,10 +119,7 @@ extension StreamingContext {
             if result.blockInterval >= batchInterval { result.cutGrace = .milliseconds(100) }
             if backpressure.isEnabled, let initial = backpressure.initialRate, initial > 0 {
                 // Receivers begin with it: the first elements come before any rate is sent.
-                result.rate = RateLimiter.Configuration(
-                    maximumRate: result.rate.maximumRate,
-                    initialRate: initial < 1e18 ? max(1, Int64(initial)) : nil,
-                    burst: result.rate.burst)
+                result.rate.initialRate = initial < 1e18 ? max(1, Int64(initial)) : nil
             }
             return result
         }
@@ -165,6 +162,11 @@ extension StreamingContext {
             }
             if checkpointSpacing < .zero {
                 add("checkpointSpacing is \(checkpointSpacing); it must not be less than 0")
+            }
+            if let rate = backpressure.initialRate, !(rate > 0 && rate.isFinite) {
+                add(
+                    "backpressure.initialRate is \(rate); it must be more than 0 and finite, or nil "
+                        + "for the receivers' highest rate")
             }
             // A batch interval that cannot work is reported by the graph.
             let interval =

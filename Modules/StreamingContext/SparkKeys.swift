@@ -51,7 +51,7 @@ extension StreamingContext.Configuration {
             $0.receiver.restartDelay = $1
         },
         "spark.streaming.receiver.maxRate": rate {
-            $0.receiver.rate = RateLimiter.Configuration(maximumRate: $1)
+            $0.receiver.rate.maximumRate = $1
         },
         "spark.streaming.raw.maxBlockSizeBytes": bytes { $0.receiver.rawMaxBlockSizeBytes = $1 },
         "spark.streaming.backpressure.enabled": boolean { $0.backpressure.isEnabled = $1 },

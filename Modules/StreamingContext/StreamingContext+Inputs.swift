@@ -55,7 +55,9 @@ extension StreamingContext {
 
     /// Blocks of encoded elements from a server: each a 4-byte big-endian length and so many bytes.
     ///
-    /// A frame with a negative length, or one over the limit, ends its connection with an error.
+    /// A frame with a negative length, or one over `receiver.rawMaxBlockSizeBytes`, ends its
+    /// connection with an error; so does an element that takes more than
+    /// `receiver.receivedBytesLimit`. A frame whose elements do not fit into a block becomes several.
     public func rawSocketStream<Element: StreamCodable>(
         _ host: String, port: Int, of type: Element.Type = Element.self,
         storageLevel: StorageLevel = .memoryOnly, protection: InputProtection? = nil,

@@ -271,9 +271,9 @@ extension StreamingContext {
         }
         for registration in registrations {
             do { try registration.receiver.validate() } catch {
-                graph.record(
-                    StreamError(
-                        .codecMissing, error.message, site: registration.site, underlying: nil))
+                let code =
+                    error.code == .codecMissing ? StreamError.Code.codecMissing : .badDeclaration
+                graph.record(StreamError(code, error.message, site: registration.site))
             }
             let problem = registration.protectionProblem(
                 hasDirectory: hasDirectory, batchContext.engine.capabilities)

@@ -118,6 +118,9 @@ struct StandardInputReceiver: Receiver {
                 if let lines = isAtEnd ? splitter.finish() : splitter.cut() {
                     try await output.store(lines: lines)
                 }
+                // Whatever comes: other streams are served in between, and a stop is noticed.
+                await Task.yield()
+                try Task.checkCancellation()
             }
             try await output.untilStopped()
         }

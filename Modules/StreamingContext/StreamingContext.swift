@@ -171,6 +171,12 @@ public final class StreamingContext: Sendable {
         case .localSlots(let slots):
             chosen = LocalEngine(LocalEngine.Configuration(slots: slots))
             ownsEngine = true
+            if let slots, slots < 1 {
+                graph.record(
+                    StreamError(
+                        .badConfiguration,
+                        "engine: .local(slots: \(slots)) has no thread; slots must be at least 1"))
+            }
         case .custom(let engine):
             chosen = engine
             ownsEngine = false

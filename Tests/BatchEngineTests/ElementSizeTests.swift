@@ -11,6 +11,15 @@ import Testing
         #expect(Values([String(repeating: "x", count: 5000)]).byteCount >= 5000)
     }
 
+    @Test func elementsOfCollectionsCountWhatTheyTake() {
+        // A byte each when encoded.
+        let strings = [String](repeating: "", count: 1000)
+        #expect(Values([strings, strings]).byteCount >= 32_000)
+        #expect(Values([("k", [Int?](repeating: nil, count: 1000))]).byteCount >= 9000)
+        let size = ElementSize<[String]>()
+        #expect(size.byteCount(of: strings, index: 0, last: 0) >= 16_000)
+    }
+
     @Test func plainNumbersCountTheirStride() {
         #expect(Values(Array(0..<1000)).byteCount == 8000)
         #expect(Values([1.5, 2.5]).byteCount == 16)

@@ -220,4 +220,26 @@ struct LineBlockTests {
         }
         #expect(seen == ["a", "b"])
     }
+
+    @Test(arguments: UInt64(1)...20)
+    func aBlockIsCutByLines(_ seed: UInt64) throws {
+        var random = Seeded(state: seed)
+        let lines = (0..<Int.random(in: 1...200, using: &random)).map { number in
+            String(repeating: "é\(number)", count: Int.random(in: 0...4, using: &random))
+        }
+        let block = LineBlock(lines)
+        var (pieces, offset): ([LineBlock], Int) = ([], 0)
+        var start = 0
+        while start < lines.count {
+            let count = Int.random(in: 1...lines.count - start, using: &random)
+            pieces.append(block.lines(count, from: &offset))
+            start += count
+        }
+        #expect(offset == block.byteCount)
+        #expect(pieces.flatMap(\.lines) == lines)
+        #expect(pieces.reduce(0) { $0 + $1.byteCount } == block.byteCount)
+        #expect(pieces.allSatisfy { $0.count == $0.lines.count && $0.isASCII == block.isASCII })
+        var whole = 0
+        #expect(block.lines(lines.count, from: &whole) === block && whole == block.byteCount)
+    }
 }

@@ -294,9 +294,7 @@ import Testing
                             switch size % 4 {
                             case 0: for text in texts { try await generator.add(text) }
                             case 1:
-                                try await generator.add(
-                                    piece: .lines(LineBlock(texts)), recordCount: size,
-                                    byteCount: size)
+                                try await generator.add(lines: LineBlock(texts))
                             case 2: try await generator.add(contentsOf: texts, metadata: "")
                             default: try await generator.add(contentsOf: texts)
                             }

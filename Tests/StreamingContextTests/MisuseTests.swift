@@ -181,6 +181,17 @@ struct MisuseTests {
             ("receivedBytesLimit", { $0.receiver.receivedBytesLimit = 0 }),
             ("integral weight", { $0.backpressure.pid.integral = -1 }),
             ("minimum rate", { $0.backpressure.pid.minimumRate = .nan }),
+            ("proportional weight", { $0.backpressure.pid.proportional = .nan }),
+            ("derivative weight", { $0.backpressure.pid.derivative = .infinity }),
+            ("backpressure.initialRate is -5.0", { $0.backpressure.initialRate = -5 }),
+            ("backpressure.initialRate is 0.0", { $0.backpressure.initialRate = 0 }),
+            ("backpressure.initialRate is nan", { $0.backpressure.initialRate = .nan }),
+            ("backpressure.initialRate is inf", { $0.backpressure.initialRate = .infinity }),
+            ("rate.maximumRate -5", { $0.receiver.rate.maximumRate = -5 }),
+            ("rate.maximumRate 0", { $0.receiver.rate.maximumRate = 0 }),
+            ("rate.initialRate -1", { $0.receiver.rate = .init(initialRate: -1) }),
+            ("rate.burst", { $0.receiver.rate.burst = .milliseconds(-1) }),
+            ("rawMaxBlockSizeBytes", { $0.receiver.rawMaxBlockSizeBytes = 0 }),
         ]
         for (text, change) in changes {
             var configuration = StreamingContext.Configuration()
@@ -190,6 +201,45 @@ struct MisuseTests {
             let error = await startError(harness.ssc)
             #expect(error?.code == .badConfiguration, "\(text)")
             #expect(error?.message.contains(text) == true, "\(text): \(error?.message ?? "")")
+        }
+    }
+
+    @Test("receivers and engines that cannot work are refused by start()", .timeLimit(.minutes(5)))
+    func parts() async throws {
+        let receivers: [(String, @Sendable (StreamingContext) -> DStream<String>)] = [
+            (
+                "RawSocketReceiver: maxBlockSizeBytes is -1",
+                { $0.receiverStream(RawSocketReceiver(host: "", port: 1, maxBlockSizeBytes: -1)) }
+            ),
+            (
+                "SocketReceiver: maxLineBytes is 0",
+                { $0.receiverStream(SocketReceiver(host: "", port: 1, maxLineBytes: 0)) }
+            ),
+            (
+                "SocketReceiver: port is 70000",
+                { $0.receiverStream(SocketReceiver(host: "", port: 70_000)) }
+            ),
+            (
+                "RawSocketReceiver: connectTimeout is",
+                { $0.receiverStream(RawSocketReceiver(host: "", port: 1, connectTimeout: .zero)) }
+            ),
+        ]
+        for (text, declare) in receivers {
+            let harness = StreamHarness()
+            _ = harness.record(declare(harness.ssc))
+            let error = await startError(harness.ssc)
+            #expect(error?.code == .badDeclaration && error?.site?.name == "receiverStream")
+            #expect(error?.message.contains(text) == true, "\(text): \(error?.message ?? "")")
+        }
+        let engines: [(String, StreamingContext.EngineSelection)] = [
+            ("slots: 0", .local(slots: 0)), ("workers is 0", .processes(workers: 0)),
+            ("taskLimit is", .processes(workers: 1, taskLimit: .zero)),
+        ]
+        for (text, engine) in engines {
+            let harness = StreamHarness(engine: engine)
+            _ = harness.record(harness.input([[1]]))
+            let error = await #expect(throws: (any Error).self) { try await harness.ssc.start() }
+            #expect(error.map { "\($0)" }?.contains(text) == true, "\(text): \(error as Any)")
         }
     }
 

@@ -12,11 +12,17 @@ enum StreamTarget {
 
     private static func frames(_ bytes: [UInt8], pieceLength: Int) -> [[UInt8]] {
         var splitter = FrameSplitter(maxFrameBytes: 1000)
-        var frames: [[UInt8]] = []
+        var (frames, isUnderWay): ([[UInt8]], Bool) = ([], false)
         for start in stride(from: 0, to: bytes.count, by: pieceLength) {
             splitter.append(Array(bytes[start..<min(start + pieceLength, bytes.count)]))
             do {
-                while let frame = try splitter.next() { frames.append(Array(frame)) }
+                while let part = try splitter.next() {
+                    if !isUnderWay { frames.append([]) }
+                    frames[frames.count - 1] += part.bytes
+                    splitter.consume(part.bytes.count)
+                    isUnderWay = !part.isWhole
+                    if isUnderWay { break }
+                }
             } catch {
                 return frames + [[0xFF, 0xFF]]
             }

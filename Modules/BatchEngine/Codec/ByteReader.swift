@@ -15,11 +15,21 @@ public struct ByteReader {
     @usableFromInline let bytes: UnsafeRawBufferPointer
     @usableFromInline var position = 0
     @usableFromInline var depth = 0
+    /// The memory of the elements of all collections that were begun: more than their bytes may be.
+    @usableFromInline package var footprint = 0
+    @usableFromInline let footprintMaximum: Int
 
     /// Creates a reader at the first of the given bytes.
     @inlinable
     public init(_ bytes: UnsafeRawBufferPointer) {
+        self.init(bytes, footprintMaximum: .max)
+    }
+
+    /// Creates a reader that refuses values whose collections take more memory than allowed.
+    @inlinable
+    package init(_ bytes: UnsafeRawBufferPointer, footprintMaximum: Int) {
         self.bytes = bytes
+        self.footprintMaximum = footprintMaximum
     }
 
     /// The number of bytes read so far.
@@ -174,6 +184,11 @@ extension ByteReader {
         reserve: (Int) -> Void, append: (Element) -> Void
     ) throws {
         let count = try readCount()
+        // No overflow: there are as many bytes, and what they stand for has been allocated.
+        footprint &+= count &* MemoryLayout<Element>.stride
+        guard footprint <= footprintMaximum else {
+            throw CodecError.tooLarge(maximum: footprintMaximum)
+        }
         let affordable = remaining / max(1, MemoryLayout<Element>.stride)
         reserve(min(count, max(64, affordable)))
         let start = position

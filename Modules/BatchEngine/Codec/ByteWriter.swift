@@ -15,6 +15,8 @@ public struct ByteWriter: Sendable {
 
     @usableFromInline var storage: [UInt8]
     @usableFromInline var depth = 0
+    /// The memory of the elements of all collections written: more than their bytes may be.
+    @usableFromInline var footprint = 0
 
     /// What the bytes are for.
     public let purpose: Purpose
@@ -55,6 +57,7 @@ public struct ByteWriter: Sendable {
         storage.removeAll(keepingCapacity: keepingCapacity)
         firstFailure = nil
         depth = 0
+        footprint = 0
     }
 
     /// Returns the bytes, and leaves the writer empty and without memory.
@@ -143,6 +146,7 @@ extension ByteWriter {
         _ elements: Elements, _ write: (Elements.Element, inout ByteWriter) -> Void
     ) {
         writeVarint(UInt64(elements.count))
+        footprint &+= elements.count &* MemoryLayout<Elements.Element>.stride
         let start = storage.count
         nested { writer in
             for element in elements { write(element, &writer) }

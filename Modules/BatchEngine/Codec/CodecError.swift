@@ -8,7 +8,9 @@ public struct CodecError: Error, Hashable, Sendable, CustomStringConvertible {
     ///
     /// More kinds may be added: keep a default branch where you switch over them.
     public struct Code: Hashable, Sendable, CustomStringConvertible {
-        private enum Kind: String { case truncated, invalidValue, nestingTooDeep, encodingFailed }
+        private enum Kind: String {
+            case truncated, invalidValue, nestingTooDeep, tooLarge, encodingFailed
+        }
         private let kind: Kind
 
         /// The bytes ended, or a length pointed past their end, before the value was complete.
@@ -17,6 +19,8 @@ public struct CodecError: Error, Hashable, Sendable, CustomStringConvertible {
         public static let invalidValue = Code(kind: .invalidValue)
         /// The value is nested more deeply than ``ByteReader/nestingMaximum``.
         public static let nestingTooDeep = Code(kind: .nestingTooDeep)
+        /// The value takes more memory than its reader allows, though its bytes may be few.
+        public static let tooLarge = Code(kind: .tooLarge)
         /// An `Encodable` type threw, or used its encoder in a way that has no meaning.
         public static let encodingFailed = Code(kind: .encodingFailed)
 
@@ -50,6 +54,12 @@ extension CodecError {
     @usableFromInline @inline(never)
     static func invalid(_ type: String) -> CodecError {
         CodecError(.invalidValue, "the bytes are not a valid \(type)")
+    }
+
+    /// The error for a value that takes more memory than allowed.
+    @usableFromInline @inline(never)
+    static func tooLarge(maximum: Int) -> CodecError {
+        CodecError(.tooLarge, "the value takes more than the \(maximum) bytes allowed")
     }
 
     /// The error for a value that is nested too deeply.

@@ -1,7 +1,8 @@
 /// Estimates how much memory elements take, for limits in bytes.
 ///
 /// Strings and byte arrays are counted exactly. Of other types with a codec some elements are
-/// encoded and the rest taken to be like them; types without a codec count their stride only.
+/// encoded and the rest taken to be like them, with the memory of the elements of their collections;
+/// types without a codec count their stride only.
 public struct ElementSize<Element: Sendable>: Sendable {
     @usableFromInline
     enum Kind: Sendable {
@@ -75,7 +76,8 @@ public struct ElementSize<Element: Sendable>: Sendable {
             for number in 0..<count {
                 codec.encode(elements[number * elements.count / count], &writer)
             }
-            return (MemoryLayout<Element>.stride * count + writer.count) * elements.count / count
+            let bytes = MemoryLayout<Element>.stride * count + writer.count + writer.footprint
+            return bytes * elements.count / count
         }
     }
 
@@ -83,7 +85,7 @@ public struct ElementSize<Element: Sendable>: Sendable {
     static func encodedSize(_ element: Element, _ codec: Codec<Element>) -> Int {
         var writer = ByteWriter()
         codec.encode(element, &writer)
-        return MemoryLayout<Element>.stride + writer.count
+        return MemoryLayout<Element>.stride + writer.count + writer.footprint
     }
 }
 

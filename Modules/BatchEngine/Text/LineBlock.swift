@@ -105,6 +105,32 @@ public final class LineBlock: Sendable {
         try forEachLineBytes { try body(String(decoding: $0, as: UTF8.self)) }
     }
 
+    /// The next `count` lines behind a byte, as a block of their own.
+    ///
+    /// - Parameter offset: where a line begins; where the next one does, afterwards.
+    /// - Precondition: there are so many lines from there on.
+    /// - Complexity: linear in their bytes, which are copied unless they are all there are.
+    package func lines(_ count: Int, from offset: inout Int) -> LineBlock {
+        if offset == 0, count == self.count {
+            offset = byteCount
+            return self
+        }
+        return withUnsafeBytes { bytes in
+            guard let base = bytes.baseAddress else { return self }
+            let (start, limit) = (base + offset, base + byteCount)
+            var end = start
+            for _ in 0..<count {
+                precondition(end < limit, "a block has fewer lines than were asked for")
+                end += RawMemory.distance(to: TextScan.lineFeed, from: end, end: limit) + 1
+            }
+            let length = end - start
+            let copy = RawMemory.allocate(byteCount: length)
+            copy.copyMemory(from: start, byteCount: length)
+            offset += length
+            return LineBlock(owning: copy, byteCount: length, count: count, isASCII: isASCII)
+        }
+    }
+
     /// All lines as strings.
     public var lines: [String] {
         var lines: [String] = []

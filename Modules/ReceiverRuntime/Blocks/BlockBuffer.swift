@@ -30,9 +30,13 @@ final class BlockBuffer<Element: Sendable>: Sendable {
         /// Whether single elements may be added without asking the rate limiter.
         @usableFromInline var isOpen = false
         @usableFromInline var isActive = false
+        /// Whether the limit counts no more.
+        var isLifted = false
         var limiter: RateLimiter
 
         init(limiter: RateLimiter) { self.limiter = limiter }
+
+        var isLimited: Bool { !isLifted && limiter.isLimited }
 
         /// Makes a piece of the elements at hand, so that a piece of another kind may follow.
         @usableFromInline
@@ -180,20 +184,25 @@ final class BlockBuffer<Element: Sendable>: Sendable {
     func setActive(_ isActive: Bool) {
         contents.withLock { contents in
             contents.isActive = isActive
-            contents.isOpen = isActive && !contents.limiter.isLimited
+            contents.isOpen = isActive && !contents.isLimited
         }
     }
 
     /// The present limit in elements per second; nil: none.
     var rateLimit: Int64? {
-        contents.withLock { $0.limiter.isLimited ? $0.limiter.currentLimit : nil }
+        contents.withLock { $0.isLimited ? $0.limiter.currentLimit : nil }
     }
 
-    /// Takes the tokens for some elements; how long to wait for them, and at which limit.
-    func admit(_ count: Int, now: Duration) -> (delay: Duration, limit: Int64)? {
+    /// Takes tokens for some of `count` elements; see `RateLimiter.take(upTo:atLeast:now:)`.
+    ///
+    /// - Parameter areTogether: whether they are cut only where a burst cannot hold them.
+    func permit(
+        upTo count: Int, areTogether: Bool, now: Duration
+    ) -> RateLimiter.Permit {
         contents.withLock { contents in
-            guard let delay = contents.limiter.admit(count, now: now) else { return nil }
-            return (delay, contents.limiter.currentLimit)
+            guard contents.isLimited else { return .granted(count) }
+            let least = areTogether ? count : contents.limiter.slice
+            return contents.limiter.take(upTo: count, atLeast: least, now: now)
         }
     }
 
@@ -202,8 +211,16 @@ final class BlockBuffer<Element: Sendable>: Sendable {
         contents.withLock { contents in
             let old = contents.limiter.currentLimit
             contents.limiter.updateRate(estimated: rate, now: now)
-            contents.isOpen = contents.isActive && !contents.limiter.isLimited
+            contents.isOpen = contents.isActive && !contents.isLimited
             return contents.limiter.currentLimit == old ? nil : contents.limiter.currentLimit
+        }
+    }
+
+    /// Ends all limits for good.
+    func liftRateLimit() {
+        contents.withLock { contents in
+            contents.isLifted = true
+            contents.isOpen = contents.isActive
         }
     }
 }

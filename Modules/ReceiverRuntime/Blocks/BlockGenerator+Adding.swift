@@ -37,19 +37,35 @@ extension BlockGenerator {
         }
     }
 
-    /// Adds an element and tells the listener, before any later block is cut.
+    /// Adds an element and notifies the listener, before any later block is cut.
     public func add(_ element: Element, metadata: Listener.Metadata) async throws {
         try await add(contentsOf: [element], metadata: metadata)
     }
 
-    /// Adds elements to one block and tells the listener, before any later block is cut.
+    /// Adds elements to one block and notifies the listener, before any later block is cut.
+    ///
+    /// More than the rate limit lets pass at once are cut into pieces, which may end up in several
+    /// blocks; the listener is notified of all of them with the last.
     public func add(contentsOf elements: [Element], metadata: Listener.Metadata) async throws {
-        try await admit(elements.count)
+        var start = 0
+        repeat {
+            let end = try await admit(upTo: elements.count - start, areTogether: true) + start
+            let isLast = end == elements.count
+            try await addTogether(
+                start == 0 && isLast ? elements : Array(elements[start..<end]),
+                thenNotifying: isLast ? (elements, metadata) : nil)
+            start = end
+        } while start < elements.count
+    }
+
+    private func addTogether(
+        _ piece: [Element], thenNotifying notice: (elements: [Element], Listener.Metadata)?
+    ) async throws {
         while true {
-            switch buffer.appendTogether(elements) {
+            switch buffer.appendTogether(piece) {
             case .added(_, let isFirst):
                 // No suspension in between: a cut is a step of this actor.
-                listener.onAddData(elements, metadata: metadata)
+                if let notice { listener.onAddData(notice.elements, metadata: notice.1) }
                 if isFirst { noteFirst() }
                 return
             case .full: try await makeRoom()
@@ -58,15 +74,23 @@ extension BlockGenerator {
         }
     }
 
-    /// Adds a piece that stays as it is, behind what was added before.
+    /// Adds lines as the bytes they are, behind what was added before.
     ///
-    /// - Throws: as ``add(_:)``.
-    public nonisolated func add(
-        piece: PartitionData, recordCount: Int, byteCount: Int
-    ) async throws {
-        try await admit(recordCount)
+    /// They stay in one piece, unless the rate limit lets fewer pass at once.
+    ///
+    /// - Throws: as ``add(contentsOf:)``.
+    public nonisolated func add(lines: LineBlock) async throws where Element == String {
+        var (start, offset) = (0, 0)
+        while start < lines.count {
+            let end = try await admitSlice(of: lines.count, from: start)
+            try await add(lines.lines(end - start, from: &offset))
+            start = end
+        }
+    }
+
+    private nonisolated func add(_ piece: LineBlock) async throws where Element == String {
         while true {
-            switch buffer.append(piece, records: recordCount, bytes: byteCount) {
+            switch buffer.append(.lines(piece), records: piece.count, bytes: piece.byteCount) {
             case .added(_, let isFirst):
                 if isFirst { noteFirst() }
                 return
@@ -112,49 +136,63 @@ extension BlockGenerator {
     @discardableResult
     public nonisolated func updateRate(_ elementsPerSecond: Double) -> Int64? {
         let limit = buffer.updateRate(elementsPerSecond, now: clock.monotonicNow)
-        if limit != nil { rateVersion.update { $0 += 1 } }
+        if limit != nil { rateTurns.update { $0.version += 1 } }
         return limit
     }
 
-    /// Suspends until the rate limit allows so many elements.
-    nonisolated func admit(_ count: Int) async throws {
-        guard buffer.rateLimit != nil else { return }
-        var (since, version) = (clock.monotonicNow, rateVersion.read { $0 })
-        guard var (wait, limit) = buffer.admit(count, now: since) else { return }
+    /// Lets everything pass from now on: what a receiver holds when it ends is kept.
+    nonisolated func liftRateLimit() {
+        buffer.liftRateLimit()
+        rateTurns.update { $0.isLifted = true }
+    }
+
+    /// Suspends until the rate limit lets some of `count` elements pass, in the order of asking.
+    ///
+    /// - Parameter areTogether: whether they are cut only where a burst cannot hold them.
+    /// - Returns: how many pass, at least one of them.
+    /// - Throws: `CancellationError`; none passes.
+    nonisolated func admit(upTo count: Int, areTogether: Bool) async throws -> Int {
+        if rateTurns.read(\.isFree),
+            case .granted(let granted) = buffer.permit(
+                upTo: count, areTogether: areTogether, now: clock.monotonicNow)
+        {
+            return granted
+        }
+        let turn = rateTurns.update { $0.enter() }
+        defer { rateTurns.update { $0.leave(turn) } }
+        try await rateTurns.wait(for: { $0.isServing(turn) })
         while true {
-            // Until a time, not for a duration: the clock may have moved since it was read.
-            try await sleep(untilMonotonic: since + wait, unlessRateChangesFrom: version)
-            let now = clock.monotonicNow
-            wait -= now - since
-            guard wait > .zero else { return }
-            since = now
-            version = rateVersion.read { $0 }
-            guard let newLimit = buffer.rateLimit else { return }
-            // What is still owed is paid at the new rate.
-            if newLimit != limit { wait = wait * (Double(limit) / Double(newLimit)) }
-            limit = newLimit
+            let (now, version) = (clock.monotonicNow, rateTurns.read { $0.version })
+            let permit = buffer.permit(upTo: count, areTogether: areTogether, now: now)
+            guard case .wait(let delay) = permit else {
+                guard case .granted(let granted) = permit else { continue }
+                return granted
+            }
+            do {
+                // Until a time, not for a duration: the clock may have moved since it was read.
+                try await sleep(untilMonotonic: now + delay, unlessRateChangesFrom: version)
+            } catch {
+                // A receiver that is stopped keeps what it holds.
+                if buffer.rateLimit != nil { throw error }
+            }
         }
     }
 
     /// Waits until some of the elements from `start` may be added; returns the end of those.
     @usableFromInline
     nonisolated func admitSlice(of count: Int, from start: Int) async throws -> Int {
-        guard let limit = buffer.rateLimit else { return count }
-        // Tenths of a second, so that a large array does not pass in one piece.
-        let slice = Int(clamping: max(1, limit / 10))
-        let end = start + min(count - start, slice)
-        try await admit(end - start)
-        return end
+        guard buffer.rateLimit != nil else { return count }
+        return try await admit(upTo: count - start, areTogether: false) + start
     }
 
     private nonisolated func sleep(
         untilMonotonic deadline: Duration, unlessRateChangesFrom version: Int
     ) async throws {
-        let (clock, rateVersion) = (clock, rateVersion)
+        let (clock, rateTurns) = (clock, rateTurns)
         try await firstOf {
             try await clock.sleep(untilMonotonic: deadline)
         } or: {
-            try await rateVersion.wait(for: { $0 != version })
+            try await rateTurns.wait(for: { $0.version != version || $0.isLifted })
         }
     }
 }

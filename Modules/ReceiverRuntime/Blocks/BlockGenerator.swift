@@ -14,7 +14,7 @@ public import DStreamCore
 ///
 /// ## Back-pressure
 /// Adding suspends while the block being gathered is full and as many blocks wait as may; above a
-/// rate limit it suspends until the limit allows the elements.
+/// rate limit it suspends until the limit lets the elements pass, a piece at a time.
 ///
 /// ## Cancellation
 /// Cancelling the task of `run()` drops what is not pushed.
@@ -54,7 +54,7 @@ public actor BlockGenerator<Listener: BlockGeneratorListener> {
     nonisolated let queue: AsyncMonitor<BlockQueue>
     /// When the block being gathered is due; nil while there is none.
     nonisolated let due = AsyncMonitor<BatchTime?>(nil)
-    nonisolated let rateVersion = AsyncMonitor(0)
+    nonisolated let rateTurns = AsyncMonitor(RateTurns())
     private var isPushing = false
 
     /// Creates a generator.
@@ -89,7 +89,8 @@ public actor BlockGenerator<Listener: BlockGeneratorListener> {
         self.budget = budget
         buffer = BlockBuffer(
             maxRecords: configuration.maxBlockRecords, maxBytes: configuration.maxBlockBytes,
-            limiter: RateLimiter(configuration: configuration.rate, now: clock.monotonicNow))
+            limiter: RateLimiter(
+                configuration: configuration.limiterConfiguration, now: clock.monotonicNow))
         queue = AsyncMonitor(
             BlockQueue(
                 maxBlocks: configuration.blockQueueSize, maxBytes: configuration.blockQueueBytes))

@@ -1,39 +1,48 @@
-/// Decides how long a receiver must wait so that it stays below a rate: a token bucket as a value.
+/// Decides how many elements a receiver may pass, and how long it waits for more: a token bucket as a
+/// value.
 ///
-/// Tokens come in at the current limit, and up to one burst of them is kept for later. Admitting
-/// elements takes one token each and may overdraw: the elements at hand are let in, and those that come
-/// next wait until the debt is paid. So over any span the elements admitted are at most
-/// `limit × span + burst`, plus one call's.
+/// Tokens come in at the current limit, and up to one burst of them is kept for later. Each element
+/// takes a token that is there: none is lent. So over any span at most `limit × span + burst` elements
+/// pass, and at least one in `1 / limit` seconds.
 ///
-/// There is no clock inside; every call is told the time. The owner suspends for what `admit` returns,
-/// and only then passes the elements on.
+/// There is no clock inside; every call is told the time. The owner suspends for as long as `take`
+/// says, and then asks again.
 ///
 /// Without a limit nothing ever waits.
 public struct RateLimiter: Sendable, Hashable {
     /// The bounds of the rate.
     public struct Configuration: Sendable, Hashable {
-        /// The highest rate in elements per second, nil for none.
-        public let maximumRate: Int64?
-        /// The rate before the first update, in elements per second, nil for the highest.
-        public let initialRate: Int64?
-        /// How long tokens are gathered while nothing is admitted.
+        /// The highest rate in elements per second, more than 0; nil for none.
+        public var maximumRate: Int64?
+        /// The rate before the first update, in elements per second, more than 0; nil for the highest.
+        public var initialRate: Int64?
+        /// For how long tokens are gathered while nothing passes, 0 or more; nil for one block interval.
         ///
-        /// A second evens out bursty sources.
-        public let burst: Duration
+        /// A batch holds at most this much more than the rate allows for its interval, and one
+        /// element in any case. Spark gathers for a second.
+        public var burst: Duration?
 
-        /// Creates a configuration; rates of zero or less count as nil.
+        /// Creates a configuration; ``ReceiverConfiguration/validate()`` refuses what cannot work.
         ///
         /// - Parameters:
         ///   - maximumRate: the highest rate in elements per second.
         ///   - initialRate: the rate before the first update.
-        ///   - burst: how long tokens are gathered; below zero counts as zero.
+        ///   - burst: for how long tokens are gathered.
         public init(
-            maximumRate: Int64? = nil, initialRate: Int64? = nil, burst: Duration = .seconds(1)
+            maximumRate: Int64? = nil, initialRate: Int64? = nil, burst: Duration? = nil
         ) {
-            self.maximumRate = maximumRate.flatMap { $0 > 0 ? $0 : nil }
-            self.initialRate = initialRate.flatMap { $0 > 0 ? $0 : nil }
-            self.burst = max(burst, .zero)
+            self.maximumRate = maximumRate
+            self.initialRate = initialRate
+            self.burst = burst
         }
+    }
+
+    /// What came of asking for tokens.
+    public enum Permit: Sendable, Hashable {
+        /// So many elements may pass now.
+        case granted(Int)
+        /// None may pass before this time has gone by; at most ``RateLimiter/longestDelay``.
+        case wait(Duration)
     }
 
     /// The bounds of the rate.
@@ -42,54 +51,62 @@ public struct RateLimiter: Sendable, Hashable {
     /// The present limit in elements per second; `Int64.max` stands for none.
     public private(set) var currentLimit: Int64
 
-    /// Tokens at hand; below zero it is a debt.
-    private var balance: Double = 0
+    /// Tokens at hand, never below zero.
+    private var balance: Double = 1
     private var balanceTime: Duration
 
-    /// Creates a limiter with an empty bucket.
+    /// Creates a limiter that lets one element pass at once.
     ///
     /// - Parameters:
-    ///   - configuration: the bounds of the rate.
+    ///   - configuration: the bounds of the rate; rates of zero or less count as nil, a burst below
+    ///     zero as zero, and one of nil as 200 ms.
     ///   - now: the present monotonic time.
     public init(configuration: Configuration = Configuration(), now: Duration) {
-        self.configuration = configuration
-        let maximum = configuration.maximumRate ?? .max
-        currentLimit = min(configuration.initialRate ?? maximum, maximum)
+        self.configuration = Configuration(
+            maximumRate: configuration.maximumRate.flatMap { $0 > 0 ? $0 : nil },
+            initialRate: configuration.initialRate.flatMap { $0 > 0 ? $0 : nil },
+            burst: max(configuration.burst ?? .milliseconds(200), .zero))
+        let maximum = self.configuration.maximumRate ?? .max
+        currentLimit = min(self.configuration.initialRate ?? maximum, maximum)
         balanceTime = now
     }
 
     /// Whether there is a limit at present.
     public var isLimited: Bool { currentLimit != .max }
 
-    /// Takes the tokens for some elements.
+    /// How many elements are worth a wait together: half a burst, and at most a tenth of a second's.
+    ///
+    /// Waiting for each element by itself would take a timer each.
+    public var slice: Int { max(1, Int(min(capacity / 2, Double(currentLimit) / 10))) }
+
+    /// Takes the tokens for as many of some elements as there are.
     ///
     /// - Parameters:
-    ///   - count: how many elements; zero or less takes nothing and does not wait.
+    ///   - count: how many elements wait; zero or less takes nothing and does not wait.
+    ///   - least: how many of them must pass together, as far as a burst allows.
     ///   - now: the present monotonic time; one that went back counts as the last.
-    /// - Returns: how long to suspend before the elements may pass, nil if not at all. At most
-    ///   `longestDelay`.
-    public mutating func admit(_ count: Int, now: Duration) -> Duration? {
-        guard count > 0 else { return nil }
+    public mutating func take(upTo count: Int, atLeast least: Int = 1, now: Duration) -> Permit {
+        guard count > 0 else { return .granted(0) }
         refill(now: now)
-        let delay = debtDelay
-        if isLimited { balance -= Double(count) }
-        return delay
-    }
-
-    /// How long elements would have to wait at present, nil if not at all.
-    ///
-    /// For an owner that is told of a new rate while it waits by the old one.
-    ///
-    /// - Parameter now: the present monotonic time.
-    public func delay(now: Duration) -> Duration? {
-        var copy = self
-        copy.refill(now: now)
-        return copy.debtDelay
+        guard isLimited else { return .granted(count) }
+        let wanted = max(1, min(Double(min(count, least)), capacity.rounded(.down)))
+        // What rounding has cost is not waited for: waits are whole nanoseconds.
+        let available = (balance + 1e-6 + Double(currentLimit) * 1e-9).rounded(.down)
+        guard available >= wanted else {
+            let nanoseconds = (wanted - balance) / Double(currentLimit) * 1e9
+            let longest = Self.longestDelay
+            return .wait(
+                nanoseconds < longest / .nanoseconds(1)
+                    ? .nanoseconds(Int64(nanoseconds.rounded())) : longest)
+        }
+        let granted = available < Double(count) ? Int(available) : count
+        balance = max(0, balance - Double(granted))
+        return .granted(granted)
     }
 
     /// Changes the limit, within the highest.
     ///
-    /// Tokens and debt are kept, and paid at the new rate.
+    /// Tokens are kept, as far as the new burst allows.
     ///
     /// - Parameters:
     ///   - rate: the new limit in elements per second; zero or less changes nothing.
@@ -115,15 +132,11 @@ public struct RateLimiter: Sendable, Hashable {
     /// The longest wait that is ever asked for: a day.
     public static let longestDelay = Duration.seconds(86_400)
 
+    /// The tokens of one burst, at least one; bounded so that it is exact as a number.
     private var capacity: Double {
-        isLimited ? Double(currentLimit) * Self.seconds(configuration.burst) : 0
-    }
-
-    private var debtDelay: Duration? {
-        guard isLimited, balance < 0 else { return nil }
-        let seconds = -balance / Double(currentLimit)
-        let longest = Self.seconds(Self.longestDelay)
-        return seconds < longest ? .seconds(seconds) : Self.longestDelay
+        guard isLimited else { return 1 }
+        let burst = configuration.burst.map { Self.seconds($0) } ?? 0
+        return min(max(1, Double(currentLimit) * burst), 1e15)
     }
 
     private mutating func refill(now: Duration) {
@@ -132,6 +145,7 @@ public struct RateLimiter: Sendable, Hashable {
             let earned = Self.seconds(now - balanceTime) * Double(currentLimit)
             balance = min(balance + earned, capacity)
         } else {
+            // What came without a limit has used up what there was.
             balance = 0
         }
         balanceTime = now

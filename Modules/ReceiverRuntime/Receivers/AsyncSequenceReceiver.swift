@@ -39,8 +39,14 @@ where Source.Element: Sendable {
 
     /// Stores what the sequence gives until it ends or fails.
     public func run(_ output: ReceiverOutput<Element>) async throws {
+        var count = 0
         for try await element in try await makeSequence() {
             try await output.store(element)
+            count &+= 1
+            guard count.isMultiple(of: 256) else { continue }
+            // A sequence that never suspends: others are served, and a stop is noticed.
+            await Task.yield()
+            try Task.checkCancellation()
         }
         switch end {
         case .finish: try await output.untilStopped()

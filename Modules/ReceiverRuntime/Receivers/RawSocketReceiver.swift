@@ -4,11 +4,16 @@ public import BatchEngine
 ///
 /// A frame is four bytes of length, the highest first, and then elements as `StreamCodable` writes
 /// them, back to back. Each frame becomes one block, and so one partition of a batch; frames
-/// without bytes keep a connection alive and make no block.
+/// without bytes keep a connection alive and make no block. Of frames that arrive faster than they
+/// are stored, small ones share blocks.
+///
+/// A frame whose elements do not fit into one block becomes several, each stored before more of it is
+/// decoded. So memory is bounded by what elements take, and not by the length of a frame. Only
+/// one element must fit into `receivedBytesLimit` as a whole.
 ///
 /// A length below zero or above the limit, or bytes that are not elements, end the connection with
 /// an error; the receiver is started again after the restart delay. Frames are decoded when they
-/// arrive: what a peer sent by mistake never reaches a batch.
+/// arrive: of a frame that one block can hold, what a peer sent by mistake never reaches a batch.
 public struct RawSocketReceiver<Element: StreamCodable>: Receiver {
     /// A name or numeric address.
     public let host: String
@@ -45,48 +50,31 @@ public struct RawSocketReceiver<Element: StreamCodable>: Receiver {
         let connection = try await TCPConnection.connect(
             host: host, port: port, timeout: connectTimeout)
         defer { connection.close() }
-        var splitter = FrameSplitter(
-            maxFrameBytes: maxBlockSizeBytes ?? output.configuration.rawMaxBlockSizeBytes)
+        var decoder = FrameDecoder<Element>(
+            maxFrameBytes: maxBlockSizeBytes ?? output.configuration.rawMaxBlockSizeBytes,
+            output.configuration)
         while let bytes = try await connection.read() {
-            splitter.append(bytes)
-            while let frame = try nextFrame(&splitter) {
-                guard !frame.isEmpty else { continue }
-                try await output.store(block: try elements(of: frame))
+            decoder.append(bytes)
+            while let block = try next(&decoder) {
+                try await output.store(block: block.elements, byteCount: block.byteCount)
             }
+            // Whatever the peer sends: others are served in between, and a stop is noticed.
+            await Task.yield()
+            try Task.checkCancellation()
         }
-        guard splitter.isBetweenFrames else {
+        guard decoder.isBetweenFrames else {
             throw ReceiverError(
                 .badFrame, "\(host):\(port) ended the connection in the middle of a frame")
         }
         throw ReceiverError(.connectionEnded, "\(host):\(port) ended the connection")
     }
 
-    private func nextFrame(
-        _ splitter: inout FrameSplitter
-    ) throws(ReceiverError) -> ArraySlice<UInt8>? {
-        do { return try splitter.next() } catch {
-            throw ReceiverError(.badFrame, "\(host):\(port) sent \(error.message)")
-        }
-    }
-
-    private func elements(of frame: ArraySlice<UInt8>) throws -> [Element] {
-        do {
-            return try frame.withUnsafeBytes { bytes in
-                var reader = ByteReader(bytes)
-                var elements: [Element] = []
-                while !reader.isAtEnd {
-                    let offset = reader.offset
-                    elements.append(try Element.decode(from: &reader))
-                    guard reader.offset > offset else {
-                        throw ReceiverError(.badFrame, "elements without bytes")
-                    }
-                }
-                return elements
-            }
-        } catch {
+    private func next(
+        _ decoder: inout FrameDecoder<Element>
+    ) throws(ReceiverError) -> FrameDecoder<Element>.Block? {
+        do { return try decoder.next() } catch {
             throw ReceiverError(
-                .badFrame, "\(host):\(port) sent a frame that does not hold \(Element.self)",
-                underlying: error)
+                .badFrame, "\(host):\(port) sent \(error.message)", underlying: error.underlying)
         }
     }
 }

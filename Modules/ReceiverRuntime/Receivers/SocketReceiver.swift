@@ -12,6 +12,8 @@ internal import DStreamCore
 public struct SocketReceiver: Receiver {
     /// The bytes of lines that are gathered at most before they are handed on.
     static let chunkBytes = 256 << 10
+    /// The bytes that are read at most before others that wait for sockets are served.
+    static let turnBytes = 1 << 20
     /// Fewer bytes than this at a time are a trickle: more are waited for.
     static let trickleBytes = 16 << 10
     /// How long a trickle is waited for at most.
@@ -46,7 +48,7 @@ public struct SocketReceiver: Receiver {
     ) {
         self.host = host
         self.port = port
-        self.maxLineBytes = max(1, maxLineBytes)
+        self.maxLineBytes = maxLineBytes
         self.longLines = longLines
         self.storageLevel = storageLevel
         self.connectTimeout = connectTimeout
@@ -69,10 +71,10 @@ public struct SocketReceiver: Receiver {
     private func receive(
         from connection: TCPConnection, _ output: ReceiverOutput<String>
     ) async throws {
-        var splitter = LineSplitter(maxLineBytes: maxLineBytes, longLines: longLines)
+        var splitter = LineSplitter(maxLineBytes: max(1, maxLineBytes), longLines: longLines)
         var reported = LineSplitter.Counters()
         let mayRest = output.configuration.blockInterval >= .milliseconds(4)
-        var received = 0
+        var (received, turn) = (0, 0)
         while true {
             var outcome = TCPConnection.Received.nothingYet
             do {
@@ -88,7 +90,12 @@ public struct SocketReceiver: Receiver {
             switch outcome {
             case .bytes(let count):
                 received += count
-                guard splitter.byteCount >= Self.chunkBytes else { continue }
+                turn += count
+                // A line without an end fills no chunk.
+                guard splitter.byteCount >= Self.chunkBytes || turn >= Self.turnBytes else {
+                    continue
+                }
+                turn = 0
                 try await store(splitter.cut(), output)
                 // Others that wait for sockets are served in between.
                 await Task.yield()
@@ -102,7 +109,7 @@ public struct SocketReceiver: Receiver {
                 } else {
                     try await connection.waitReadable()
                 }
-                received = 0
+                (received, turn) = (0, 0)
             case .end:
                 try await store(splitter.finish(), output)
                 await report(splitter.counters, since: &reported, output)

@@ -88,6 +88,9 @@ public struct SocketStreamReceiver<Decoder: ByteStreamDecoder>: Receiver {
             }
             try await output.store(contentsOf: elements)
             elements.removeAll(keepingCapacity: elements.count < 1024)
+            // Whatever the peer sends: others are served in between, and a stop is noticed.
+            await Task.yield()
+            try Task.checkCancellation()
         }
         try decoder.finish(into: &elements)
         try await output.store(contentsOf: elements)

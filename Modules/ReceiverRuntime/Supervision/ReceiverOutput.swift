@@ -66,6 +66,9 @@ public final class ReceiverOutput<Element: Sendable>: Sendable {
 
     /// Stores elements as one block, and returns when it is stored and will be part of a batch.
     ///
+    /// A block that is larger than a burst of the rate limit is cut into several, stored one after the
+    /// other as the limit lets them pass; the last one has the metadata.
+    ///
     /// ## Durability
     /// A reliable receiver acknowledges after this has returned: with a write-ahead log, what was
     /// acknowledged is never lost.
@@ -73,25 +76,34 @@ public final class ReceiverOutput<Element: Sendable>: Sendable {
     /// - Parameters:
     ///   - block: the elements, all of which become one partition of a batch; may be empty.
     ///   - metadata: facts about the block for the driver, such as offsets; never elements.
-    /// - Throws: what storing or logging throws; the block is in no batch then.
+    /// - Throws: what storing or logging throws, or `CancellationError` while it suspends; the block
+    ///   is in no batch then, but for the first pieces of one that was cut.
     public func store(block: [Element], metadata: [String: String] = [:]) async throws {
-        try await store(
-            block: [.values(Values(block))], recordCount: block.count, metadata: metadata)
+        try await store(block: block, byteCount: nil, metadata: metadata)
     }
 
-    /// Stores prepared contents as one block; see ``store(block:metadata:)``.
+    /// Stores elements as one block; see ``store(block:metadata:)``.
     ///
-    /// - Precondition: the contents hold elements of this output's type.
-    package func store(
-        block contents: [PartitionData], recordCount: Int, metadata: [String: String] = [:]
+    /// - Parameter byteCount: the memory that they take; nil: it is estimated.
+    func store(
+        block: [Element], byteCount: Int?, metadata: [String: String] = [:]
     ) async throws {
-        try await generator.admit(recordCount)
-        let bytes = contents.reduce(0) { $0 + $1.byteCount }
-        // Not on the receiver's thread: while that is blocked, the tracker would wait for it.
-        try await withTaskExecutorPreference(globalConcurrentExecutor) { @concurrent in
-            try await sink.putDirectly(
-                contents, recordCount: recordCount, byteCount: bytes, metadata: metadata)
-        }
+        var start = 0
+        repeat {
+            let end =
+                try await generator.admit(upTo: block.count - start, areTogether: true) + start
+            let isLast = end == block.count
+            let piece = Values(start == 0 && isLast ? block : Array(block[start..<end]))
+            let share = byteCount.map { $0 * piece.count / max(1, block.count) }
+            let own = isLast ? metadata : [:]
+            // Not on the receiver's thread: while that is blocked, the tracker would wait for it.
+            try await withTaskExecutorPreference(globalConcurrentExecutor) { @concurrent in
+                try await sink.putDirectly(
+                    [.values(piece)], recordCount: piece.count,
+                    byteCount: share ?? piece.byteCount, metadata: own)
+            }
+            start = end
+        } while start < block.count
     }
 
     // MARK: Talking to the supervisor
@@ -145,9 +157,8 @@ public final class ReceiverOutput<Element: Sendable>: Sendable {
 extension ReceiverOutput where Element == String {
     /// Adds lines to the block being gathered, as the bytes they are.
     ///
-    /// - Throws: as ``store(_:)``; none of the lines was stored.
+    /// - Throws: as ``store(_:)``; some of the first lines may have been stored.
     public func store(lines: LineBlock) async throws {
-        try await generator.add(
-            piece: .lines(lines), recordCount: lines.count, byteCount: lines.byteCount)
+        try await generator.add(lines: lines)
     }
 }

@@ -20,6 +20,8 @@ public struct ReceiverRegistration: Sendable {
     /// The shape or type name of the elements, for messages.
     public let elementName: String
     private(set) var makeSupervisor: @Sendable (ReceiverEnvironment) throws -> any Supervisor
+    /// What of the receiver's settings cannot work.
+    private let problem: String?
     private let makeService: @Sendable (ReceiverConfiguration, any StreamClock) -> WorkerService
 
     /// Registers a receiver.
@@ -30,6 +32,7 @@ public struct ReceiverRegistration: Sendable {
         hasThread = receiver.mayBlock
         codec = Codec<Source.Element>.resolve().map { ErasedCodec($0) }
         elementName = "\(Source.Element.self)"
+        problem = (receiver as? any CheckedReceiver)?.problem
         makeSupervisor = { environment in
             try ReceiverSupervisor(receiver, streamID: streamID, environment: environment)
         }
@@ -62,10 +65,11 @@ public struct ReceiverRegistration: Sendable {
         return registration
     }
 
-    /// Checks that blocks can be kept at the receiver's level.
+    /// Checks the receiver's settings, and that blocks can be kept at its level.
     ///
-    /// - Throws: ``ReceiverError/Code/codecMissing``.
+    /// - Throws: ``ReceiverError/Code/badConfiguration``, ``ReceiverError/Code/codecMissing``.
     public func validate() throws(ReceiverError) {
+        if let problem { throw ReceiverError(.badConfiguration, "receiver \(name): \(problem)") }
         if storageLevel.needsCodec, codec == nil {
             throw ReceiverError(
                 .codecMissing,

@@ -113,6 +113,7 @@ public actor ReceiverSupervisor<Source: Receiver>: Supervisor {
     /// - Parameter drains: whether what was received is stored and reported; else it is dropped.
     public func stop(drains: Bool) async {
         orders.update { $0.stop(drains: drains) }
+        if drains { generator.liftRateLimit() }
         control?.ask(.stopByDriver)
         guard hasBegun else { return }
         try? await orders.wait(for: \.hasEnded)

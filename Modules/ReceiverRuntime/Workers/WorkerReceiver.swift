@@ -6,6 +6,7 @@ internal import Synchronization
 private struct WorkerRun: Sendable {
     let control: ReceiverControl
     let updateRate: @Sendable (Double) -> Void
+    let liftRateLimit: @Sendable () -> Void
     let perform: @Sendable () async -> Void
 }
 
@@ -45,6 +46,7 @@ struct WorkerReceiver<Source: Receiver>: Sendable {
             status: status)
         return WorkerRun(
             control: control, updateRate: { generator.updateRate($0) },
+            liftRateLimit: { generator.liftRateLimit() },
             perform: { [receiver] in
                 await generator.start()
                 let ending = await withTaskGroup(of: Void.self) { group in
@@ -124,7 +126,9 @@ private final class ReceiverReports: ReceivedBlockHandler, ReceivedBlockReportin
             switch try ReceiverOrder(try await channel.receive()) {
             case .start(let rate): return try makeRun(rate)
             case .rate(let rate): current?.updateRate(rate)
-            case .stop: current?.control.ask(.stopByDriver)
+            case .stop:
+                current?.liftRateLimit()
+                current?.control.ask(.stopByDriver)
             case .stored(let number): try answer(number, nil)
             case .refused(let number, let reason):
                 try answer(number, ReceiverError(.notStored, reason))

@@ -54,7 +54,9 @@ actor WorkerReceiverSupervisor: Supervisor {
             handler: environment.handler, reporter: environment.reporter,
             budget: environment.budget, clock: clock)
         limiter = Locked(
-            RateLimiter(configuration: environment.configuration.rate, now: clock.monotonicNow))
+            RateLimiter(
+                configuration: environment.configuration.limiterConfiguration,
+                now: clock.monotonicNow))
     }
 
     nonisolated var info: ReceiverInfo { status.info }

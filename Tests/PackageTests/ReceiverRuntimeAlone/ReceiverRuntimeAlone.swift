@@ -9,8 +9,8 @@ struct NothingReceived: Receiver {
 struct ReceiverRuntimeAlone {
     static func main() {
         var limiter = RateLimiter(configuration: .init(maximumRate: 10), now: .zero)
-        precondition(limiter.admit(100, now: .seconds(1)) == nil)
-        precondition(limiter.admit(1, now: .seconds(1)) != nil)
+        precondition(limiter.take(upTo: 100, now: .seconds(1)) == .granted(2))
+        precondition(limiter.take(upTo: 1, now: .seconds(1)) == .wait(.milliseconds(100)))
         precondition(NothingReceived().name == "NothingReceived")
     }
 }

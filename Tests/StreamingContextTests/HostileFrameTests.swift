@@ -1,0 +1,201 @@
+import BatchEngine
+import DStreamCore
+import DStreamTestKit
+import ReceiverRuntime
+import StreamingContext
+import Testing
+
+/// Raw sockets whose peers send what takes far more memory or time than it should.
+@Suite("Hostile frames")
+struct HostileFrameTests {
+    /// A harness whose blocks hold 64 KB and whose receivers may store 256 KB.
+    private struct Setting {
+        let engine = LocalEngine(slots: 2)
+        let harness: StreamHarness
+        let limit = 256 << 10
+
+        init() {
+            var configuration = StreamingContext.Configuration()
+            configuration.receiver.maxBlockBytes = 64 << 10
+            configuration.receiver.receivedBytesLimit = limit
+            harness = StreamHarness(engine: .custom(engine), configuration: configuration)
+        }
+    }
+
+    private func frame(_ write: (inout ByteWriter) -> Void) -> [UInt8] {
+        var writer = ByteWriter()
+        write(&writer)
+        return header(writer.count) + writer.bytes
+    }
+
+    private func header(_ count: Int) -> [UInt8] {
+        withUnsafeBytes(of: UInt32(count).bigEndian) { Array($0) }
+    }
+
+    /// What arrives of one connection, in order; every partition is one block.
+    private func received<Element: StreamCodable & Equatable>(
+        _ bytes: [UInt8], count: Int, of type: Element.Type
+    ) async throws -> (elements: [Element], blocks: [Int], mostBytes: Int) {
+        let setting = Setting()
+        let harness = setting.harness
+        let listener = try await TCPListener.bind(host: "127.0.0.1", port: 0)
+        let seen = harness.record(
+            harness.ssc.rawSocketStream("127.0.0.1", port: listener.port, of: type))
+        try await harness.ssc.start()
+        let connection = try await listener.accept()
+        let sending = Task { try await connection.writeAll(bytes) }
+        var most = 0
+        while StreamHarness.recordCount(harness.listener.events) < count {
+            await harness.advance()
+            most = max(most, setting.engine.blockStore.usage.memoryBytes)
+        }
+        try await sending.value
+        await harness.ssc.stop()
+        connection.close()
+        listener.close()
+        setting.engine.shutdown()
+        #expect(harness.listener.events.count(where: \.isReceiverRestarting) == 0)
+        let blocks = seen.batches.flatMap(\.partitions).map(\.count).filter { $0 > 0 }
+        return (seen.batches.flatMap(\.elements), blocks, most)
+    }
+
+    @Test("a frame that is longer than all that may be stored", .timeLimit(.minutes(5)))
+    func longFrame() async throws {
+        let count = 100_000
+        let bytes = frame { writer in for number in 0..<count { number.encode(to: &writer) } }
+        let result = try await received(bytes, count: count, of: Int.self)
+        #expect(result.elements == Array(0..<count))
+        #expect(result.blocks.allSatisfy { $0 <= 8 << 10 }, "\(result.blocks)")
+        #expect(result.mostBytes <= 256 << 10)
+    }
+
+    @Test("elements that take more memory than bytes", .timeLimit(.minutes(5)))
+    func emptyStrings() async throws {
+        let count = 50_000
+        let bytes = header(count) + [UInt8](repeating: 0, count: count)
+        let result = try await received(bytes, count: count, of: String.self)
+        #expect(result.elements == [String](repeating: "", count: count))
+        #expect(result.blocks.allSatisfy { $0 * 16 <= 64 << 10 }, "\(result.blocks)")
+        #expect(result.mostBytes <= 256 << 10)
+    }
+
+    @Test("arrays of elements without bytes are measured, too", .timeLimit(.minutes(5)))
+    func nestedStrings() async throws {
+        let element = [String](repeating: "", count: 1000)
+        let count = 200
+        let bytes = frame { writer in for _ in 0..<count { element.encode(to: &writer) } }
+        let result = try await received(bytes, count: count, of: [String].self)
+        #expect(result.elements == [[String]](repeating: element, count: count))
+        // 16,000 bytes each in memory, 1,002 in the frame.
+        #expect(result.blocks.allSatisfy { $0 <= 4 }, "\(result.blocks)")
+    }
+
+    @Test("many small frames that come at once share blocks", .timeLimit(.minutes(5)))
+    func smallFrames() async throws {
+        let count = 20_000
+        let bytes = (0..<count).flatMap { number in frame { number.encode(to: &$0) } }
+        let result = try await received(bytes, count: count, of: Int.self)
+        #expect(result.elements == Array(0..<count))
+        #expect(result.blocks.count < count / 10, "\(result.blocks.count)")
+    }
+
+    /// What a connection whose last frame is wrong gives, and the error that ends it.
+    private func failure<Element: StreamCodable & Equatable>(
+        _ bytes: [UInt8], count: Int = 0, of type: Element.Type
+    ) async throws -> (elements: [Element], message: String) {
+        let setting = Setting()
+        let harness = setting.harness
+        let listener = try await TCPListener.bind(host: "127.0.0.1", port: 0)
+        let seen = harness.record(
+            harness.ssc.rawSocketStream("127.0.0.1", port: listener.port, of: type))
+        try await harness.ssc.start()
+        let connection = try await listener.accept()
+        let sending = Task { try await connection.writeAll(bytes) }
+        await harness.listener.first(\.isReceiverRestarting)
+        sending.cancel()
+        _ = await sending.result
+        while StreamHarness.recordCount(harness.listener.events) < count {
+            await harness.advance()
+        }
+        await harness.ssc.stop()
+        connection.close()
+        listener.close()
+        setting.engine.shutdown()
+        let messages = harness.listener.events.compactMap { event in
+            if case .receiverStopped(let info) = event { info.lastErrorMessage } else { nil }
+        }
+        return (seen.batches.flatMap(\.elements), messages.first ?? "")
+    }
+
+    @Test("an element that takes more memory than may be stored", .timeLimit(.minutes(5)))
+    func largeElement() async throws {
+        // 50 KB of bytes, 800 KB of strings.
+        let element = [String](repeating: "", count: 50_000)
+        let result = try await failure(frame { element.encode(to: &$0) }, of: [String].self)
+        #expect(result.message.contains("an element that takes more than the 262144 bytes"))
+        #expect(result.message.contains("receivedBytesLimit") && result.elements.isEmpty)
+    }
+
+    @Test(
+        "an element with more bytes than may be stored is not waited for", .timeLimit(.minutes(5)))
+    func longElement() async throws {
+        // A string of 1 GB is promised, and a part of it comes.
+        var writer = ByteWriter()
+        writer.writeVarint(1 << 30 - 10)
+        let bytes = header(1 << 30) + writer.bytes + [UInt8](repeating: 0x61, count: 1 << 20)
+        let result = try await failure(bytes, of: String.self)
+        #expect(result.message.contains("receivedBytesLimit") && result.elements.isEmpty)
+    }
+
+    @Test("what was good before what is wrong is kept, and nothing of a bad frame")
+    func badTail() async throws {
+        let good = (0..<100).flatMap { number in frame { number.encode(to: &$0) } }
+        let bad = frame { writer in
+            7.encode(to: &writer)
+            writer.writeByte(1)
+        }
+        let result = try await failure(good + bad, count: 100, of: Int.self)
+        #expect(result.elements == Array(0..<100))
+        #expect(result.message.contains("does not hold Int"))
+    }
+
+    @Test(
+        "frames without bytes, from as many peers as there are cores, hold nothing up",
+        .timeLimit(.minutes(2)))
+    func floods() async throws {
+        let harness = StreamHarness()
+        let feed = Feed<Int>()
+        let seen = harness.record(harness.ssc.receiverStream(feed))
+        let listener = try await TCPListener.bind(host: "127.0.0.1", port: 0)
+        let count = max(2, ResourceUsage.coreCount())
+        for _ in 0..<count {
+            _ = harness.record(
+                harness.ssc.rawSocketStream("127.0.0.1", port: listener.port, of: Int.self))
+        }
+        try await harness.ssc.start()
+        let threads = (0..<count).map { IOThread(name: "peer \($0)") }
+        var floods: [Task<Void, any Error>] = []
+        for thread in threads {
+            let connection = try await listener.accept()
+            floods.append(
+                Task(executorPreference: thread) {
+                    defer { connection.close() }
+                    let frames = [UInt8](repeating: 0, count: 1 << 20)
+                    while true { try await connection.writeAll(frames) }
+                })
+        }
+        for number in 1...3 {
+            try await feed.store(block: [number])
+            await harness.advance()
+        }
+        let report = await harness.ssc.stop(graceful: true)
+        for flood in floods {
+            flood.cancel()
+            _ = await flood.result
+        }
+        threads.forEach { $0.shutdown() }
+        listener.close()
+        #expect(report.isDrained && report.abandoned.isEmpty)
+        #expect(seen.batches.prefix(3).map(\.elements) == [[1], [2], [3]])
+    }
+}
