@@ -23,7 +23,7 @@ import Testing
         all.foreachRDD { _ in }
         let error = try #require(startError(graph))
         #expect(error.code == .badDeclaration && error.parts.count <= 1)
-        #expect(error.site?.name == "union" && error.site?.line == line + 1)
+        #expect(error.site?.name == "union" && error.site?.line == line)
         #expect("\(error)".contains("more than 1000 operators are nested"))
         #expect(graph.phase == .stopped)
         graph.clear()
