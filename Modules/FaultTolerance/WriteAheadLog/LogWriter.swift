@@ -351,9 +351,12 @@ struct LogWriter: Sendable {
 
     /// Closes the current segment, and notes how far it reaches.
     mutating func close() {
-        // All records are durable; without these the next start only knows a little less.
-        mark(.end)
-        if let current { _ = try? current.file.sync() }
+        // All records are durable; without these the next start only knows a little less. The mark at
+        // the end says that what is before it was flushed, the one before it as well.
+        if let file = current?.file, (try? file.sync()) != nil {
+            mark(.end)
+            _ = try? file.sync()
+        }
         current = nil
         let last = LogExtent(
             oldest: extent.oldest, newest: tip.sequence, newestByteCount: tip.end)
