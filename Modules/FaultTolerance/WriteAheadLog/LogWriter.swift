@@ -238,8 +238,10 @@ struct LogWriter: Sendable {
         return places
     }
 
-    /// Says in the segment that what is in it is durable, so that damage to its last records is not
-    /// taken for a torn write. Costs no flush: it survives the end of the program.
+    /// Says in the segment that what is in it is durable.
+    ///
+    /// Damage to its last records is not taken for a torn write then. Costs no flush: the mark survives
+    /// the end of the program.
     private mutating func mark(_ kind: RecordFrame.Kind) {
         guard let current else { return }
         buffer.removeAll(keepingCapacity: true)
