@@ -75,11 +75,9 @@ extension StreamingContext {
     ) async throws -> [StoredBlock] {
         do { return try await tracker.restoreBlocks(pending: pending) } catch let error as LogError
         {
-            let directory = checkpointDirectory.withLock { $0 } ?? ""
             throw StreamError(
                 .checkpointUnreadable,
-                "a received block is not in its write-ahead log in "
-                    + "\(directory)/\(InputLogs.received): \(error.message). "
+                "a received block is not in its write-ahead log: \(error.message). "
                     + MessageTable.see("damaged log"))
         }
     }
@@ -95,6 +93,9 @@ extension StreamingContext {
         }
         if let batch = await tracker.lastAllocated {
             signs.append("\(directory)/\(InputLogs.events) knows of batch \(batch)")
+        }
+        if await tracker.hasUnallocatedBlocks {
+            signs.append("\(directory)/\(InputLogs.events) knows of received blocks")
         }
         if let batch = logs?.choices?.newest {
             signs.append("\(directory)/\(InputLogs.chosen) knows of batch \(batch)")

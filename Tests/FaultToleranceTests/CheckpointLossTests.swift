@@ -43,7 +43,7 @@ import Testing
             #expect(found.problems.first?.contains(History.path(3)) == true)
             #expect(found.problems.first?.contains(Self.state) == true)
             #expect(cut.contents(of: segment)?.count == length, "nothing is cut")
-            let read = try await FileCheckpointStore.read(History.directory, on: cut.restarted())
+            let read = try await FileCheckpointStore.read(History.directory, on: cut)
             #expect(read?.record == found.record && read?.problems == found.problems)
             // It goes on from there, and the third stays void.
             try await store.write(History.record(4), state: History.pieces(4))

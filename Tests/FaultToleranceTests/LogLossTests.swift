@@ -156,12 +156,13 @@ import Testing
         await log.close()
         let again = sample.medium.restarted()
         #expect(try await read(again, reliedOn: [sample.end]) == left)
+        let third = again.restarted()
         let emptied = try await FileWriteAheadLog.open(
-            Self.directory, on: again.restarted(), reliedOn: [sample.end])
+            Self.directory, on: third, reliedOn: [sample.end])
         try await emptied.clean(before: .seconds(1000))
         let end = try #require(emptied.end)
         await emptied.close()
-        let after = again.restarted()
+        let after = third.restarted()
         let next = try await FileWriteAheadLog.open(
             Self.directory, on: after, reliedOn: [sample.end])
         #expect(try await next.readAll().isEmpty)

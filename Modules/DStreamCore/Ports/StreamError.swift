@@ -72,7 +72,7 @@ public struct StreamError: Error, CustomStringConvertible {
         public static let checkpointUnwritable = Code(.checkpointUnwritable)
         /// The checkpoint does not fit this program.
         public static let checkpointMismatch = Code(.checkpointMismatch)
-        /// There are checkpoints, and none of them can be read.
+        /// Checkpoints, or logs that they rely on, cannot be read or have lost something.
         public static let checkpointUnreadable = Code(.checkpointUnreadable)
         /// The deadline of a graceful stop passed; the message says what was not drained.
         public static let drainIncomplete = Code(.drainIncomplete)

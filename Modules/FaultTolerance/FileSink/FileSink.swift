@@ -7,8 +7,8 @@ internal import Synchronization
 /// Tasks write and flush staged files, one per partition that has elements. A commit moves them to
 /// `data` and then puts a small file into `manifest`, at once and durably, that names them: from then
 /// on the batch is there. ``committedFiles(in:on:)`` gives what the manifest says; what lies in `data`
-/// beyond it is left from a batch that was not committed and is removed by the next run. Docs/Formats/
-/// FileSink.md describes the files.
+/// beyond it is left from a batch that was not committed, and is removed when that batch will run
+/// again. Docs/Formats/FileSink.md describes the files.
 ///
 /// One sink at a time has the directory, in this program or any other.
 ///

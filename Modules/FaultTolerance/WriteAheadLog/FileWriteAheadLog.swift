@@ -232,7 +232,7 @@ public final class FileWriteAheadLog: WriteAheadLog {
         guard let place = RecordPlace(handle),
             let segment = catalogue.segment(named: place.segment),
             place.byteCount <= segment.end - RecordFrame.byteCount - place.offset
-        else { throw LogError.missing(handle) }
+        else { throw LogError.missing(handle, in: directory) }
         var one = segment
         one.end = place.offset + RecordFrame.byteCount + place.byteCount
         let reader = SegmentReader(
@@ -243,7 +243,7 @@ public final class FileWriteAheadLog: WriteAheadLog {
             return try reader.next(byteMaximum: RecordFrame.byteCount + place.byteCount)
         }
         guard let record = records.first, record.handle == handle else {
-            throw LogError.missing(handle)
+            throw LogError.missing(handle, in: directory)
         }
         return record.bytes
     }
@@ -407,7 +407,7 @@ extension FileWriteAheadLog.Command {
 }
 
 extension LogError {
-    fileprivate static func missing(_ handle: LogRecordHandle) -> LogError {
-        LogError(.missing, "no record at \(handle.place)")
+    fileprivate static func missing(_ handle: LogRecordHandle, in directory: String) -> LogError {
+        LogError(.missing, "\(directory): no record at \(handle.place)")
     }
 }

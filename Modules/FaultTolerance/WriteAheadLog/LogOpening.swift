@@ -200,7 +200,7 @@ struct LogOpening: Sendable {
                     ? "the file's end at byte \(byteCount)"
                     : "bytes with a wrong checksum or length")
         }
-        if end < extent.newestByteCount {
+        if !segments.isEmpty, end < extent.newestByteCount {
             throw lost(through: extent.newestByteCount, "as \(path(LogExtent.name)) says")
         }
         guard !reliedOn.isEmpty, !reliedOn.contains(where: reaches) else { return }

@@ -238,8 +238,10 @@ struct LogWriter: Sendable {
         return places
     }
 
-    /// Says in the segment that what is in it is durable, so that damage to its last records is not
-    /// taken for a torn write. Costs no flush: it survives the end of the program.
+    /// Says in the segment that what is in it is durable.
+    ///
+    /// Damage to its last records is not taken for a torn write then. Costs no flush: the mark survives
+    /// the end of the program.
     private mutating func mark(_ kind: RecordFrame.Kind) {
         guard let current else { return }
         buffer.removeAll(keepingCapacity: true)
@@ -351,9 +353,12 @@ struct LogWriter: Sendable {
 
     /// Closes the current segment, and notes how far it reaches.
     mutating func close() {
-        // All records are durable; without these the next start only knows a little less.
-        mark(.end)
-        if let current { _ = try? current.file.sync() }
+        // All records are durable; without these the next start only knows a little less. The mark at
+        // the end says that what is before it was flushed, the one before it as well.
+        if let file = current?.file, (try? file.sync()) != nil {
+            mark(.end)
+            _ = try? file.sync()
+        }
         current = nil
         let last = LogExtent(
             oldest: extent.oldest, newest: tip.sequence, newestByteCount: tip.end)
