@@ -84,8 +84,9 @@ public struct PendingInputs: Sendable, Hashable {
         }
     }
 
-    /// Lets a batch run again without parts of what a stream chose for it, for good: what is in them
-    /// is in no batch. The next start says so.
+    /// Lets a batch run again without parts of what a stream chose for it, for good.
+    ///
+    /// What is in them is in no batch; the next start says so.
     ///
     /// - Parameters:
     ///   - parts: by name, as in ``Input/parts``; nil: all of them.
