@@ -175,7 +175,7 @@ struct Runtime: Sendable {
             activity: { [listeners] in listeners.activity },
             [
                 ControlWatch.Station("the thread of sockets and timers") {
-                    await withTaskExecutorPreference(IOThread.shared) { @concurrent in }
+                    await withTaskExecutorPreference(IOThread.shared) { await Task.yield() }
                 },
                 ControlWatch.Station("the tracker of receivers") { await tracker.pulse() },
                 ControlWatch.Station("the generator of batches") { await generator.pulse() },

@@ -35,7 +35,7 @@ struct ExamplesTests {
         }
     }
 
-    @Test("S35: a program whose output nobody reads any more continues, and ends when told")
+    @Test("a program whose output nobody reads any more continues, and ends when told")
     func outputIntoHead() async throws {
         try await served("NetworkWordCount", [], ["--batch", "100"]) { run, server in
             try await server.writeAll(Array("one two\n".utf8))

@@ -70,7 +70,7 @@ struct BlockingReceiverTests {
         await harness.ssc.stop()
     }
 
-    @Test("S6: as many as cores that ignore their end are left at the deadline, and named")
+    @Test("as many as cores that ignore their end are left at the deadline, and named")
     func left() async throws {
         let harness = StreamHarness()
         let stuck = Stuck()
@@ -112,7 +112,7 @@ struct BlockingReceiverTests {
         }
     }
 
-    @Test("S34: more than may have a thread are refused by name")
+    @Test("more than may have a thread are refused by name")
     func refused() async throws {
         var configuration = StreamingContext.Configuration()
         configuration.receiver.maxReceiverThreads = 2
@@ -170,7 +170,7 @@ struct BlockingReceiverTests {
         func remove(_ blocks: [StoredBlock]) async {}
     }
 
-    @Test("S6: an input that blocks while its batch is made is left at the deadline, and named")
+    @Test("an input that blocks while its batch is made is left at the deadline, and named")
     func inputs() async throws {
         let harness = StreamHarness()
         let (isRunning, semaphore) = (TestGate(), DispatchSemaphore(value: 0))

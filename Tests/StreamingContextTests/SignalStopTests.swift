@@ -90,7 +90,7 @@ struct SignalStopTests {
         for end in ends { _ = systemClose(end) }
     }
 
-    @Test("S35: a standard output that closes is reported once, and the stream continues")
+    @Test("a standard output that closes is reported once, and the stream continues")
     func closedOutput() async {
         await #expect(processExitsWith: .success) {
             Self.close(STDOUT_FILENO)
@@ -109,7 +109,7 @@ struct SignalStopTests {
         }
     }
 
-    @Test("S35: a standard error that closes ends no program that logs")
+    @Test("a standard error that closes ends no program that logs")
     func closedError() async {
         await #expect(processExitsWith: .success) {
             Self.close(STDERR_FILENO)

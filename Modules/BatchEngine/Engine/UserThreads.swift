@@ -18,6 +18,10 @@ package enum UserThreads {
     package static func run<Value: Sendable>(
         _ call: @Sendable () async throws -> Value
     ) async rethrows -> Value {
-        try await withTaskExecutorPreference(shared) { @concurrent in try await call() }
+        try await withTaskExecutorPreference(shared) {
+            // The preference alone changes no thread: that of the next resumption counts.
+            await Task.yield()
+            return try await call()
+        }
     }
 }

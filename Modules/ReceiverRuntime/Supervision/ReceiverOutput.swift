@@ -96,7 +96,8 @@ public final class ReceiverOutput<Element: Sendable>: Sendable {
             let piece = Values(start == 0 && isLast ? block : Array(block[start..<end]))
             let share = byteCount.map { $0 * piece.count / max(1, block.count) }
             let own = isLast ? metadata : [:]
-            // Not on the receiver's thread: while that is blocked, the tracker would wait for it.
+            // Nothing is enqueued for the receiver's thread: while that is blocked, the tracker would
+            // wait for it.
             try await withTaskExecutorPreference(globalConcurrentExecutor) { @concurrent in
                 try await sink.putDirectly(
                     [.values(piece)], recordCount: piece.count,
