@@ -130,27 +130,6 @@ import Testing
         #expect(told == ["error trouble", "5 broken", "7 why"])
     }
 
-    @Test("a block over the limit arrives in pieces, answered when the last is stored")
-    func limited() async throws {
-        let rig = rig { $0.rate = RateLimiter.Configuration(maximumRate: 100) }
-        let (clock, acknowledged) = (rig.clock, AsyncMonitor<[String]>([]))
-        let receiver = Acting<Int> { output in
-            try await output.store(block: [Int](repeating: 7, count: 30))
-            acknowledged.update { $0.append("a") }
-        }
-        try await rig.run(receiver) { tracker in
-            await clock.waitForSleepers(count: 1)
-            clock.advance(by: .milliseconds(190))
-            try await rig.handler.begun(atLeast: 1)
-            await clock.waitForSleepers(count: 1)
-            #expect(acknowledged.read { $0.isEmpty })
-            clock.advance(by: .milliseconds(100))
-            try await acknowledged.wait(for: { $0 == ["a"] })
-            let blocks = await tracker.unallocatedBlocks(of: StreamID(0))
-            #expect(blocks.map(\.recordCount) == [20, 10])
-        }
-    }
-
     @Test("rates reach the worker, and the next one")
     func rates() async throws {
         let rig = rig {
