@@ -3,7 +3,7 @@
 /// A ``StreamKey/stableHash`` is the same in every run, so whoever chooses keys can choose them to
 /// collide, in all of its bits. The standard library's hasher is seeded per process; with a number
 /// drawn for each table nothing that is seen of one table helps against another. See
-/// Docs/Decisions/0016-colliding-keys.md.
+/// Docs/Decisions/0019-colliding-keys.md.
 @usableFromInline
 struct ProbeGuard {
     /// How far from where it belongs a key of a table that is at most half full may lie.
