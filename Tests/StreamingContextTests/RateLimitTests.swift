@@ -80,6 +80,7 @@ struct RateLimitTests {
         let feed = Feed<Int>()
         var ends: [Int32] = [-1, -1]
         try #require(pipe(&ends) == 0)
+        let (reading, writing) = (ends[0], ends[1])
         let stream: DStream<Int> =
             switch source {
             case .textSocket: ssc.socketTextStream(host, port: port).map { Int($0) ?? -1 }
@@ -87,7 +88,7 @@ struct RateLimitTests {
             case .rawSocket: ssc.rawSocketStream(host, port: port, of: Int.self)
             case .standardInput:
                 ssc.lineStream(
-                    descriptor: ends[0], storageLevel: .memoryOnly, maxLineBytes: 100,
+                    descriptor: reading, storageLevel: .memoryOnly, maxLineBytes: 100,
                     longLines: .truncate,
                     OperatorSite("standardInputStream", file: #fileID, line: #line)
                 ).map { Int($0) ?? -1 }
@@ -101,7 +102,7 @@ struct RateLimitTests {
         let sending = Task {
             switch source {
             case .textSocket, .decodedSocket, .rawSocket: try await connection?.writeAll(bytes)
-            case .standardInput: #expect(write(ends[1], bytes, bytes.count) == bytes.count)
+            case .standardInput: #expect(write(writing, bytes, bytes.count) == bytes.count)
             case .sequence: break
             case .singleElements:
                 for number in 0..<count { try await feed.output().store(number) }
@@ -121,7 +122,7 @@ struct RateLimitTests {
         _ = await sending.result
         connection?.close()
         listener.close()
-        ends.forEach { close($0) }
+        for end in [reading, writing] { close(end) }
         let counts = seen.batches.map(\.elements.count)
         // What a second allows, and a burst of a fifth of one.
         #expect(counts.allSatisfy { $0 <= 121 }, "\(counts)")
