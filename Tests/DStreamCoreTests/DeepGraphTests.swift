@@ -37,7 +37,9 @@ import Testing
         for _ in 0..<maps { stream = stream.map { $0 + 1 } }
         let sums = harness.record(stream.map { ($0, 1) }.reduceByKey(+))
         if maps == 999 {
-            let error = await #expect(throws: StreamError.self) { try await harness.run(batches: 1) }
+            let error = await #expect(throws: StreamError.self) {
+                try await harness.run(batches: 1)
+            }
             #expect(error?.code == .badDeclaration)
             return
         }

@@ -270,7 +270,9 @@ extension Float: InverseWindowTests.Number {}
 
 #if !(os(macOS) && arch(x86_64))
     extension Float16: InverseWindowTests.Number, StreamCodable {
+        /// Its bits.
         public func encode(to writer: inout ByteWriter) { bitPattern.encode(to: &writer) }
+        /// From its bits.
         public static func decode(from reader: inout ByteReader) throws -> Float16 {
             Float16(bitPattern: try .decode(from: &reader))
         }
@@ -279,11 +281,13 @@ extension Float: InverseWindowTests.Number {}
 
 #if arch(x86_64) && !os(Windows)
     extension Float80: InverseWindowTests.Number, StreamCodable {
+        /// Sign, exponent and significand.
         public func encode(to writer: inout ByteWriter) {
             (sign == .minus).encode(to: &writer)
             Int(exponentBitPattern).encode(to: &writer)
             significandBitPattern.encode(to: &writer)
         }
+        /// From sign, exponent and significand.
         public static func decode(from reader: inout ByteReader) throws -> Float80 {
             let isNegative = try Bool.decode(from: &reader)
             let exponent = try Int.decode(from: &reader)

@@ -33,7 +33,7 @@ struct LogReport {
             if log.segments.isEmpty {
                 // An empty log has its lock, and a segment whose creation was interrupted, at most.
                 let isEmpty = try FileStorageMedium().list(directory).allSatisfy {
-                    $0 == "lock" || $0.hasPrefix("log-")
+                    ["lock", "extent"].contains($0) || $0.hasPrefix("log-")
                 }
                 Swift.print(
                     isEmpty

@@ -138,20 +138,25 @@ extension RDD {
 
     /// The elements as a dictionary; of the values of a key the last one in partition order stays.
     ///
-    /// Keys are told apart as everywhere; see ``StreamKey``.
+    /// Keys that are equal to Swift, as canonically equivalent strings are, are one entry; so are keys
+    /// that are one to ``StreamKey`` alone, as NaNs are.
     ///
     /// - Complexity: memory for all elements.
     @inlinable
     public func collectAsMap<Key: StreamKey, Value: Sendable>(
         file: String = #fileID, line: UInt = #line
     ) async throws -> [Key: Value] where Element == (Key, Value) {
-        let table = AggregationTable<Key, Value>()
-        for (key, value) in try await collect(file: file, line: line) {
-            table.update(key, default: value) { $0 = value }
-        }
         var values: [Key: Value] = [:]
-        values.reserveCapacity(table.count)
-        table.drain { values[$0] = $1 }
+        let unequal = AggregationTable<Key, Value>()
+        for (key, value) in try await collect(file: file, line: line) {
+            if key == key {
+                values[key] = value
+            } else {
+                // A dictionary would never find it again.
+                unequal.update(key, default: value) { $0 = value }
+            }
+        }
+        unequal.drain { values[$0] = $1 }
         return values
     }
 

@@ -29,9 +29,9 @@ public protocol StreamKey: StreamCodable, Hashable {
 
     /// Whether two values are one key; an equivalence relation.
     ///
-    /// By default values are one key if their binary forms for the purpose ``ByteWriter/Purpose/key``
-    /// are equal, as their hashes are then. It is not `==`, which takes canonically equivalent
-    /// strings for equal, whose hashes differ, and takes no NaN for equal to any.
+    /// By default equal values are one key if their binary forms for the purpose
+    /// ``ByteWriter/Purpose/key`` are equal too, as those of canonically equivalent strings are not.
+    /// Values that are not equal to themselves, such as NaN, are compared by these forms alone.
     static func isSameKey(_ left: Self, _ right: Self) -> Bool
 }
 
@@ -42,18 +42,23 @@ extension StreamKey {
         keyForm.storage.withUnsafeBytes { StableHasher.hash($0) }
     }
 
-    /// Whether the two values have the same binary form as keys.
+    /// Whether the two values are one key by `==` and by their binary forms.
     @inlinable
     public static func isSameKey(_ left: Self, _ right: Self) -> Bool {
-        left.hasForm(of: right)
+        // Most keys that meet in a table and differ are told apart without an allocation.
+        if left != right, left == left { return false }
+        return left.hasForm(of: right)
     }
 
     @inlinable
     func hasForm(of other: Self) -> Bool {
-        let (mine, others) = (keyForm, other.keyForm)
+        var writer = keyForm
+        let count = writer.storage.count
+        other.encode(to: &writer)
         // What cannot be encoded has no form.
-        if mine.failure != nil || others.failure != nil { return self == other }
-        return mine.storage == others.storage
+        if writer.failure != nil { return self == other }
+        guard writer.storage.count == 2 * count else { return false }
+        return writer.storage[..<count] == writer.storage[count...]
     }
 
     /// What stands for the key where it is hashed or compared.
@@ -69,7 +74,7 @@ extension StreamKey where Self: BitwiseCopyable {
     @inlinable
     public static func isSameKey(_ left: Self, _ right: Self) -> Bool {
         // There are no strings in it: what is equal has the same form.
-        left == right || left.hasForm(of: right)
+        left == right || left != left && left.hasForm(of: right)
     }
 }
 

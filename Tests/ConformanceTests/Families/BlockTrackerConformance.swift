@@ -115,7 +115,8 @@ private struct TrackerRun {
         }
         try await compareWaiting(&step)
         guard step.has("files") else { return nil }
-        return try names.compare(try medium.list(Self.directory), &step)
+        let files = try medium.list(Self.directory).filter { $0.hasPrefix("log-") }
+        return try names.compare(files, &step)
     }
 
     /// A record is not to be cleaned before its batch is: here it has the batch's time if that is
