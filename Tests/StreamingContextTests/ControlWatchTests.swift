@@ -79,6 +79,9 @@ struct ControlWatchTests {
             let isRight =
                 text.contains("app: the pool of threads that all tasks share has not moved for ")
                 && text.contains("Code that blocks holds its")
+                // It may have been blocked while it was an actor's turn to answer.
+                || text.contains("has not moved for ") && text.contains("It was called")
+            if !isRight { print(text) }
             exit(isRight ? 0 : 3)
         }
     }
