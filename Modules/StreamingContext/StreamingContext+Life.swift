@@ -273,7 +273,10 @@ extension StreamingContext {
             do { try registration.receiver.validate() } catch {
                 let code =
                     error.code == .codecMissing ? StreamError.Code.codecMissing : .badDeclaration
-                graph.record(StreamError(code, error.message, site: registration.site))
+                // Its declaration may have said so already.
+                if code == .codecMissing || !graph.hasProblem(at: registration.site) {
+                    graph.record(StreamError(code, error.message, site: registration.site))
+                }
             }
             let problem = registration.protectionProblem(
                 hasDirectory: hasDirectory, batchContext.engine.capabilities)

@@ -114,6 +114,11 @@ public final class DStreamGraph: Sendable {
         late?(problem)
     }
 
+    /// Whether something was recorded that cannot work at a place.
+    package func hasProblem(at site: OperatorSite) -> Bool {
+        state.withLock { state in state.problems.contains { $0.site == site } }
+    }
+
     /// Says who hears of declarations made too late.
     package func onLateProblem(_ hear: @escaping @Sendable (StreamError) -> Void) {
         state.withLock { $0.onLateProblem = hear }
