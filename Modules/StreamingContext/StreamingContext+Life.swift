@@ -337,14 +337,7 @@ extension StreamingContext {
         let committed = try await graph.openSinks(on: batchContext.engine, from: record)
         let logs = try await openLogs(registrations, record)
         if hasDirectory { warnOfInputsGivenOnce() }
-        if let record {
-            if let choices = logs?.choices {
-                let inputs = try PendingInputs.of(choices, record)
-                try checkRepeatedInputs(record, inputs)
-                reportForgotten(inputs)
-            }
-            if logs?.events == nil { warnOfUnloggedReceivers(registrations, record) }
-        }
+        if let record { try checkInputs(of: record, logs, registrations) }
         var runtime = try Runtime(
             self, registrations.map { $0.receiver(on: batchContext.engine) }, zeroTime: zeroTime,
             checkpoints, logs, deadLetters)
@@ -381,6 +374,18 @@ extension StreamingContext {
                 runtime.generator.generationContext)
         }
         return runtime
+    }
+
+    /// Refuses batches that would run again without their input, and reports what they lack.
+    private func checkInputs(
+        of record: CheckpointRecord, _ logs: ReceiverLogs?, _ registrations: [Registration]
+    ) throws {
+        if let choices = logs?.choices {
+            let inputs = try PendingInputs.of(choices, record)
+            try checkRepeatedInputs(record, inputs)
+            reportForgotten(inputs)
+        }
+        if logs?.events == nil { warnOfUnloggedReceivers(registrations, record) }
     }
 
     private func warnOfClock(_ now: BatchTime, behind newest: BatchTime) {

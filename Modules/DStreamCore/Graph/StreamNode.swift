@@ -253,16 +253,6 @@ extension StreamNode {
         }
     }
 
-    /// What is wrong with how deeply the operators up to here are nested, once frozen.
-    var nestingProblem: StreamError? {
-        let most = Pipe<Never>.depthMaximum
-        guard settings.withLock({ $0.nesting }) > most else { return nil }
-        return StreamError(
-            .badDeclaration,
-            "more than \(most) operators are nested; persist() a stream on the way, or make one "
-                + "union of an array of streams", site: site)
-    }
-
     /// Tells the parents how far back they are asked for batches, once the children have told it.
     ///
     /// - Parameter remember: how far back the user asks.
