@@ -1,4 +1,5 @@
 import BatchEngine
+import DStreamTestKit
 import Synchronization
 import Testing
 
@@ -26,7 +27,7 @@ private struct Colliding: StreamKey, Codable {
 struct AggregationTableTests {
     @Test(arguments: 1...8)
     func `it agrees with a dictionary`(seed: Int) {
-        var random = CodecTestRandom(state: UInt64(seed))
+        var random = SeededRandom(seed: UInt64(seed))
         let table = AggregationTable<String, Int>(minimumCapacity: seed % 2 == 0 ? 0 : 1_000)
         for _ in 0..<2 {
             var model: [String: Int] = [:]

@@ -1,18 +1,6 @@
 import BatchEngine
+import DStreamTestKit
 import Testing
-
-/// A small seeded generator (SplitMix64), so that each run tests the same values.
-struct CodecTestRandom: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ (mixed >> 31)
-    }
-}
 
 /// Expects that a value survives encoding, and that each shorter or longer run of bytes is refused.
 func expectRoundTrip<Value: StreamCodable & Equatable>(
@@ -33,7 +21,7 @@ func expectRoundTrip<Value: StreamCodable & Equatable>(
 
 /// Decodes seeded random bytes, some of them a damaged encoding; the only duty is not to trap.
 func decodeHostileBytes<Value>(_ codec: Codec<Value>, like samples: [Value], seed: UInt64) throws {
-    var random = CodecTestRandom(state: seed)
+    var random = SeededRandom(seed: seed)
     for _ in 0..<400 {
         let count = Int.random(in: 0...64, using: &random)
         let bytes = (0..<count).map { _ in UInt8.random(in: 0...255, using: &random) }
@@ -56,7 +44,7 @@ func decodeHostileBytes<Value>(_ codec: Codec<Value>, like samples: [Value], see
 struct CodecTests {
     @Test func `integers of every width survive`() throws {
         func check<Number: FixedWidthInteger & StreamCodable>(_ type: Number.Type) throws {
-            var random = CodecTestRandom(state: 1)
+            var random = SeededRandom(seed: 1)
             for value in [.min, .max, 0, 1, Number.max / 2, .min / 2] { try expectRoundTrip(value) }
             for _ in 0..<50 {
                 try expectRoundTrip(Number.random(in: .min ... .max, using: &random))

@@ -1,3 +1,4 @@
+import DStreamTestKit
 import Testing
 
 import BatchEngine
@@ -22,20 +23,8 @@ private func expectedLines(_ bytes: [UInt8]) -> [[UInt8]] {
     return lines
 }
 
-private struct Seeded: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-}
-
 /// Random text in which line ends, divided characters and invalid bytes are frequent.
-private func randomBytes(_ random: inout Seeded, upTo maximum: Int) -> [UInt8] {
+private func randomBytes(_ random: inout SeededRandom, upTo maximum: Int) -> [UInt8] {
     let pieces: [[UInt8]] = [
         [0x0A], [0x0D], [0x0D, 0x0A], Array("a".utf8), Array("line".utf8), Array("é".utf8),
         Array("漢字".utf8), Array("🙂".utf8), [0xFF], [0xC3], [0xE2, 0x82], [0xED, 0xA0, 0x80],
@@ -48,7 +37,7 @@ private func randomBytes(_ random: inout Seeded, upTo maximum: Int) -> [UInt8] {
 }
 
 private func split(
-    _ bytes: [UInt8], _ splitter: inout LineSplitter, _ random: inout Seeded, chunk: Int
+    _ bytes: [UInt8], _ splitter: inout LineSplitter, _ random: inout SeededRandom, chunk: Int
 ) -> [String] {
     var lines: [String] = []
     var start = 0
@@ -72,7 +61,7 @@ private func split(
 struct LineSplitterTests {
     @Test("chunk boundaries do not matter", arguments: 0..<300)
     func chunkBoundariesDoNotMatter(seed: Int) {
-        var random = Seeded(state: UInt64(seed))
+        var random = SeededRandom(seed: UInt64(seed))
         let bytes = randomBytes(&random, upTo: seed < 200 ? 200 : 5000)
         let expected = expectedLines(bytes).map { String(decoding: $0, as: UTF8.self) }
         let invalid = expectedLines(bytes).count { String(validating: $0, as: UTF8.self) == nil }
@@ -86,7 +75,7 @@ struct LineSplitterTests {
 
     @Test("long lines are cut or refused alike for all chunkings", arguments: 0..<300)
     func longLines(seed: Int) {
-        var random = Seeded(state: UInt64(seed) &+ 10_000)
+        var random = SeededRandom(seed: UInt64(seed) &+ 10_000)
         let bytes = randomBytes(&random, upTo: 400)
         let maximum = Int.random(in: 1...30, using: &random)
         let all = expectedLines(bytes)
@@ -193,7 +182,7 @@ struct LineBlockTests {
 
     @Test("validation agrees with the standard library", arguments: 0..<200)
     func validation(seed: Int) {
-        var random = Seeded(state: UInt64(seed))
+        var random = SeededRandom(seed: UInt64(seed))
         for _ in 0..<50 {
             let text = Bool.random(using: &random) ? "héllo wörld 漢字 🙂" : "hello, this is ASCII"
             var bytes = Array(text.utf8)
@@ -223,7 +212,7 @@ struct LineBlockTests {
 
     @Test(arguments: UInt64(1)...20)
     func aBlockIsCutByLines(_ seed: UInt64) throws {
-        var random = Seeded(state: seed)
+        var random = SeededRandom(seed: seed)
         let lines = (0..<Int.random(in: 1...200, using: &random)).map { number in
             String(repeating: "é\(number)", count: Int.random(in: 0...4, using: &random))
         }

@@ -1,3 +1,4 @@
+import DStreamTestKit
 import Testing
 
 import BatchEngine
@@ -8,7 +9,7 @@ struct LookAheadTests {
     private let context = BatchContext.parallel(slots: 2)
 
     private func pairs(keys: Int) -> [(String, String)] {
-        var numbers = SeededNumbers(seed: 3)
+        var numbers = SeededRandom(seed: 3)
         return (0..<4 * keys).map { number in
             let key = Int.random(in: 0..<keys, using: &numbers)
             // Short strings lie in the table, longer ones are counted references.

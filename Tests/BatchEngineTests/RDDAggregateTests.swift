@@ -1,3 +1,4 @@
+import DStreamTestKit
 import Testing
 
 import BatchEngine
@@ -7,7 +8,7 @@ struct RDDAggregateTests {
     private let context = BatchContext.parallel(slots: 2)
 
     private func pairs(_ seed: UInt64) -> [(String, Int)] {
-        var numbers = SeededNumbers(seed: seed)
+        var numbers = SeededRandom(seed: seed)
         return (0..<Int.random(in: 0...80, using: &numbers)).map { _ in
             ("k\(Int.random(in: 0...12, using: &numbers))", Int.random(in: -9...9, using: &numbers))
         }

@@ -1,3 +1,4 @@
+import DStreamTestKit
 import Testing
 
 import BatchEngine
@@ -9,8 +10,8 @@ struct RDDJoinTests {
 
     /// What a seed stands for: two lists of pairs, some empty, with keys that only one has.
     private struct Draw {
-        var numbers: SeededNumbers
-        init(seed: UInt64) { numbers = SeededNumbers(seed: seed) }
+        var numbers: SeededRandom
+        init(seed: UInt64) { numbers = SeededRandom(seed: seed) }
 
         mutating func int(_ range: ClosedRange<Int>) -> Int {
             Int.random(in: range, using: &numbers)

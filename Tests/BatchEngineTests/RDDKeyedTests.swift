@@ -1,3 +1,4 @@
+import DStreamTestKit
 import Testing
 
 import BatchEngine
@@ -7,7 +8,7 @@ struct RDDKeyedTests {
     private let context = BatchContext.parallel(slots: 3)
 
     private func pairs(seed: UInt64, count: Int, keys: Int) -> [(Int, Int)] {
-        var numbers = SeededNumbers(seed: seed)
+        var numbers = SeededRandom(seed: seed)
         return (0..<count).map { _ in
             (Int.random(in: 0..<keys, using: &numbers), Int.random(in: -9...9, using: &numbers))
         }

@@ -1,3 +1,4 @@
+import DStreamTestKit
 import Testing
 
 import BatchEngine
@@ -13,7 +14,7 @@ struct RDDNumericTests {
     @Test("stats agree with two passes over an array")
     func stats() async throws {
         for seed in 0..<100 as Range<UInt64> {
-            var numbers = SeededNumbers(seed: seed)
+            var numbers = SeededRandom(seed: seed)
             let count = Int.random(in: 0...100, using: &numbers)
             let values = (0..<count).map { _ in Double.random(in: -1000...1000, using: &numbers) }
             let rdd = context.parallelize(
@@ -101,7 +102,7 @@ struct RDDNumericTests {
             #expect(error?.code == .badArgument)
         }
         for seed in 0..<50 as Range<UInt64> {
-            var numbers = SeededNumbers(seed: seed)
+            var numbers = SeededRandom(seed: seed)
             let values = (0..<80).map { _ in Int.random(in: -5...25, using: &numbers) }
             let bounds = (0..<5).map { _ in Double(Int.random(in: 0...40, using: &numbers)) / 2 }
                 .sorted()

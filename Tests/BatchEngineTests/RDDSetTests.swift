@@ -1,3 +1,4 @@
+import DStreamTestKit
 import Testing
 
 import BatchEngine
@@ -7,7 +8,7 @@ import BatchEngine
 struct RDDSetTests {
     private let context = BatchContext.parallel(slots: 2)
 
-    private func elements(_ numbers: inout SeededNumbers) -> [Int] {
+    private func elements(_ numbers: inout SeededRandom) -> [Int] {
         let count = Int.random(in: 0...60, using: &numbers)
         return (0..<count).map { _ in Int.random(in: 0...40, using: &numbers) }
     }
@@ -15,7 +16,7 @@ struct RDDSetTests {
     @Test("distinct, intersection, subtract and subtractByKey", .timeLimit(.minutes(5)))
     func sets() async throws {
         for seed in 0..<150 as Range<UInt64> {
-            var numbers = SeededNumbers(seed: seed)
+            var numbers = SeededRandom(seed: seed)
             let (left, right) = (elements(&numbers), elements(&numbers))
             let first = context.parallelize(
                 left, partitions: Int.random(in: 1...4, using: &numbers))

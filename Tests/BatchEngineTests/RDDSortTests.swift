@@ -1,3 +1,4 @@
+import DStreamTestKit
 import Testing
 
 import BatchEngine
@@ -10,7 +11,7 @@ struct RDDSortTests {
     @Test("sorted over all partitions, and stable, in both directions", .timeLimit(.minutes(5)))
     func sortBy() async throws {
         for seed in 0..<150 as Range<UInt64> {
-            var numbers = SeededNumbers(seed: seed)
+            var numbers = SeededRandom(seed: seed)
             let count = Int.random(in: 0...200, using: &numbers)
             let keys = Int.random(in: 1...60, using: &numbers)
             let pairs = (0..<count).map { (Int.random(in: -keys...keys, using: &numbers), $0) }
@@ -30,7 +31,7 @@ struct RDDSortTests {
 
     @Test("the partitions are about equally large, whichever partition the elements came from")
     func balance() async throws {
-        var numbers = SeededNumbers(seed: 5)
+        var numbers = SeededRandom(seed: 5)
         let elements = (0..<40_000).map { _ in Int.random(in: 0..<1_000_000, using: &numbers) }
         // Nearly all elements in one partition.
         let rdd = context.makeRDD(partitions: [[], elements, [1, 2, 3]])
@@ -70,7 +71,7 @@ struct RDDSortTests {
     @Test("top, takeOrdered, max and min agree with sorting", .timeLimit(.minutes(5)))
     func ends() async throws {
         for seed in 0..<100 as Range<UInt64> {
-            var numbers = SeededNumbers(seed: seed)
+            var numbers = SeededRandom(seed: seed)
             let count = Int.random(in: 0...300, using: &numbers)
             let pairs = (0..<count).map { (Int.random(in: 0...50, using: &numbers), $0) }
             let rdd = context.parallelize(pairs, partitions: 4)

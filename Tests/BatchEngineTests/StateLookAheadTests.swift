@@ -1,4 +1,5 @@
 import BatchEngine
+import DStreamTestKit
 import Testing
 
 /// Records of a state that are looked up ahead end as if each had been looked up in its turn.
@@ -6,7 +7,7 @@ struct StateLookAheadTests {
     @Test(arguments: 1...4)
     func `a state sees each record after those before it`(seed: Int) throws {
         // Keys come several times while others are held back, are removed, and come again.
-        var random = CodecTestRandom(state: UInt64(seed))
+        var random = SeededRandom(seed: UInt64(seed))
         let most = UInt64(3_000 * seed)
         let words = (0..<30_007).map { _ in "key \(random.next() % most)" }
         let table = StateTable<String, Int>(hasTimers: seed % 2 == 0)

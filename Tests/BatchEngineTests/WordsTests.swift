@@ -1,4 +1,5 @@
 import BatchEngine
+import DStreamTestKit
 import Testing
 
 struct WordsTests {
@@ -45,7 +46,7 @@ struct WordsTests {
 
     @Test(arguments: 1...20)
     func `words and fields agree with their models`(seed: Int) {
-        var random = CodecTestRandom(state: UInt64(seed))
+        var random = SeededRandom(seed: UInt64(seed))
         let pieces = ["a", "bc", "é", "日本", "👍", " ", " ", "\t", "\n", "sixteen bytes!!!", ",", ""]
         for _ in 0..<200 {
             let count = Int.random(in: 0..<40, using: &random)

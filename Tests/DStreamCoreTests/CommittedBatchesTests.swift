@@ -1,4 +1,5 @@
 import DStreamCore
+import DStreamTestKit
 import Testing
 
 /// Ranges of batches against a plain set.
@@ -7,7 +8,7 @@ struct CommittedBatchesTests {
     @Test("are those that were put in, in any order")
     func random() {
         for seed in 0..<60 {
-            var random = StateRandom(seed)
+            var random = SeededRandom(seed)
             var batches = CommittedBatches()
             var naive: Set<Int64> = []
             let step = Int64.random(in: 1...3, using: &random)

@@ -10,7 +10,7 @@ private struct History {
     /// Makes the function throw at the first try.
     static let flaky = 2000
 
-    var random: StateRandom
+    var random: SeededRandom
     var batches: [[(String, Int)]?] = []
     let partitions: Int
     let initial: [(String, Int)]?
@@ -21,7 +21,7 @@ private struct History {
     init(seed: Int, fails: Bool = true) {
         self.seed = seed
         mayOvertake = !fails && seed % 2 == 1
-        var random = StateRandom(seed)
+        var random = SeededRandom(seed)
         let keys = random.int(1...12)
         keyCount = keys
         for _ in 0..<random.int(8...24) {
@@ -122,7 +122,7 @@ private struct History {
         let timeout: Int?
         let interval: Int?
 
-        init(_ random: inout StateRandom) {
+        init(_ random: inout SeededRandom) {
             timeout = random.chance(60) ? random.int(0...4) : nil
             interval = random.chance(50) ? random.int(1...3) : nil
         }

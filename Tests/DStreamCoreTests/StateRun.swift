@@ -122,22 +122,3 @@ final class Recorded<Element: Sendable>: Sendable {
 
 /// What a closure of a test throws.
 struct Refused: Error {}
-
-/// Numbers that are the same for the same seed, everywhere.
-struct StateRandom: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(_ seed: Int) { state = UInt64(seed) }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ (mixed >> 31)
-    }
-
-    mutating func int(_ range: ClosedRange<Int>) -> Int { .random(in: range, using: &self) }
-
-    mutating func chance(_ percent: Int) -> Bool { int(1...100) <= percent }
-}

@@ -1,4 +1,5 @@
 import BatchEngine
+import DStreamTestKit
 import Testing
 
 /// A table that is read in slices, with batches between them, loses and invents nothing.
@@ -39,7 +40,7 @@ import Testing
     /// The version a batch leaves, applied to the table and to a dictionary.
     private func apply(
         _ version: Int64, on base: (version: Int64, entries: Entries)?,
-        _ table: StateTable<Int, Int>, _ random: inout StateRandom, removals: Int = 35
+        _ table: StateTable<Int, Int>, _ random: inout SeededRandom, removals: Int = 35
     ) throws -> Entries {
         try table.begin(version, on: base?.version, keepingFrom: .min)
         var entries = base?.entries ?? [:]
@@ -61,7 +62,7 @@ import Testing
 
     @Test func slicesWithTheChangesBetweenThemAreTheWhole() throws {
         for seed in 1...400 {
-            var random = StateRandom(seed)
+            var random = SeededRandom(seed)
             let table = StateTable<Int, Int>(hasTimers: seed % 2 == 0)
             var history: [(version: Int64, entries: Entries)] = []
             var reader = Reader()
@@ -97,7 +98,7 @@ import Testing
     @Test func denseChangesAreFoundAmongAllKeys() throws {
         var denseCount = 0
         for seed in 1...400 {
-            var random = StateRandom(seed)
+            var random = SeededRandom(seed)
             let table = StateTable<Int, Int>(hasTimers: seed % 2 == 0)
             var history: [(version: Int64, entries: Entries)] = []
             for version in 1...random.int(2...6) {

@@ -1,4 +1,5 @@
 import BatchEngine
+import DStreamTestKit
 import Testing
 
 /// A key whose hashes all meet in one place.
@@ -32,7 +33,7 @@ private struct Meeting: StreamKey, Codable {
     private func agrees<Key: StreamKey>(
         seed: Int, hasTimers: Bool, _ key: (Int) -> Key, _ number: (Key) -> Int
     ) throws {
-        var random = StateRandom(seed)
+        var random = SeededRandom(seed)
         let table = StateTable<Key, Int>(hasTimers: hasTimers)
         var history: [Model] = []
         let keys = random.int(1...400)
@@ -123,12 +124,7 @@ private struct Meeting: StreamKey, Codable {
 
     @Test(arguments: [false, true])
     func versionsAgreeWithDictionaries(hasTimers: Bool) throws {
-        // The thread sanitizer, many times slower, has no race to find in a table.
-        #if THREAD_SANITIZER
-            let histories = 6
-        #else
-            let histories = 60
-        #endif
+        let histories = 60.testRounds
         for seed in 1...histories {
             try agrees(
                 seed: seed, hasTimers: hasTimers, { "key \($0)" }, { Int($0.dropFirst(4)) ?? 0 })

@@ -20,7 +20,7 @@ import Testing
     func acknowledgedRecordsSurviveACrashAnywhere(_ index: Int) async throws {
         let history = LogHistory.all[index]
         for crash in [0] + (try await changes(of: history)) {
-            for seed in 0..<12 as Range<UInt64> {
+            for seed in 0..<UInt64(12.testRounds) {
                 let medium = SimulatedStorageMedium(sectorByteCount: 16)
                 medium.crash(afterOperation: crash)
                 let outcome = await history.run(on: medium)

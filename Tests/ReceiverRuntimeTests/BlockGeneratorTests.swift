@@ -273,7 +273,7 @@ import Testing
     /// reordered.
     @Test(arguments: UInt64(1)...20)
     func randomAddsAndCutsLoseNothing(_ seed: UInt64) async throws {
-        var random = SeededGenerator(seed: seed)
+        var random = SeededRandom(seed: seed)
         let (clock, recorder) = (ManualClock(), Recorder())
         let (records, queue) = (Int.random(in: 1...40, using: &random), Int(seed % 3) + 1)
         let generator = try generator(recorder, clock) {

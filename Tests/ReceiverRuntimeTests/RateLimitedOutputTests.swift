@@ -73,7 +73,7 @@ import Testing
     /// allowed for it, and one burst at most.
     @Test(arguments: UInt64(1)...10)
     func changingRatesHoldForEachBatch(_ seed: UInt64) async throws {
-        var random = SeededGenerator(seed: seed)
+        var random = SeededRandom(seed: seed)
         var limit = Int64.random(in: 10...2000, using: &random)
         let first = limit
         let rig = Rig { $0.rate = .init(initialRate: first) }

@@ -1,3 +1,4 @@
+import DStreamTestKit
 import ReceiverRuntime
 import Testing
 
@@ -44,7 +45,7 @@ import Testing
     /// allow for it, and one burst of the highest of them.
     @Test(arguments: UInt64(1)...50)
     func overAnySpanTheRateIsKept(_ seed: UInt64) {
-        var random = SeededGenerator(seed: seed)
+        var random = SeededRandom(seed: seed)
         let burst = Duration.milliseconds([0, 5, 200, 1000].randomElement(using: &random) ?? 0)
         var limit = Int64.random(in: 1...100_000, using: &random)
         var limiter = RateLimiter(

@@ -179,7 +179,7 @@ struct SimulatedStorageState: Sendable {
 
     /// What is there after a crash of the machine.
     func afterCrash(seed: UInt64) -> SimulatedStorageState {
-        var random = SeededNumbers(seed: seed)
+        var random = SeededRandom(seed: seed)
         var result = SimulatedStorageState(sectorByteCount: sectorByteCount)
         result.lastInode = lastInode
         var kept = durable

@@ -214,27 +214,4 @@ extension RandomWindowTests {
     }
 }
 
-/// Numbers that are the same for the same seed, everywhere.
-struct SeededRandom: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ (mixed >> 31)
-    }
-}
-
-/// The seeds of random histories; a tenth of them under the thread sanitizer, which is many times
-/// slower.
-private func seeds(_ count: UInt64) -> Range<UInt64> {
-    #if THREAD_SANITIZER
-        0..<(count / 10)
-    #else
-        0..<count
-    #endif
-}
+private func seeds(_ count: Int) -> Range<UInt64> { 0..<UInt64(count.testRounds) }

@@ -22,7 +22,7 @@ struct BatchHistory: Sendable {
     let partitions: Int
     let trouble: Trouble
 
-    init(_ random: inout StateRandom, count: Int, trouble: Trouble = .none, gaps: Int = 15) {
+    init(_ random: inout SeededRandom, count: Int, trouble: Trouble = .none, gaps: Int = 15) {
         let keys = Self.keys.shuffled(using: &random).prefix(random.int(1...Self.keys.count))
         let size = random.chance(10) ? 12 : 4
         batches = (1...count).map { second in
@@ -121,7 +121,7 @@ struct Placing: Sendable {
     let partitions: Int?
     let isCustom: Bool
 
-    init(_ random: inout StateRandom) {
+    init(_ random: inout SeededRandom) {
         partitions = random.chance(30) ? nil : random.int(1...4)
         isCustom = random.chance(30)
     }

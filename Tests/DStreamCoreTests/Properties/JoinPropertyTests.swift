@@ -14,7 +14,7 @@ import Testing
         var streams: [DStream<(String, String)>] = []
         var models: [StreamModel] = []
 
-        init(_ random: inout StateRandom, seed: Int) {
+        init(_ random: inout SeededRandom, seed: Int) {
             count = random.int(2...6)
             let all = JoinOperator.allCases
             operations = seed % 4 == 0 ? [all[seed / 4 % all.count]] : all
@@ -72,7 +72,7 @@ import Testing
     @Test(.timeLimit(.minutes(5)))
     func everyOperatorIsWhatItsDefinitionSays() async {
         await Property("join", histories: 1000).check { seed in
-            var random = StateRandom(seed)
+            var random = SeededRandom(seed)
             let sides = Sides(&random, seed: seed)
             let run = sides.run
             let outputs = sides.operations.map { operation in

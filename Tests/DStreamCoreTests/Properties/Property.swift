@@ -1,3 +1,4 @@
+import DStreamTestKit
 import Foundation
 import Testing
 
@@ -14,11 +15,7 @@ struct Property {
 
     init(_ name: String, histories: Int) {
         self.name = name
-        #if THREAD_SANITIZER
-            self.histories = histories / 10
-        #else
-            self.histories = histories
-        #endif
+        self.histories = histories.testRounds
     }
 
     /// Runs every seed and prints how many there were.

@@ -17,7 +17,7 @@ import Testing
         let window: Int
         let slide: Int
 
-        init(_ random: inout StateRandom, over unit: Int = 1) {
+        init(_ random: inout SeededRandom, over unit: Int = 1) {
             let longest = random.chance(10) ? 20 : 6
             window = random.int(1...longest) * unit
             slide = random.int(1...(random.chance(50) ? 2 : 5)) * unit
@@ -27,7 +27,7 @@ import Testing
     /// A graph, what is random about how it is run, and what its outputs are compared with.
     private struct Plan {
         let run: StateRun
-        var random: StateRandom
+        var random: SeededRandom
         let history: BatchHistory
         let placing: Placing
         let isCalm: Bool
@@ -36,7 +36,7 @@ import Testing
         var outputs: [Output] = []
 
         init(_ seed: Int, lengths: ClosedRange<Int>) {
-            var random = StateRandom(seed)
+            var random = SeededRandom(seed)
             let count = random.int(lengths)
             let second = random.int(1...count)
             let trouble: BatchHistory.Trouble =
@@ -174,7 +174,7 @@ import Testing
     @Test(.timeLimit(.minutes(5)))
     func slicesAreTheBatchesOfTheirTimes() async {
         await Property("slice", histories: 1000).check { seed in
-            var random = StateRandom(seed)
+            var random = SeededRandom(seed)
             let count = random.int(4...12)
             let history = BatchHistory(&random, count: count)
             let run = StateRun()
