@@ -10,19 +10,19 @@ enum CodecTarget {
     }
 
     /// The first byte chooses the type, the others are its form.
-    static func feed(_ bytes: [UInt8]) {
-        guard let choice = bytes.first else { return }
+    static func feed(_ bytes: [UInt8]) -> Bool {
+        guard let choice = bytes.first else { return false }
         let rest = Array(bytes.dropFirst())
         switch choice % 9 {
-        case 0: check(rest, [String: [Int?]].self)
-        case 1: check(rest, (String, (Int, Double)).self)
-        case 2: check(rest, [(Int64, [UInt8])].self)
-        case 3: check(rest, Set<String>.self)
-        case 4: check(rest, Click.self)
-        case 5: check(rest, (UInt8, Bool, Float, String?).self)
-        case 6: check(rest, [[[Int32]]].self)
-        case 7: check(rest, (Duration, Character).self)
-        default: check(rest, BlockID?.self)
+        case 0: return check(rest, [String: [Int?]].self)
+        case 1: return check(rest, (String, (Int, Double)).self)
+        case 2: return check(rest, [(Int64, [UInt8])].self)
+        case 3: return check(rest, Set<String>.self)
+        case 4: return check(rest, Click.self)
+        case 5: return check(rest, (UInt8, Bool, Float, String?).self)
+        case 6: return check(rest, [[[Int32]]].self)
+        case 7: return check(rest, (Duration, Character).self)
+        default: return check(rest, BlockID?.self)
         }
     }
 
@@ -43,12 +43,13 @@ enum CodecTarget {
     }
 
     /// What is read once can be written, and is read again.
-    private static func check<Value>(_ bytes: [UInt8], _ type: Value.Type) {
+    private static func check<Value>(_ bytes: [UInt8], _ type: Value.Type) -> Bool {
         guard let codec = Codec<Value>.resolve(), let value = try? codec.value(of: bytes) else {
-            return
+            return false
         }
-        guard let written = try? codec.bytes(of: value) else { return }
+        guard let written = try? codec.bytes(of: value) else { return false }
         precondition((try? codec.value(of: written)) != nil, "\(value) cannot be read again")
+        return true
     }
 }
 

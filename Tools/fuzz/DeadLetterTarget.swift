@@ -5,15 +5,16 @@ import FaultTolerance
 /// What outputs leave on a disk besides their data.
 enum DeadLetterTarget {
     /// The first byte says how many belong to the description, the others to the elements.
-    static func feed(_ bytes: [UInt8]) {
-        guard let length = bytes.first else { return }
+    static func feed(_ bytes: [UInt8]) -> Bool {
+        guard let length = bytes.first else { return false }
         let entry = Array(bytes.dropFirst().prefix(Int(length)))
         let contents = Array(bytes.dropFirst(1 + entry.count))
-        guard let letter = try? read(entry, contents) else { return }
-        guard let written = try? DeadLetterFormat.bytes(of: letter) else { return }
+        guard let letter = try? read(entry, contents) else { return false }
+        guard let written = try? DeadLetterFormat.bytes(of: letter) else { return true }
         let start = DeadLetterFormat.headerByteCount
         let header = try? DeadLetterFormat.header(of: Array(written[..<start]), path: "fuzz")
         precondition(header != nil, "what was written has no header")
+        return true
     }
 
     private static func read(_ entry: [UInt8], _ contents: [UInt8]) throws -> DeadLetter {
@@ -27,20 +28,17 @@ enum DeadLetterTarget {
 
     /// The header that would be right.
     private static func header(_ entry: [UInt8], _ contents: [UInt8]) -> [UInt8] {
-        var writer = ByteWriter()
-        writer.writeBytes(Array("DSDL".utf8))
-        writer.writeFixed(UInt16(1))
-        writer.writeFixed(UInt16(0))
-        writer.writeFixed(UInt32(entry.count))
-        writer.writeFixed(Checksum.crc32c(entry))
-        writer.writeFixed(UInt64(contents.count))
-        writer.writeFixed(Checksum.crc32c(contents))
-        let checksum = Checksum.crc32c(writer.bytes)
-        writer.writeFixed(checksum)
-        return writer.bytes
+        var header = Array(((try? sample()) ?? []).prefix(DeadLetterFormat.headerByteCount))
+        header.mend(from: 8, UInt32(entry.count))
+        header.mend(from: 12, Checksum.crc32c(entry))
+        header.mend(from: 16, UInt32(contents.count))
+        header.mend(from: 20, 0)
+        header.mend(from: 24, Checksum.crc32c(contents))
+        header.mend(from: 28, Checksum.crc32c(Array(header[..<28])))
+        return header
     }
 
-    static func seed() throws -> [UInt8] {
+    private static func sample() throws -> [UInt8] {
         let elements = DeadLetter.Elements(
             shape: "String", partitions: [EncodedValues(bytes: [1, 97], count: 1)])
         let letter = DeadLetter(
@@ -49,7 +47,11 @@ enum DeadLetterTarget {
             contents: .inputs([
                 DeadLetter.Input(stream: StreamID(0), name: "socket", elements: elements)
             ]))
-        let bytes = try DeadLetterFormat.bytes(of: letter)
+        return try DeadLetterFormat.bytes(of: letter)
+    }
+
+    static func seed() throws -> [UInt8] {
+        let bytes = try sample()
         let start = DeadLetterFormat.headerByteCount
         let header = try DeadLetterFormat.header(of: Array(bytes[..<start]), path: "seed")
         return [UInt8(clamping: header.entryByteCount)] + bytes[start...]
@@ -57,9 +59,10 @@ enum DeadLetterTarget {
 
     // MARK: Manifests
 
-    static func feedManifest(_ bytes: [UInt8]) {
-        _ = try? FileSinkManifest.read(bytes, path: "fuzz", sink: "fuzz")
-        _ = try? FileSinkManifest.readRanges(bytes, path: "fuzz", sink: "fuzz")
+    static func feedManifest(_ bytes: [UInt8]) -> Bool {
+        let isWhole = (try? FileSinkManifest.read(bytes, path: "fuzz", sink: "fuzz")) != nil
+        let hasRanges = (try? FileSinkManifest.readRanges(bytes, path: "fuzz", sink: "fuzz")) != nil
+        return isWhole && hasRanges
     }
 
     static let manifest = FileSinkManifest(

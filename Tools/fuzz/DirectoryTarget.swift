@@ -12,7 +12,7 @@ enum DirectoryTarget {
     ]
 
     /// For each file a byte for its name, two for its length, and what is behind a right header.
-    static func feed(_ bytes: [UInt8]) {
+    static func feed(_ bytes: [UInt8]) -> Bool {
         let medium = SimulatedStorageMedium()
         medium.setDirectory("/c")
         var rest = bytes[...]
@@ -23,8 +23,10 @@ enum DirectoryTarget {
             rest = rest.dropFirst(count)
             medium.setContents(of: "/c/" + name, to: Target.header(of: payload) + payload)
         }
-        finish {
-            guard let store = try? await FileCheckpointStore.open("/c", on: medium) else { return }
+        return finish {
+            guard let store = try? await FileCheckpointStore.open("/c", on: medium) else {
+                return false
+            }
             let found = try? await store.recover()
             let wasWritten: Void?
             if found != nil {
@@ -33,11 +35,12 @@ enum DirectoryTarget {
                 wasWritten = nil
             }
             await store.close()
-            guard wasWritten != nil else { return }
+            guard wasWritten != nil else { return false }
             let again = try? await FileCheckpointStore.open("/c", on: medium)
             let kept = try? await again?.recover()
             await again?.close()
             precondition(kept?.record == record, "what was written is not found")
+            return true
         }
     }
 

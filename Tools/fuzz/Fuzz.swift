@@ -32,6 +32,11 @@ import Foundation
                 try FileManager.default.createDirectory(
                     at: own, withIntermediateDirectories: true)
                 for (number, seed) in try target.seeds().enumerated() {
+                    // From a seed that is refused nothing behind the refusal is reached.
+                    guard target.feed(seed) else {
+                        print("error: \(target) does not take its own seed \(number)")
+                        exit(1)
+                    }
                     try Data(seed).write(to: own.appending(path: "seed-\(number)"))
                 }
             }

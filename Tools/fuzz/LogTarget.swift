@@ -1,24 +1,28 @@
+import BatchEngine
 import DStreamCore
 import DStreamTestKit
 import FaultTolerance
 import Foundation
+import Synchronization
 
 /// A write-ahead log of one segment.
 enum LogTarget {
     private static let name = "log-1000-61000"
     private static let sequence: UInt64 = 1
 
-    static func feed(_ bytes: [UInt8]) {
+    static func feed(_ bytes: [UInt8]) -> Bool {
         let medium = SimulatedStorageMedium()
         medium.setDirectory("/log")
         medium.setContents(of: "/log/" + name, to: bytes)
-        finish {
-            guard let found = try? await records(medium) else { return }
+        medium.setContents(of: "/log/extent", to: sample.extent)
+        return finish {
+            guard let found = try? await records(medium) else { return false }
             // What was read without changing anything is what is read once all is mended.
             let log = try? await FileWriteAheadLog.open("/log", on: medium)
             let opened = try? await log?.readAll()
             await log?.close()
             precondition(opened == found, "a log that is opened holds other records")
+            return !found.isEmpty
         }
     }
 
@@ -54,34 +58,39 @@ enum LogTarget {
         return bytes
     }
 
-    static func seed() throws -> [UInt8] {
+    /// A segment of three records, and which segments its log had while it was written.
+    static let sample: (segment: [UInt8], extent: [UInt8]) = {
         let medium = SimulatedStorageMedium()
-        finish {
+        return finish {
             let log = try? await FileWriteAheadLog.open("/log", on: medium)
             for record in [[1, 2, 3], [], [UInt8](repeating: 7, count: 40)] as [[UInt8]] {
                 _ = try? await log?.write(record, time: .seconds(1))
             }
+            let extent = medium.contents(of: "/log/extent")
             await log?.close()
+            return (medium.contents(of: "/log/" + name) ?? [], extent ?? [])
         }
-        return medium.contents(of: "/log/" + name) ?? []
-    }
+    }()
 }
 
 extension [UInt8] {
     /// Puts a number in place, the least byte first.
-    fileprivate mutating func mend(from offset: Int, _ number: UInt32) {
+    mutating func mend(from offset: Int, _ number: UInt32) {
         for index in 0..<4 {
             self[offset + index] = UInt8(truncatingIfNeeded: number >> (8 * index))
         }
     }
 }
 
-/// Waits for what `work` does; libFuzzer's own thread has nothing else to do.
-func finish(_ work: @escaping @Sendable () async -> Void) {
+/// Waits for what `work` gives; libFuzzer's own thread has nothing else to do.
+func finish<Value: Sendable>(_ work: @escaping @Sendable () async -> Value) -> Value {
     let done = DispatchSemaphore(value: 0)
+    let result = Locked<Value?>(nil)
     Task.detached {
-        await work()
+        let value = await work()
+        result.withLock { $0 = value }
         done.signal()
     }
     done.wait()
+    return result.withLock { $0! }
 }

@@ -9,12 +9,13 @@ enum ObjectFileTarget {
         + "/fuzz-\(ProcessInfo.processInfo.processIdentifier)"
     private static let context = BatchContext(engine: InlineEngine())
 
-    static func feed(_ bytes: [UInt8]) {
+    static func feed(_ bytes: [UInt8]) -> Bool {
         finish {
-            guard (try? FileSystem.createDirectory(folder)) != nil else { return }
+            guard (try? FileSystem.createDirectory(folder)) != nil else { return false }
             let path = folder + "/part"
             try? FileSystem.writeAtomically(path, bytes, durability: .handedOver)
-            _ = try? await context.objectFile(path, of: (String, Int).self).collect()
+            let elements = try? await context.objectFile(path, of: (String, Int).self).collect()
+            return elements != nil
         }
     }
 

@@ -4,11 +4,15 @@ import ReceiverRuntime
 /// Byte streams of peers, which come in pieces of any length.
 enum StreamTarget {
     /// Frames are the same however the stream is cut.
-    static func feedFrames(_ bytes: [UInt8]) {
+    static func feedFrames(_ bytes: [UInt8]) -> Bool {
         let whole = frames(bytes, pieceLength: max(1, bytes.count))
         let pieces = frames(bytes, pieceLength: 1 + Int(bytes.first ?? 0) % 7)
         precondition(whole == pieces, "\(whole) in one piece, \(pieces) in several")
+        return !whole.isEmpty && whole.last != refusal
     }
+
+    /// Stands for a stream that was refused.
+    private static let refusal: [UInt8] = [0xFF, 0xFF]
 
     private static func frames(_ bytes: [UInt8], pieceLength: Int) -> [[UInt8]] {
         var splitter = FrameSplitter(maxFrameBytes: 1000)
@@ -24,21 +28,22 @@ enum StreamTarget {
                     if isUnderWay { break }
                 }
             } catch {
-                return frames + [[0xFF, 0xFF]]
+                return frames + [refusal]
             }
         }
         return frames
     }
 
     /// Lines are the same however the stream is cut; the first byte chooses limit and policy.
-    static func feedLines(_ bytes: [UInt8]) {
-        guard let choice = bytes.first else { return }
+    static func feedLines(_ bytes: [UInt8]) -> Bool {
+        guard let choice = bytes.first else { return false }
         let rest = Array(bytes.dropFirst())
         let limit = 1 + Int(choice % 16)
         let policy: LineSplitter.LongLinePolicy = choice < 128 ? .truncate : .refuse
         let whole = lines(rest, limit, policy, pieceLength: max(1, rest.count))
         let pieces = lines(rest, limit, policy, pieceLength: 1 + Int(choice) % 5)
         precondition(whole == pieces, "\(whole) in one piece, \(pieces) in several")
+        return !whole.isEmpty
     }
 
     private static func lines(

@@ -30,7 +30,10 @@ enum Target: String, CaseIterable {
     case deadLetter, manifest
 
     /// Gives bytes to the decoder.
-    func feed(_ bytes: [UInt8]) {
+    ///
+    /// - Returns: whether it took them for what it is written for.
+    @discardableResult
+    func feed(_ bytes: [UInt8]) -> Bool {
         switch self {
         case .codecs: CodecTarget.feed(bytes)
         case .checkpoint: feedCheckpoint(bytes)
@@ -55,12 +58,13 @@ enum Target: String, CaseIterable {
         switch self {
         case .codecs: return try CodecTarget.seeds()
         case .checkpoint: return [try Self.checkpoint()]
-        case .checkpointPayload: return [Array(try Self.checkpoint().dropFirst(16))]
+        case .checkpointPayload:
+            return [Array(try Self.checkpoint().dropFirst(Self.headerByteCount))]
         case .directory: return [try DirectoryTarget.seed()]
         case .state: return [try CheckpointFormat.bytes(of: Self.piece, sequence: 3)]
         case .events:
             return try Self.sampleEvents.map { try Codec<BlockTrackingEvent>.of().bytes(of: $0) }
-        case .log, .logFrames: return [try LogTarget.seed()]
+        case .log, .logFrames: return [LogTarget.sample.segment]
         case .frames: return [[0, 0, 0, 3, 2, 97, 98, 0, 0, 0, 0], [0, 0, 0, 1, 0]]
         case .lines: return [Array("a\nbé\r\n\rlast".utf8), [4, 255, 10, 13, 10]]
         case .workerFrames: return try WorkerTarget.frameSeeds()
@@ -73,39 +77,42 @@ enum Target: String, CaseIterable {
 
     // MARK: Checkpoints and events
 
-    private func feedCheckpoint(_ bytes: [UInt8]) {
-        guard let contents = try? CheckpointFormat.contents(of: bytes, path: "fuzz") else { return }
+    private func feedCheckpoint(_ bytes: [UInt8]) -> Bool {
+        guard let contents = try? CheckpointFormat.contents(of: bytes, path: "fuzz") else {
+            return false
+        }
         let again = (try? CheckpointFormat.bytes(of: contents)).flatMap {
             try? CheckpointFormat.contents(of: $0, path: "fuzz")
         }
         precondition(again == contents, "\(contents) became \(String(describing: again))")
+        return true
     }
 
-    private func feedState(_ bytes: [UInt8]) {
-        guard let (sequence, piece) = try? CheckpointFormat.piece(of: bytes) else { return }
+    private func feedState(_ bytes: [UInt8]) -> Bool {
+        guard let (sequence, piece) = try? CheckpointFormat.piece(of: bytes) else { return false }
         let again = (try? CheckpointFormat.bytes(of: piece, sequence: sequence)).flatMap {
             try? CheckpointFormat.piece(of: $0).piece
         }
         precondition(again == piece, "\(piece) became \(String(describing: again))")
+        return true
     }
 
-    private func feedEvent(_ bytes: [UInt8]) {
+    private func feedEvent(_ bytes: [UInt8]) -> Bool {
         let codec = Codec<BlockTrackingEvent>.of()
-        guard let event = try? codec.value(of: bytes) else { return }
+        guard let event = try? codec.value(of: bytes) else { return false }
         let again = (try? codec.bytes(of: event)).flatMap { try? codec.value(of: $0) }
         precondition(again == event, "\(event) became \(String(describing: again))")
+        return true
     }
 
-    /// The header of a checkpoint with this payload.
+    private static let headerByteCount = 16
+
+    /// A checkpoint's header, as it would be with this payload.
     static func header(of payload: [UInt8]) -> [UInt8] {
-        var writer = ByteWriter()
-        writer.writeBytes(Array("DSCP".utf8))
-        writer.writeFixed(UInt16(1))
-        writer.writeFixed(UInt16(0))
-        writer.writeFixed(UInt32(payload.count))
-        let checksum = Checksum.crc32c(writer.bytes + payload)
-        writer.writeFixed(checksum)
-        return writer.bytes
+        var header = Array(((try? checkpoint()) ?? []).prefix(headerByteCount))
+        header.mend(from: 8, UInt32(payload.count))
+        header.mend(from: 12, Checksum.crc32c(header[..<12] + payload))
+        return header
     }
 
     private static func checkpoint() throws -> [UInt8] {
@@ -117,6 +124,7 @@ enum Target: String, CaseIterable {
             StatefulOperator(kind: "updateStateByKey", name: "sums", shape: "(String,Int)")
         ]
         record.configuration = ["k": "v"]
+        record.logs = ["chosen": LogPosition(segment: 2, offset: 300)]
         return try CheckpointFormat.bytes(
             of: CheckpointFormat.Contents(record: record, sequence: 3, void: [2...2]))
     }

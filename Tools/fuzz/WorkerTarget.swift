@@ -6,11 +6,15 @@ import ReceiverRuntime
 enum WorkerTarget {
     /// Messages are the same however their bytes are cut, reading what they hold ends, and none that
     /// can be read can be read with a byte more: it would hide what shifts later answers.
-    static func feedFrames(_ bytes: [UInt8]) {
+    static func feedFrames(_ bytes: [UInt8]) -> Bool {
         let whole = messages(bytes, pieceLength: max(1, bytes.count))
         let pieces = messages(bytes, pieceLength: 1 + Int(bytes.first ?? 0) % 11)
         precondition(whole == pieces, "\(whole) in one piece, \(pieces) in several")
+        return !whole.isEmpty && whole.last != refusal
     }
+
+    /// Stands for a stream that was refused.
+    private static let refusal: [UInt8] = [0xFF, 0xFF]
 
     private static func messages(_ bytes: [UInt8], pieceLength: Int) -> [[UInt8]] {
         var reader = FrameReader()
@@ -29,7 +33,7 @@ enum WorkerTarget {
                     check(message)
                     found.append([message.kind.rawValue] + message.payload)
                 } catch {
-                    return found + [[0xFF, 0xFF]]
+                    return found + [refusal]
                 }
             }
         }
@@ -46,20 +50,21 @@ enum WorkerTarget {
 
     /// What a receiver and the driver say, behind a byte that chooses who speaks, survives being
     /// written and read again.
-    static func feedMessage(_ bytes: [UInt8]) {
-        guard let speaker = bytes.first else { return }
+    static func feedMessage(_ bytes: [UInt8]) -> Bool {
+        guard let speaker = bytes.first else { return false }
         let message = Array(bytes.dropFirst())
         if speaker < 128 {
-            guard let order = try? ReceiverOrder(message) else { return }
+            guard let order = try? ReceiverOrder(message) else { return false }
             let again = try? ReceiverOrder(order.bytes)
             precondition(again?.bytes == order.bytes, "\(order) became \(again as Any)")
             precondition((try? ReceiverOrder(message + [0])) == nil, "\(order) and a byte")
         } else {
-            guard let written = try? ReceiverReport(message).bytes() else { return }
+            guard let written = try? ReceiverReport(message).bytes() else { return false }
             let again = try? ReceiverReport(written).bytes()
             precondition(again == written, "\(written) became \(again as Any)")
             precondition((try? ReceiverReport(written + [0])) == nil, "\(written) and a byte")
         }
+        return true
     }
 
     static func frameSeeds() throws -> [[UInt8]] {
