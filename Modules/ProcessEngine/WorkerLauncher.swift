@@ -64,9 +64,9 @@ final class WorkerLauncher: WorkerSource {
         _ secret: String, _ deadline: Duration
     ) async throws -> (ChildProcess, LocalConnection) {
         // A directory of its own, gone as soon as the worker has connected: nothing stays behind.
-        let directory = try FileSystem.createTemporaryDirectory(prefix: "dstreams-worker")
-        defer { try? FileSystem.removeTree(directory) }
-        let listener = try LocalListener(path: "\(directory)/socket")
+        let directory = try TemporaryDirectory(.socket)
+        defer { directory.remove() }
+        let listener = try LocalListener(path: "\(directory.path)/socket")
         defer { listener.close() }
         let process = try ChildProcess.start(
             executable,

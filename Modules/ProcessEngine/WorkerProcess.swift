@@ -105,7 +105,7 @@ package struct WorkerProcess: Sendable {
     private func removeSocket() {
         _ = try? FileSystem.remove(socket)
         if let directory = FileSystem.parent(of: socket) {
-            _ = try? FileSystem.remove(directory)
+            TemporaryDirectory.removeEmptied(directory)
         }
     }
 

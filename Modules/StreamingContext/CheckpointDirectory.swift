@@ -8,7 +8,17 @@ enum CheckpointDirectory {
         try medium.createDirectories(path)
         // Others may do the same here: one name for all, which no crash leaves more than once.
         let probe = path + "/.probe"
-        _ = try medium.open(probe, .append)
+        var isMade = false
+        while !isMade {
+            // A link that lies there is removed, not followed.
+            try medium.remove(probe)
+            do {
+                _ = try medium.open(probe, .createNew)
+                isMade = true
+            } catch let error as StorageError where error.code == .alreadyThere {
+                // Another program was here in between.
+            }
+        }
         try medium.remove(probe)
     }
 

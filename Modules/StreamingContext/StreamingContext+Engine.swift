@@ -9,7 +9,7 @@ extension StreamingContext {
     ///   the process, `.engineUnusable` when the engine cannot run the program.
     func prepareEngine() async throws {
         let engine = batchContext.engine
-        try? await BlockingThreads.shared.run { SpillDirectory.sweepOnce() }
+        try? await BlockingThreads.shared.run { TemporaryDirectory.sweepOnce() }
         var program = graph.program
         if engine.capabilities.leavesProcess {
             let problems = program.codecProblems.map {

@@ -29,6 +29,53 @@ struct FileSystemTests {
         }
     }
 
+    @Test("a tree is removed with what is below it, and links are not followed")
+    func removesTrees() throws {
+        try inTemporaryDirectory { root in
+            try FileSystem.createDirectory("\(root)/kept")
+            try FileSystem.append("\(root)/kept/file", [1], durability: .handedOver)
+            try FileSystem.createDirectory("\(root)/tree/below/deeper")
+            try FileSystem.append("\(root)/tree/below/file", [1], durability: .handedOver)
+            #expect(symlink("\(root)/kept", "\(root)/tree/below/link") == 0)
+            try FileSystem.removeTree("\(root)/tree")
+            #expect(try FileSystem.list(root) == ["kept"])
+            #expect(symlink("\(root)/kept", "\(root)/link") == 0)
+            try FileSystem.removeTree("\(root)/link")
+            try FileSystem.removeTree("\(root)/missing/below")
+            #expect(try FileSystem.list(root) == ["kept"])
+            #expect(try FileSystem.list("\(root)/kept") == ["file"])
+        }
+    }
+
+    @Test("what takes only part is written on, and what takes nothing is given up")
+    func partialWrites() {
+        let bytes = (0..<100).map { UInt8($0) }
+        var (written, calls): ([UInt8], Int) = ([], 0)
+        let code = bytes.withUnsafeBytes { bytes in
+            writeAll(bytes) { start, count in
+                calls += 1
+                let part = UnsafeRawBufferPointer(start: start, count: min(count, 30))
+                written += part
+                return part.count
+            }
+        }
+        #expect(code == nil && written == bytes && calls == 4)
+        #expect(bytes.withUnsafeBytes { writeAll($0) { _, _ in 0 } } == EIO)
+        #expect(writeAll(UnsafeRawBufferPointer(start: nil, count: 0)) { _, _ in 0 } == nil)
+    }
+
+    @Test("a link where a file is to be written is not followed")
+    func linksInPlace() throws {
+        try inTemporaryDirectory { root in
+            #expect(symlink("\(root)/target", "\(root)/link") == 0)
+            for mode in [OpenFile.Mode.replace, .lock, .createNew] {
+                #expect(throws: SystemError.self) { try OpenFile("\(root)/link", mode) }
+            }
+            let names = try FileSystem.list(root)
+            #expect(names == ["link"])
+        }
+    }
+
     @Test("a pipe that nobody writes to is opened at once, and cannot be read")
     func pipes() throws {
         try inTemporaryDirectory { root in

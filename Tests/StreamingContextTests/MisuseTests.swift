@@ -5,6 +5,12 @@ import ReceiverRuntime
 import StreamingContext
 import Testing
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
 /// What cannot work is refused with its place; nothing traps.
 @Suite("Misuse of a context")
 struct MisuseTests {
@@ -278,6 +284,21 @@ struct MisuseTests {
         #expect(refusal?.code == .checkpointUnwritable)
         #expect(refusal?.message.contains("getOrCreate") == true)
         try FileSystem.removeTree(base)
+    }
+
+    @Test("a link in place of the checkpoint directory's probe is not followed")
+    func probeLink() async throws {
+        let base = try FileSystem.createTemporaryDirectory(prefix: "dstreams")
+        defer { try? FileSystem.removeTree(base) }
+        try FileSystem.createDirectory(base + "/checkpoints")
+        #expect(symlink(base + "/target", base + "/checkpoints/.probe") == 0)
+        let harness = StreamHarness()
+        harness.ssc.checkpoint(base + "/checkpoints")
+        _ = harness.record(harness.input([[1]]))
+        try await harness.run(batches: 1)
+        #expect(harness.errors.isEmpty)
+        #expect(try FileSystem.list(base) == ["checkpoints"])
+        #expect(!FileSystem.isLink(base + "/checkpoints/.probe"))
     }
 
     @Test("deadlines of zero and below end a stop at once", .timeLimit(.minutes(5)))

@@ -22,7 +22,7 @@ public final class MemoryBlockStore: BlockStore {
         var entries: [BlockID: Entry] = [:]
         var usage = BlockStoreUsage()
         var next: UInt64 = 0
-        var directory: SpillDirectory?
+        var directory: TemporaryDirectory?
         /// What may be spilled, oldest first; what was removed or replaced is skipped.
         var spillable: [(id: BlockID, order: UInt64)] = []
         var head = 0
@@ -265,7 +265,7 @@ extension MemoryBlockStore {
             }
         }
         if let directory = state.withLock({ $0.directory }) { return directory.path }
-        let made = try SpillDirectory()
+        let made = try TemporaryDirectory(.spill)
         let directory = state.withLock { state in
             let directory = state.directory ?? made
             state.directory = directory

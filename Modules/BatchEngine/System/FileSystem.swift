@@ -59,16 +59,9 @@ package enum FileSystem {
     /// The names in a directory, sorted, without `.` and `..`.
     package static func list(_ path: String) throws(SystemError) -> [String] {
         try SystemError.refuseNull(in: path, "opendir")
-        guard let directory = opendir(path) else { throw SystemError.last("opendir", path) }
-        defer { closedir(directory) }
-        var names: [String] = []
-        while let entry = readdir(directory) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) { tuple in
-                tuple.withMemoryRebound(to: CChar.self, capacity: 1) { String(cString: $0) }
-            }
-            if name != ".", name != ".." { names.append(name) }
-        }
-        return names.sorted()
+        let number = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard number >= 0 else { throw SystemError.last("opendir", path) }
+        return try names(ofAndClosing: number, path).sorted()
     }
 
     /// What is at the path, following links; `nil` when nothing is.
@@ -204,28 +197,16 @@ package enum FileSystem {
         throw SystemError(call: "remove", errno: code, subject: path)
     }
 
-    /// Removes a file or a directory with everything in it; links are not followed.
-    package static func removeTree(_ path: String) throws(SystemError) {
-        try SystemError.refuseNull(in: path, "remove")
-        var status = stat()
-        guard lstat(path, &status) == 0 else {
-            if currentErrno() == ENOENT { return }
-            throw SystemError.last("lstat", path)
-        }
-        if status.st_mode & S_IFMT == S_IFDIR {
-            for name in try list(path) { try removeTree("\(path)/\(name)") }
-        }
-        try remove(path)
-    }
-
     /// The system's place for temporary files.
     package static var temporaryBase: String {
         getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
     }
 
-    /// Creates a directory of its own under the system's place for temporary files.
-    package static func createTemporaryDirectory(prefix: String) throws(SystemError) -> String {
-        let base = temporaryBase
+    /// Creates a directory of its own, in `base` or under the system's place for temporary files.
+    package static func createTemporaryDirectory(
+        prefix: String, in base: String? = nil
+    ) throws(SystemError) -> String {
+        let base = base ?? temporaryBase
         var template = Array("\(base)/\(prefix).XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw SystemError.last("mkdtemp", base) }
         return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)

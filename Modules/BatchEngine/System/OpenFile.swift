@@ -18,7 +18,7 @@ package final class OpenFile: Sendable {
         case append
         /// Writing a file that must not exist yet.
         case createNew
-        /// Writing from the start; what was there is lost.
+        /// Writing from the start; what was there is lost, but a link in its place is not followed.
         case replace
         /// Reading, and writing at the end, creating the file when missing.
         case readAndAppend
@@ -44,7 +44,7 @@ package final class OpenFile: Sendable {
             case .read: O_RDONLY | O_NONBLOCK
             case .append: O_WRONLY | O_CREAT | O_APPEND
             case .createNew: O_WRONLY | O_CREAT | O_EXCL
-            case .replace: O_WRONLY | O_CREAT | O_TRUNC
+            case .replace: O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW
             case .readAndAppend: O_RDWR | O_CREAT | O_APPEND
             case .createNewAndAppend: O_RDWR | O_CREAT | O_EXCL | O_APPEND
             case .lock: O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW
@@ -62,12 +62,8 @@ package final class OpenFile: Sendable {
     ///
     /// - Throws: `SystemError`; part of the bytes may have been written.
     package func write(_ bytes: UnsafeRawBufferPointer) throws(SystemError) {
-        var written = 0
-        while written < bytes.count {
-            let rest = UnsafeRawBufferPointer(rebasing: bytes[written...])
-            let count = retryingInterrupted { systemWrite(number, rest.baseAddress, rest.count) }
-            guard count >= 0 else { throw SystemError.last("write", path) }
-            written += count
+        if let code = writeAll(bytes, { systemWrite(number, $0, $1) }) {
+            throw SystemError(call: "write", errno: code, subject: path)
         }
     }
 
@@ -129,6 +125,13 @@ package final class OpenFile: Sendable {
         var status = stat()
         guard fstat(number, &status) == 0 else { throw SystemError.last("fstat", path) }
         return status.st_nlink > 0
+    }
+
+    /// Whether it belongs to the user this program runs as.
+    package func isOwn() throws(SystemError) -> Bool {
+        var status = stat()
+        guard fstat(number, &status) == 0 else { throw SystemError.last("fstat", path) }
+        return status.st_uid == geteuid()
     }
 
     /// Cuts or extends the file to `byteCount` bytes.

@@ -54,28 +54,22 @@ package enum ProcessOutput {
 
     private static func write(_ text: String, to descriptor: Int32) -> SystemError? {
         var text = text
-        return text.withUTF8 { bytes in
-            var rest = UnsafeRawBufferPointer(bytes)
-            while let start = rest.baseAddress, !rest.isEmpty {
-                let count = retryingInterrupted { systemWrite(descriptor, start, rest.count) }
-                if count < 0 {
-                    let code = currentErrno()
-                    // Another program that shares it has made it so: waits as it would otherwise.
-                    if code == EAGAIN || code == EWOULDBLOCK {
-                        var room = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
-                        _ = poll(&room, 1, -1)
-                        continue
-                    }
-                    return SystemError(
-                        call: "write", errno: code, subject: "descriptor \(descriptor)")
-                }
-                rest = UnsafeRawBufferPointer(rebasing: rest[count...])
-            }
-            return nil
+        let code = text.withUTF8 { bytes in
+            writeAll(UnsafeRawBufferPointer(bytes)) { systemWrite(descriptor, $0, $1) }
+        }
+        return code.map {
+            SystemError(call: "write", errno: $0, subject: "descriptor \(descriptor)")
         }
     }
 }
 
+/// Writes as much as the descriptor takes, waiting until it takes some.
 private func systemWrite(_ descriptor: Int32, _ bytes: UnsafeRawPointer, _ count: Int) -> Int {
-    write(descriptor, bytes, count)
+    while true {
+        let written = write(descriptor, bytes, count)
+        // Another program that shares it has made it so that it does not wait itself.
+        guard written < 0, [EAGAIN, EWOULDBLOCK].contains(currentErrno()) else { return written }
+        var room = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+        _ = poll(&room, 1, -1)
+    }
 }
