@@ -20,6 +20,38 @@ import Testing
         #expect(size.byteCount(of: strings, index: 0, last: 0) >= 16_000)
     }
 
+    /// Bytes of one element: itself, its encoded form, and what its parts take behind references.
+    @Test func storageOfCollectionsCounts() {
+        // The array's reference; count and number; 32 bytes of header and 8 of the element.
+        #expect(Values([[1]]).byteCount == 8 + 2 + 48)
+        #expect(Values([[Int]()]).byteCount == 8 + 1)
+        #expect(Values([[[UInt8]]](arrayLiteral: [[1]])).byteCount == 8 + 3 + 48 + 47)
+        #expect(Values([[1: 2]]).byteCount == 8 + 3 + 112)
+        #expect(Values([Set([1])]).byteCount == 8 + 2 + 96)
+        let hundred = Dictionary(uniqueKeysWithValues: (0..<100).map { ($0, $0) })
+        // 256 places, of which at most three quarters are used, a bit for each, the allocator's own.
+        #expect(
+            Values([hundred]).byteCount == 8 + 1 + 100 + 36 + 100 + 36 + 64 + 32 + 256 * 16 + 16)
+        let text = String(repeating: "x", count: 20)
+        #expect(Values([[text]]).byteCount == 8 + 22 + 64 + 44)
+        #expect(Values([["short"]]).byteCount == 8 + 7 + 64)
+    }
+
+    private struct Row: Codable, Equatable, StreamCodable {
+        var numbers: [Int] = []
+        var names: [String: Int] = [:]
+        var kinds: Set<UInt8> = []
+    }
+
+    @Test func partsOfCodableTypesCountWhatTheyTake() {
+        let numbers = Row(numbers: [Int](repeating: 0, count: 1000))
+        #expect(Values([numbers]).byteCount >= 8000 + 2000)
+        let names = Row(names: Dictionary(uniqueKeysWithValues: (0..<100).map { ("\($0)", $0) }))
+        #expect(Values([names]).byteCount >= 256 * 24)
+        let kinds = Row(kinds: Set(0..<100))
+        #expect(Values([kinds]).byteCount >= 256)
+    }
+
     @Test func plainNumbersCountTheirStride() {
         #expect(Values(Array(0..<1000)).byteCount == 8000)
         #expect(Values([1.5, 2.5]).byteCount == 16)

@@ -51,6 +51,23 @@ struct ObjectFileTests {
         }
     }
 
+    @Test("a count that nobody has written is damage, though its elements take no bytes")
+    func countless() async throws {
+        try await inTemporaryDirectory { root in
+            let context = BatchContext.local()
+            try await context.parallelize([()], partitions: 1).saveAsObjectFile(root)
+            let file = "\(root)/part-00000"
+            var writer = ByteWriter()
+            writer.writeVarint(1 << 60)
+            // In place of the count 1 and the end.
+            let bytes = try FileSystem.readAll(file).dropLast(2) + writer.bytes + [0]
+            try FileSystem.writeAtomically(file, Array(bytes), durability: .handedOver)
+            let rdd = try await context.objectFile(root, of: Void.self)
+            let error = await #expect(throws: EngineError.self) { try await rdd.count() }
+            #expect("\(error.map { "\($0)" } ?? "")".contains("is damaged"))
+        }
+    }
+
     private final class NoCodec: Sendable {}
 
     @Test("another type, a damaged or missing file, a type without codec: typed errors")

@@ -90,6 +90,40 @@ struct HostileFrameTests {
         #expect(result.blocks.allSatisfy { $0 <= 4 }, "\(result.blocks)")
     }
 
+    @Test(
+        "each array of one element is measured with what its storage takes", .timeLimit(.minutes(5))
+    )
+    func smallArrays() async throws {
+        let count = 20_000
+        let bytes = frame { writer in for _ in 0..<count { [7].encode(to: &writer) } }
+        let result = try await received(bytes, count: count, of: [Int].self)
+        #expect(result.elements == [[Int]](repeating: [7], count: count))
+        // 58 bytes each in memory, 2 in the frame.
+        #expect(result.blocks.dropLast().allSatisfy { $0 == (64 << 10) / 58 + 1 })
+        #expect(result.mostBytes <= 256 << 10)
+    }
+
+    private struct Row: Codable, Equatable, StreamCodable {
+        var numbers: [Int] = []
+        var names: [String: Int] = [:]
+    }
+
+    @Test(
+        "a Codable element that takes more memory than may be stored", .timeLimit(.minutes(5)),
+        arguments: [false, true])
+    func largeCodable(isKeyed: Bool) async throws {
+        var row = Row()
+        if isKeyed {
+            for number in 0..<8000 { row.names["\(number)"] = 0 }
+        } else {
+            row.numbers = [Int](repeating: 0, count: 50_000)
+        }
+        let bytes = frame { row.encode(to: &$0) }
+        #expect(bytes.count < 128 << 10)
+        let result = try await failure(bytes, of: Row.self)
+        #expect(result.message.contains("receivedBytesLimit") && result.elements.isEmpty)
+    }
+
     @Test("many small frames that come at once share blocks", .timeLimit(.minutes(5)))
     func smallFrames() async throws {
         let count = 20_000

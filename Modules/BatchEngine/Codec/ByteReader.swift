@@ -15,7 +15,8 @@ public struct ByteReader {
     @usableFromInline let bytes: UnsafeRawBufferPointer
     @usableFromInline var position = 0
     @usableFromInline var depth = 0
-    /// The memory of the elements of all collections that were begun: more than their bytes may be.
+    /// The memory of what was read, besides its bytes: more than they are, as far as is counted in
+    /// ``MemoryFootprint``.
     @usableFromInline package var footprint = 0
     @usableFromInline let footprintMaximum: Int
 
@@ -144,6 +145,17 @@ extension ByteReader {
         }
     }
 
+    /// Counts memory for what is about to be read.
+    ///
+    /// - Throws: ``CodecError/Code/tooLarge`` when it is more than allowed.
+    @inlinable
+    mutating func charge(_ byteCount: Int) throws(CodecError) {
+        footprint &+= byteCount
+        guard footprint <= footprintMaximum else {
+            throw .tooLarge(maximum: footprintMaximum)
+        }
+    }
+
     /// Reads a string written by ``ByteWriter/writeString(_:)``.
     ///
     /// - Throws: As ``readCount()``, and ``CodecError/Code/invalidValue`` if the bytes are not
@@ -152,6 +164,7 @@ extension ByteReader {
     public mutating func readString() throws(CodecError) -> String {
         let count = try readCount()
         let utf8 = try readBytes(count: count)
+        if count > 15 { try charge(MemoryFootprint.string(byteCount: count)) }
         // `String(validating:)` looks types up for each string, which takes longer than the rest.
         guard TextScan.isValidUTF8(utf8) else { throw .invalid("string") }
         return String(decoding: utf8.assumingMemoryBound(to: UInt8.self), as: UTF8.self)
@@ -176,21 +189,26 @@ extension ByteReader {
 
     /// Reads a count and that many elements, and hands each one to `append`.
     ///
-    /// - Parameter reserve: Called first, with a number of elements to make room for. It is at most
-    ///   the count, and large only if as many bytes are left as the elements take in memory.
+    /// - Parameters:
+    ///   - layout: How the elements lie in memory.
+    ///   - reserve: Called first, with a number of elements to make room for. It is at most the count,
+    ///     and large only if as many bytes are left as the elements take in memory, or that much is
+    ///     allowed.
     @inlinable
     mutating func readElements<Element>(
-        _ read: (inout ByteReader) throws -> Element,
+        _ layout: CollectionStorage, _ read: (inout ByteReader) throws -> Element,
         reserve: (Int) -> Void, append: (Element) -> Void
     ) throws {
         let count = try readCount()
         // No overflow: there are as many bytes, and what they stand for has been allocated.
-        footprint &+= count &* MemoryLayout<Element>.stride
-        guard footprint <= footprintMaximum else {
-            throw CodecError.tooLarge(maximum: footprintMaximum)
+        try charge(layout.byteCount(of: count))
+        if footprintMaximum < .max {
+            // What was charged is taken, and no more: growing would take up to twice as much.
+            reserve(count)
+        } else {
+            let affordable = remaining / max(1, MemoryLayout<Element>.stride)
+            reserve(min(count, max(64, affordable)))
         }
-        let affordable = remaining / max(1, MemoryLayout<Element>.stride)
-        reserve(min(count, max(64, affordable)))
         let start = position
         try nested { reader in
             for _ in 0..<count { append(try read(&reader)) }

@@ -15,7 +15,8 @@ public struct ByteWriter: Sendable {
 
     @usableFromInline var storage: [UInt8]
     @usableFromInline var depth = 0
-    /// The memory of the elements of all collections written: more than their bytes may be.
+    /// The memory of what was written, besides its bytes: more than they are, as far as is counted in
+    /// ``MemoryFootprint``.
     @usableFromInline var footprint = 0
 
     /// What the bytes are for.
@@ -120,6 +121,7 @@ extension ByteWriter {
         var string = string
         string.withUTF8 { utf8 in
             writeVarint(UInt64(utf8.count))
+            footprint &+= MemoryFootprint.string(byteCount: utf8.count)
             storage.append(contentsOf: utf8)
         }
     }
@@ -143,10 +145,11 @@ extension ByteWriter {
     /// so zeros are added where all elements together wrote fewer bytes than there are elements.
     @inlinable
     mutating func writeElements<Elements: Collection>(
-        _ elements: Elements, _ write: (Elements.Element, inout ByteWriter) -> Void
+        _ elements: Elements, _ layout: CollectionStorage,
+        _ write: (Elements.Element, inout ByteWriter) -> Void
     ) {
         writeVarint(UInt64(elements.count))
-        footprint &+= elements.count &* MemoryLayout<Elements.Element>.stride
+        footprint &+= layout.byteCount(of: elements.count)
         let start = storage.count
         nested { writer in
             for element in elements { write(element, &writer) }

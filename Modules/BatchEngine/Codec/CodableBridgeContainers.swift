@@ -3,6 +3,9 @@
 /// Types mostly ask for keys in the order in which they wrote them, so looking one up starts after
 /// the one found last.
 final class BridgeKeyedDecoding<Key: CodingKey>: KeyedDecodingContainerProtocol {
+    /// What a part takes while it is read, in an array that grows.
+    static var partBytes: Int { 2 * MemoryLayout<(name: Int, offset: Int)>.stride }
+
     private let decoder: BridgeDecoder
     private let parts: [(name: Int, offset: Int)]
     private var next = 0
@@ -11,6 +14,8 @@ final class BridgeKeyedDecoding<Key: CodingKey>: KeyedDecodingContainerProtocol 
         self.decoder = decoder
         self.parts = parts
     }
+
+    deinit { decoder.session.giveBack(parts.count * Self.partBytes) }
 
     var codingPath: [any CodingKey] { decoder.codingPath }
 
@@ -108,6 +113,8 @@ struct BridgeUnkeyedDecoding: UnkeyedDecodingContainer {
         try checkNotAtEnd(type)
         let path = codingPath
         let key = BridgeKey(index: currentIndex)
+        // Of a collection that is not known, or of none.
+        if decoder.collection == nil { try decoder.session.charge(2 * MemoryLayout<Value>.stride) }
         let value = try decoder.decode(type, at: offset, codingPath: path + [key])
         try advance()
         return value

@@ -4,10 +4,37 @@
 final class BridgeDecodingSession {
     private let bytes: [UInt8]
     let names: [String]
+    /// What the value takes in memory besides its bytes.
+    private var footprint = 0
+    /// What decoding takes meanwhile.
+    private var scratch: Int
+    private let footprintMaximum: Int
 
-    private init(bytes: [UInt8], names: [String]) {
+    private init(bytes: [UInt8], names: [String], scratch: Int, footprintMaximum: Int) {
         self.bytes = bytes
         self.names = names
+        self.scratch = scratch
+        self.footprintMaximum = footprintMaximum
+    }
+
+    /// Counts memory for a part of the value.
+    func charge(_ byteCount: Int) throws(CodecError) {
+        footprint &+= byteCount
+        try check()
+    }
+
+    /// Counts memory that decoding takes, until it is given back.
+    func borrow(_ byteCount: Int) throws(CodecError) {
+        scratch &+= byteCount
+        try check()
+    }
+
+    func giveBack(_ byteCount: Int) { scratch &-= byteCount }
+
+    private func check() throws(CodecError) {
+        guard footprint &+ scratch <= footprintMaximum else {
+            throw .tooLarge(maximum: footprintMaximum)
+        }
     }
 
     /// Reads the binary form of a value.
@@ -17,18 +44,27 @@ final class BridgeDecodingSession {
         _ type: Value.Type, from reader: inout ByteReader
     ) throws(CodecError) -> Value {
         let count = try reader.readCount()
-        var payload = ByteReader(try reader.readBytes(count: count))
+        let room = max(0, reader.footprintMaximum &- reader.footprint)
+        var payload = ByteReader(try reader.readBytes(count: count), footprintMaximum: room)
         var names: [String] = []
-        for _ in 0..<(try payload.readCount()) { names.append(try payload.readString()) }
+        for _ in 0..<(try payload.readCount()) {
+            try payload.charge(2 * MemoryLayout<String>.stride)
+            names.append(try payload.readString())
+        }
         let nodeBytes = try payload.readBytes(count: payload.remaining)
         var root = ByteReader(nodeBytes)
         try root.skipNode()
         try root.requireEnd(of: "value")
-        let session = BridgeDecodingSession(bytes: Array(nodeBytes), names: names)
+        try payload.charge(nodeBytes.count)
+        let session = BridgeDecodingSession(
+            bytes: Array(nodeBytes), names: names, scratch: payload.footprint,
+            footprintMaximum: room)
         let decoder = BridgeDecoder(
             session: session, offset: 0, depth: reader.depth, codingPath: [])
         do {
-            return try Value(from: decoder)
+            let value = try Value(from: decoder)
+            reader.footprint &+= session.footprint
+            return value
         } catch let error as CodecError {
             throw error
         } catch {
@@ -42,8 +78,10 @@ final class BridgeDecodingSession {
     ) throws(CodecError) -> Result {
         do {
             return try bytes.withUnsafeBytes { bytes in
-                var reader = ByteReader(bytes)
+                let room = footprintMaximum &- footprint &- scratch
+                var reader = ByteReader(bytes, footprintMaximum: room)
                 reader.position = min(offset, bytes.count)
+                defer { footprint &+= reader.footprint }
                 return try body(&reader)
             }
         } catch {
@@ -81,6 +119,8 @@ struct BridgeDecoder: Decoder {
     let offset: Int
     let depth: Int
     let codingPath: [any CodingKey]
+    /// The collection that the node is to become; nil: another type.
+    var collection: (any FootprintCollection.Type)?
 
     var userInfo: [CodingUserInfoKey: Any] { [:] }
 
@@ -115,12 +155,14 @@ struct BridgeDecoder: Decoder {
                 guard let name = Int(exactly: try reader.readVarint()), name < names else {
                     throw .invalid("key")
                 }
+                try session.borrow(BridgeKeyedDecoding<Key>.partBytes)
                 parts.append((name, reader.offset))
                 try reader.skipNode()
             }
             return true
         }
         guard isKeyed else { throw mismatch([String: Any].self) }
+        try session.charge(collection?.footprint(ofParts: parts.count, isKeyed: true) ?? 0)
         return KeyedDecodingContainer(BridgeKeyedDecoding<Key>(decoder: self, parts: parts))
     }
 
@@ -134,6 +176,7 @@ struct BridgeDecoder: Decoder {
             return (true, count, reader.offset)
         }
         guard isUnkeyed else { throw mismatch([Any].self) }
+        try session.charge(collection?.footprint(ofParts: count, isKeyed: false) ?? 0)
         return BridgeUnkeyedDecoding(decoder: self, elementCount: count, offset: first)
     }
 
@@ -157,7 +200,8 @@ extension BridgeDecoder {
         guard depth < ByteReader.nestingMaximum else { throw CodecError.nestedTooDeeply() }
         return try Value(
             from: BridgeDecoder(
-                session: session, offset: offset, depth: depth + 1, codingPath: codingPath()))
+                session: session, offset: offset, depth: depth + 1, codingPath: codingPath(),
+                collection: type as? any FootprintCollection.Type))
     }
 
     private func decodeScalar<Scalar: BridgeScalar>(

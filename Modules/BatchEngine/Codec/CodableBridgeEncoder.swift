@@ -5,6 +5,8 @@ final class BridgeEncodingSession {
     private var indices: [String: Int] = [:]
     /// The first thing that went wrong where the `Encoder` protocol allows no throwing.
     var misuse: CodecError?
+    /// What the values take in memory besides their bytes.
+    var footprint = 0
     let purpose: ByteWriter.Purpose
 
     private init(purpose: ByteWriter.Purpose) {
@@ -37,6 +39,7 @@ final class BridgeEncodingSession {
         root.append(to: &payload)
         writer.writeVarint(UInt64(payload.count))
         writer.writeBytes(payload.bytes)
+        writer.footprint &+= session.footprint
     }
 }
 
@@ -100,6 +103,9 @@ final class BridgeEncodingNode {
             return scalar.write(to: &writer)
         }
         guard depth < ByteReader.nestingMaximum else { throw CodecError.nestedTooDeeply() }
+        if let collection = value as? any FootprintCollection {
+            session.footprint &+= collection.footprint
+        }
         let part = BridgeEncodingNode(session, depth: depth + 1)
         try value.encode(to: BridgeEncoder(node: part, codingPath: codingPath()))
         beginPart(key)
@@ -119,6 +125,7 @@ final class BridgeEncodingNode {
 
     /// Appends the finished node.
     func append(to target: inout ByteWriter) {
+        session.footprint &+= writer.footprint
         switch kind {
         case .empty: target.writeByte(BridgeTag.empty.rawValue)
         case .scalar: target.writeBytes(writer.bytes)

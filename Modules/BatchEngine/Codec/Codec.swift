@@ -63,11 +63,11 @@ extension Codec {
     public static func array<Element>(_ element: Codec<Element>) -> Codec where T == [Element] {
         Codec(
             shape: "Array<\(element.shape)>",
-            encode: { $1.writeElements($0, element.encode) },
+            encode: { $1.writeElements($0, .array(of: Element.self), element.encode) },
             decode: { reader in
                 var array: [Element] = []
                 try reader.readElements(
-                    element.decode,
+                    .array(of: Element.self), element.decode,
                     reserve: { array.reserveCapacity($0) }, append: { array.append($0) })
                 return array
             })
@@ -94,7 +94,8 @@ extension Codec {
         Codec(
             shape: "Dictionary<\(Key.codecShape),\(value.shape)>",
             encode: { dictionary, writer in
-                writer.writeElements(dictionary) { pair, writer in
+                writer.writeElements(dictionary, .dictionary(of: (Key, Value).self)) {
+                    pair, writer in
                     pair.key.encode(to: &writer)
                     value.encode(pair.value, &writer)
                 }
@@ -102,6 +103,7 @@ extension Codec {
             decode: { reader in
                 var dictionary: [Key: Value] = [:]
                 try reader.readElements(
+                    .dictionary(of: (Key, Value).self),
                     { (try Key.decode(from: &$0), try value.decode(&$0)) },
                     reserve: { dictionary.reserveCapacity($0) },
                     append: { dictionary[$0.0] = $0.1 })

@@ -23,9 +23,10 @@ extension Array: StreamCodable where Element: StreamCodable {
     public func encode(to writer: inout ByteWriter) {
         if Element.self == UInt8.self {
             writer.writeVarint(UInt64(count))
+            writer.footprint &+= MemoryFootprint.buffer(byteCount: count)
             withUnsafeBytes { writer.writeBytes($0) }
         } else {
-            writer.writeElements(self) { $0.encode(to: &$1) }
+            writer.writeElements(self, .array(of: Element.self)) { $0.encode(to: &$1) }
         }
     }
 
@@ -35,6 +36,7 @@ extension Array: StreamCodable where Element: StreamCodable {
         if Element.self == UInt8.self {
             let count = try reader.readCount()
             let bytes = try reader.readBytes(count: count)
+            try reader.charge(MemoryFootprint.buffer(byteCount: count))
             return Array(unsafeUninitializedCapacity: count) { buffer, initialized in
                 UnsafeMutableRawBufferPointer(buffer).copyMemory(from: bytes)
                 initialized = count
@@ -42,7 +44,7 @@ extension Array: StreamCodable where Element: StreamCodable {
         }
         var array: [Element] = []
         try reader.readElements(
-            { try Element.decode(from: &$0) },
+            .array(of: Element.self), { try Element.decode(from: &$0) },
             reserve: { array.reserveCapacity($0) }, append: { array.append($0) })
         return array
     }
@@ -55,7 +57,7 @@ extension Set: StreamCodable where Element: StreamCodable {
     /// Appends the count and the elements, in an order that differs from run to run.
     @inlinable
     public func encode(to writer: inout ByteWriter) {
-        writer.writeElements(self) { $0.encode(to: &$1) }
+        writer.writeElements(self, .set(of: Element.self)) { $0.encode(to: &$1) }
     }
 
     /// Reads a count and the elements.
@@ -63,7 +65,7 @@ extension Set: StreamCodable where Element: StreamCodable {
     public static func decode(from reader: inout ByteReader) throws -> Set<Element> {
         var set: Set<Element> = []
         try reader.readElements(
-            { try Element.decode(from: &$0) },
+            .set(of: Element.self), { try Element.decode(from: &$0) },
             reserve: { set.reserveCapacity($0) }, append: { set.insert($0) })
         return set
     }
@@ -76,7 +78,7 @@ extension Dictionary: StreamCodable where Key: StreamCodable, Value: StreamCodab
     /// Appends the count and the pairs, in an order that differs from run to run.
     @inlinable
     public func encode(to writer: inout ByteWriter) {
-        writer.writeElements(self) { pair, writer in
+        writer.writeElements(self, .dictionary(of: (Key, Value).self)) { pair, writer in
             pair.key.encode(to: &writer)
             pair.value.encode(to: &writer)
         }
@@ -87,6 +89,7 @@ extension Dictionary: StreamCodable where Key: StreamCodable, Value: StreamCodab
     public static func decode(from reader: inout ByteReader) throws -> [Key: Value] {
         var dictionary: [Key: Value] = [:]
         try reader.readElements(
+            .dictionary(of: (Key, Value).self),
             { (try Key.decode(from: &$0), try Value.decode(from: &$0)) },
             reserve: { dictionary.reserveCapacity($0) }, append: { dictionary[$0.0] = $0.1 })
         return dictionary

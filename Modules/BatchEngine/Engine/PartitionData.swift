@@ -56,7 +56,24 @@ public enum PartitionData: Sendable {
     }
 }
 
+/// Elements of which may be known what they take.
+private protocol MeasurableValues: AnyObject {
+    /// Whether ``PartitionValues/byteCount`` runs no code of the elements.
+    var isMeasured: Bool { get }
+}
+
+extension Values: MeasurableValues {}
+
 extension PartitionData {
+    /// Whether ``byteCount`` runs no code of the elements, which may block.
+    package var isMeasured: Bool {
+        switch self {
+        case .values(let values): (values as? any MeasurableValues)?.isMeasured ?? false
+        case .lines, .encoded, .block: true
+        case .branch(_, let inner), .dynamic(_, let inner): inner.allSatisfy(\.isMeasured)
+        }
+    }
+
     /// The first element, of a piece that holds some for the engine's own use.
     ///
     /// - Returns: nil when there is none, or one of another type.
@@ -93,16 +110,31 @@ public protocol PartitionValues: AnyObject, Sendable {
 public final class Values<Element: Sendable>: PartitionValues {
     /// The elements in order.
     public let elements: [Element]
+    /// The memory that they take, where whoever made them has measured it.
+    @usableFromInline let measured: Int?
 
     /// Wraps `elements`; nothing is copied.
     @inlinable
-    public init(_ elements: [Element]) { self.elements = elements }
+    public init(_ elements: [Element]) {
+        self.elements = elements
+        measured = nil
+    }
+
+    /// Wraps elements that take a number of bytes; nothing is copied.
+    package init(_ elements: [Element], byteCount: Int) {
+        self.elements = elements
+        measured = byteCount
+    }
 
     /// The number of elements.
     public var count: Int { elements.count }
 
     /// What ``ElementSize`` estimates.
-    public var byteCount: Int { ElementSize<Element>.shared.byteCount(of: elements) }
+    public var byteCount: Int {
+        measured ?? ElementSize<Element>.shared.byteCount(of: elements)
+    }
+
+    var isMeasured: Bool { measured != nil || !ElementSize<Element>.shared.runsCodec }
 
     /// The elements as their codec writes them.
     public func encoded() throws -> EncodedValues {
@@ -152,7 +184,16 @@ public struct EncodedValues: Sendable, Hashable {
     /// Fails for a count that nobody has written: elements may take no bytes, and are counted.
     @inlinable
     func checkCount() throws(CodecError) {
-        guard count >= 0, count - bytes.count <= 1 << 32 else {
+        guard let count = UInt64(exactly: count) else {
+            throw CodecError.invalid("count of elements")
+        }
+        try Self.check(count: count, byteCount: bytes.count)
+    }
+
+    /// Fails for more elements than a number of bytes can hold.
+    @inlinable
+    static func check(count: UInt64, byteCount: Int) throws(CodecError) {
+        guard count <= UInt64(byteCount) + 1 << 32 else {
             throw CodecError.invalid("count of elements")
         }
     }

@@ -195,6 +195,7 @@ enum ObjectFormat {
         do {
             let count = try reader.readVarint()
             guard count > 0 || reader.isAtEnd else { throw CodecError.invalid("end of file") }
+            try EncodedValues.check(count: count, byteCount: reader.remaining)
             return count
         } catch { throw damaged(path, site, error) }
     }

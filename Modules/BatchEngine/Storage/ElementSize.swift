@@ -32,6 +32,12 @@ public struct ElementSize<Element: Sendable>: Sendable {
         }
     }
 
+    /// Whether measuring runs code of the elements: they encode themselves.
+    var runsCodec: Bool {
+        if case .sampled = kind { return true }
+        return false
+    }
+
     /// The measure of the type, found out once per process.
     static var shared: ElementSize {
         let type = ObjectIdentifier(Element.self)

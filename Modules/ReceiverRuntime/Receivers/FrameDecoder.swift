@@ -14,8 +14,6 @@ struct FrameDecoder<Element: StreamCodable> {
     private let maxRecords: Int
     private let maxBytes: Int
     private let maxElementBytes: Int
-    /// What an element takes besides its encoded bytes and its collections' elements.
-    private let elementOverhead: Int
     /// Whether an element takes nothing else.
     private let isScalar =
         Element.self is any FixedWidthInteger.Type || Element.self is any BinaryFloatingPoint.Type
@@ -47,8 +45,6 @@ struct FrameDecoder<Element: StreamCodable> {
         maxRecords = configuration.maxBlockRecords
         maxBytes = min(configuration.maxBlockBytes, configuration.receivedBytesLimit)
         maxElementBytes = configuration.receivedBytesLimit
-        let isBuffer = Element.self == String.self || Element.self == [UInt8].self
-        elementOverhead = MemoryLayout<Element>.stride + (isBuffer ? 32 : 0)
     }
 
     /// Whether the stream may end here.
@@ -157,7 +153,7 @@ struct FrameDecoder<Element: StreamCodable> {
         guard reader.offset > before.offset else {
             throw ReceiverError(.badFrame, "a frame of elements without bytes")
         }
-        block.byteCount += elementOverhead
+        block.byteCount += MemoryLayout<Element>.stride
         if !isScalar { block.byteCount += reader.offset - before.offset + reader.footprint }
         return true
     }
