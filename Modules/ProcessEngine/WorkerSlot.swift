@@ -6,9 +6,6 @@ internal import Synchronization
 /// A worker that is gone is replaced when the next task comes.
 package final class WorkerSlot: Sendable {
     private struct State {
-        var isTaken = false
-        var waiting: [(number: UInt64, turn: CheckedContinuation<Void, any Error>)] = []
-        var next: UInt64 = 0
         var taskCount: UInt64 = 0
         var link: (any WorkerLink)?
         /// The version of each table that the worker has.
@@ -18,6 +15,7 @@ package final class WorkerSlot: Sendable {
     }
 
     let number: Int
+    private let turns = Turns()
     private let state = Locked(State())
 
     package init(number: Int) { self.number = number }
@@ -55,8 +53,8 @@ package final class WorkerSlot: Sendable {
         from source: any WorkerSource, unless flag: CancellationFlag? = nil,
         _ body: @Sendable (any WorkerLink) async throws -> Result
     ) async throws -> Result {
-        try await take()
-        defer { pass() }
+        try await turns.take()
+        defer { turns.pass() }
         try Task.checkCancellation()
         if flag?.isCancelled == true { throw CancellationError() }
         do {
@@ -107,50 +105,5 @@ package final class WorkerSlot: Sendable {
             return state.link
         }
         link?.kill()
-    }
-
-    private func take() async throws {
-        let number = state.withLock { state in
-            state.next += 1
-            return state.next
-        }
-        try await withTaskCancellationHandler {
-            try await withCheckedThrowingContinuation { continuation in
-                let isFree = state.withLock { state in
-                    if state.isTaken {
-                        state.waiting.append((number, continuation))
-                        return false
-                    }
-                    state.isTaken = true
-                    return true
-                }
-                if isFree { continuation.resume() }
-                // The handler may have run before there was anything to cancel.
-                if Task.isCancelled { leave(number) }
-            }
-        } onCancel: {
-            leave(number)
-        }
-    }
-
-    private func leave(_ number: UInt64) {
-        let turn: CheckedContinuation<Void, any Error>? = state.withLock { state in
-            guard let index = state.waiting.firstIndex(where: { $0.number == number }) else {
-                return nil
-            }
-            return state.waiting.remove(at: index).turn
-        }
-        turn?.resume(throwing: CancellationError())
-    }
-
-    private func pass() {
-        let next: CheckedContinuation<Void, any Error>? = state.withLock { state in
-            if state.waiting.isEmpty {
-                state.isTaken = false
-                return nil
-            }
-            return state.waiting.removeFirst().turn
-        }
-        next?.resume()
     }
 }

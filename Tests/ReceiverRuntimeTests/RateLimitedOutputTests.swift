@@ -2,6 +2,7 @@ import BatchEngine
 import DStreamCore
 import DStreamTestKit
 import ReceiverRuntime
+import Synchronization
 import Testing
 
 /// What a receiver stores above its rate limit, on virtual time.
@@ -51,6 +52,44 @@ import Testing
             try await outcome.wait(for: { $0 == ["disk full"] })
             #expect(await !tracker.hasUnallocatedBlocks)
         }
+    }
+
+    /// Counts the turns of the tasks that run on it.
+    private final class CountingExecutor: TaskExecutor {
+        let turns = Locked(0)
+
+        func enqueue(_ job: consuming ExecutorJob) {
+            turns.withLock { $0 += 1 }
+            let job = UnownedJob(job)
+            globalConcurrentExecutor.enqueue(job)
+        }
+    }
+
+    @Test func whatWaitsIsWokenOnceItsTurnHasCome() async throws {
+        let rig = Rig { $0.rate = .init(maximumRate: 100, burst: .zero) }
+        let (executor, count) = (CountingExecutor(), 200)
+        let stored = AsyncMonitor(0)
+        let receiver = Acting<Int> { output in
+            try await withThrowingDiscardingTaskGroup { group in
+                for number in 0..<count {
+                    group.addTask(executorPreference: executor) {
+                        try await output.store(contentsOf: [number])
+                        stored.update { $0 += 1 }
+                    }
+                }
+            }
+        }
+        try await rig.run(receiver) { _ in
+            let clock = rig.clock
+            let driver = Task {
+                while !Task.isCancelled { clock.set(to: max(await clock.nextSleeper(), clock.now)) }
+            }
+            try await stored.wait(for: { $0 == count })
+            driver.cancel()
+            await driver.value
+        }
+        // Waking all that wait for each that passes takes about 20,000.
+        #expect(executor.turns.withLock { $0 } < 30 * count)
     }
 
     @Test func blocksWithinABurstStayWhole() async throws {

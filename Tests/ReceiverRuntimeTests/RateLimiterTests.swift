@@ -16,6 +16,15 @@ import Testing
         #expect(!limiter.isLimited)
     }
 
+    @Test func aLimitThatIsLiftedStaysSo() {
+        var limiter = limiter(rate: 10, burst: .seconds(1))
+        limiter.lift()
+        limiter.updateRate(1, now: .zero)
+        limiter.updateRate(estimated: 1.5, now: .zero)
+        #expect(!limiter.isLimited)
+        #expect(limiter.take(upTo: 100, now: .zero) == .granted(100))
+    }
+
     @Test func noTokenIsLent() {
         var limiter = limiter(rate: 10, burst: .seconds(1))
         #expect(limiter.take(upTo: 5, now: .zero) == .granted(1))

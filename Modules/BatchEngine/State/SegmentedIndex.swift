@@ -78,12 +78,6 @@ struct SegmentedIndex {
         if count > segmentCount &* Self.segmentLoad { split() }
     }
 
-    /// How far a slot of a tag's segment lies from where looking for the tag begins.
-    @inlinable
-    func distance(of slot: Int, from tag: UInt32) -> Int {
-        (slot &- Self.home(tag)) & segment(of: tag).mask
-    }
-
     /// The first slot of a tag's segment that is free.
     @inlinable
     func emptySlot(of tag: UInt32) -> Int {

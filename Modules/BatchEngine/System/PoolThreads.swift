@@ -4,10 +4,26 @@
     import Darwin
 #endif
 
-/// Which threads the cooperative pool has been seen to have, and what they do.
-///
-/// The pool does not name its threads: whoever runs on it now and then notes the one it is on.
+/// The threads of the cooperative pool: who runs there, and what they do.
 package enum PoolThreads {
+    /// Runs a call of the runtime's on the pool, and suspends until it has returned.
+    ///
+    /// Whoever waits for it never waits for the calling thread, which user code may block: not an
+    /// actor's turn is enqueued there meanwhile. So nothing of the user's is called.
+    ///
+    /// - Throws: what the call throws.
+    package static func run<Value: Sendable>(
+        _ call: @Sendable () async throws -> Value
+    ) async rethrows -> Value {
+        try await withTaskExecutorPreference(globalConcurrentExecutor) { @concurrent in
+            // The preference alone changes no thread before the next resumption; `@concurrent` does.
+            try await call()
+        }
+    }
+
+    // MARK: Which threads there are
+
+    // The pool does not name its threads: whoever runs on it now and then notes the one it is on.
     private static let maximum = 64
     private static let seen = Locked<Set<String>>([])
 

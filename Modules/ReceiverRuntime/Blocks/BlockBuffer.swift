@@ -25,25 +25,47 @@ final class BlockBuffer<Element: Sendable>: Sendable {
         @usableFromInline var pieces: [PartitionData] = []
         @usableFromInline var recordCount = 0
         @usableFromInline var byteCount = 0
+        /// Of these, the bytes of `pieces`.
+        private var pieceBytes = 0
         /// The estimate of the element added last.
         @usableFromInline var elementBytes = MemoryLayout<Element>.stride
         /// Whether single elements may be added without asking the rate limiter.
         @usableFromInline var isOpen = false
         @usableFromInline var isActive = false
-        /// Whether the limit counts no more.
-        var isLifted = false
         var limiter: RateLimiter
 
         init(limiter: RateLimiter) { self.limiter = limiter }
-
-        var isLimited: Bool { !isLifted && limiter.isLimited }
 
         /// Makes a piece of the elements at hand, so that a piece of another kind may follow.
         @usableFromInline
         mutating func sealElements() {
             guard !elements.isEmpty else { return }
-            pieces.append(.values(Values(elements)))
+            pieces.append(.values(Values(elements, byteCount: byteCount - pieceBytes)))
             elements = []
+            pieceBytes = byteCount
+        }
+
+        /// Adds a piece behind what is there.
+        mutating func append(_ piece: PartitionData, records: Int, bytes: Int) {
+            sealElements()
+            pieces.append(piece)
+            recordCount += records
+            byteCount += bytes
+            pieceBytes = byteCount
+        }
+
+        /// Adds an array as it is.
+        @usableFromInline
+        mutating func append(array: [Element], bytes: Int) {
+            append(
+                .values(Values(array, byteCount: bytes)), records: array.count, bytes: bytes)
+        }
+
+        /// Takes all of it.
+        mutating func take() -> (contents: [PartitionData], records: Int, bytes: Int) {
+            sealElements()
+            defer { (pieces, pieceBytes, recordCount, byteCount) = ([], 0, 0, 0) }
+            return (pieces, recordCount, byteCount)
         }
     }
 
@@ -91,10 +113,7 @@ final class BlockBuffer<Element: Sendable>: Sendable {
                 let bytes = size.byteCount(of: elements)
                 if bytes <= maxBytes - contents.byteCount {
                     // Large arrays are taken as they are.
-                    contents.sealElements()
-                    contents.pieces.append(.values(Values(elements)))
-                    contents.recordCount += elements.count
-                    contents.byteCount += bytes
+                    contents.append(array: elements, bytes: bytes)
                     return .added(through: end, isFirst: isFirst)
                 }
             }
@@ -116,22 +135,19 @@ final class BlockBuffer<Element: Sendable>: Sendable {
     /// Adds all elements to one block, which may grow over its bounds by them.
     func appendTogether(_ elements: [Element]) -> Addition {
         let bytes = size.byteCount(of: elements)
-        return append(records: elements.count, bytes: bytes) { contents in
+        return append(records: elements.count) { contents in
             contents.elements += elements
+            contents.recordCount += elements.count
+            contents.byteCount += bytes
         }
     }
 
     /// Adds a piece that stays as it is.
     func append(_ piece: PartitionData, records: Int, bytes: Int) -> Addition {
-        append(records: records, bytes: bytes) { contents in
-            contents.sealElements()
-            contents.pieces.append(piece)
-        }
+        append(records: records) { $0.append(piece, records: records, bytes: bytes) }
     }
 
-    private func append(
-        records: Int, bytes: Int, _ add: (inout Contents) -> Void
-    ) -> Addition {
+    private func append(records: Int, _ add: (inout Contents) -> Void) -> Addition {
         contents.withLock { contents in
             guard contents.isActive else { return .inactive }
             guard contents.recordCount < maxRecords, contents.byteCount < maxBytes else {
@@ -140,8 +156,6 @@ final class BlockBuffer<Element: Sendable>: Sendable {
             guard records > 0 else { return .added(through: 0, isFirst: false) }
             let isFirst = contents.recordCount == 0
             add(&contents)
-            contents.recordCount += records
-            contents.byteCount += bytes
             return .added(through: records, isFirst: isFirst)
         }
     }
@@ -162,12 +176,8 @@ final class BlockBuffer<Element: Sendable>: Sendable {
             guard contents.recordCount > 0 else { return nil }
             // The next block will need about as much room.
             let capacity = min(contents.elements.count, maxRecords)
-            contents.sealElements()
-            let taken = (contents.pieces, contents.recordCount, contents.byteCount)
-            contents.pieces = []
+            let taken = contents.take()
             contents.elements.reserveCapacity(capacity)
-            contents.recordCount = 0
-            contents.byteCount = 0
             return taken
         }
     }
@@ -184,13 +194,13 @@ final class BlockBuffer<Element: Sendable>: Sendable {
     func setActive(_ isActive: Bool) {
         contents.withLock { contents in
             contents.isActive = isActive
-            contents.isOpen = isActive && !contents.isLimited
+            contents.isOpen = isActive && !contents.limiter.isLimited
         }
     }
 
     /// The present limit in elements per second; nil: none.
     var rateLimit: Int64? {
-        contents.withLock { $0.isLimited ? $0.limiter.currentLimit : nil }
+        contents.withLock { $0.limiter.isLimited ? $0.limiter.currentLimit : nil }
     }
 
     /// Takes tokens for some of `count` elements; see `RateLimiter.take(upTo:atLeast:now:)`.
@@ -200,7 +210,7 @@ final class BlockBuffer<Element: Sendable>: Sendable {
         upTo count: Int, areTogether: Bool, now: Duration
     ) -> RateLimiter.Permit {
         contents.withLock { contents in
-            guard contents.isLimited else { return .granted(count) }
+            guard contents.limiter.isLimited else { return .granted(count) }
             let least = areTogether ? count : contents.limiter.slice
             return contents.limiter.take(upTo: count, atLeast: least, now: now)
         }
@@ -211,7 +221,7 @@ final class BlockBuffer<Element: Sendable>: Sendable {
         contents.withLock { contents in
             let old = contents.limiter.currentLimit
             contents.limiter.updateRate(estimated: rate, now: now)
-            contents.isOpen = contents.isActive && !contents.isLimited
+            contents.isOpen = contents.isActive && !contents.limiter.isLimited
             return contents.limiter.currentLimit == old ? nil : contents.limiter.currentLimit
         }
     }
@@ -219,7 +229,7 @@ final class BlockBuffer<Element: Sendable>: Sendable {
     /// Ends all limits for good.
     func liftRateLimit() {
         contents.withLock { contents in
-            contents.isLifted = true
+            contents.limiter.lift()
             contents.isOpen = contents.isActive
         }
     }

@@ -116,7 +116,7 @@ extension BlockGenerator {
     @usableFromInline
     nonisolated func makeRoom() async throws {
         guard cutsOnPool else { return try await cutForRoom() }
-        try await withTaskExecutorPreference(globalConcurrentExecutor) { try await cutForRoom() }
+        try await PoolThreads.run { try await cutForRoom() }
     }
 
     private func cutForRoom() async throws {
@@ -136,14 +136,15 @@ extension BlockGenerator {
     @discardableResult
     public nonisolated func updateRate(_ elementsPerSecond: Double) -> Int64? {
         let limit = buffer.updateRate(elementsPerSecond, now: clock.monotonicNow)
-        if limit != nil { rateTurns.update { $0.version += 1 } }
+        if limit != nil { rateVersion.update { $0 += 1 } }
         return limit
     }
 
     /// Lets everything pass from now on: what a receiver holds when it ends is kept.
     nonisolated func liftRateLimit() {
         buffer.liftRateLimit()
-        rateTurns.update { $0.isLifted = true }
+        rateTurns.open()
+        rateVersion.update { $0 += 1 }
     }
 
     /// Suspends until the rate limit lets some of `count` elements pass, in the order of asking.
@@ -152,28 +153,26 @@ extension BlockGenerator {
     /// - Returns: how many pass, at least one of them.
     /// - Throws: `CancellationError`; none passes.
     nonisolated func admit(upTo count: Int, areTogether: Bool) async throws -> Int {
-        if rateTurns.read(\.isFree),
+        if rateTurns.isFree,
             case .granted(let granted) = buffer.permit(
                 upTo: count, areTogether: areTogether, now: clock.monotonicNow)
         {
             return granted
         }
-        let turn = rateTurns.update { $0.enter() }
-        defer { rateTurns.update { $0.leave(turn) } }
-        try await rateTurns.wait(for: { $0.isServing(turn) })
+        try await rateTurns.take()
+        defer { rateTurns.pass() }
         while true {
-            let (now, version) = (clock.monotonicNow, rateTurns.read { $0.version })
-            let permit = buffer.permit(upTo: count, areTogether: areTogether, now: now)
-            guard case .wait(let delay) = permit else {
-                guard case .granted(let granted) = permit else { continue }
-                return granted
-            }
-            do {
-                // Until a time, not for a duration: the clock may have moved since it was read.
-                try await sleep(untilMonotonic: now + delay, unlessRateChangesFrom: version)
-            } catch {
-                // A receiver that is stopped keeps what it holds.
-                if buffer.rateLimit != nil { throw error }
+            let (now, version) = (clock.monotonicNow, rateVersion.read { $0 })
+            switch buffer.permit(upTo: count, areTogether: areTogether, now: now) {
+            case .granted(let granted): return granted
+            case .wait(let delay):
+                do {
+                    // Until a time, not for a duration: the clock may have moved since it was read.
+                    try await sleep(untilMonotonic: now + delay, unlessRateChangesFrom: version)
+                } catch {
+                    // A receiver that is stopped keeps what it holds.
+                    if buffer.rateLimit != nil { throw error }
+                }
             }
         }
     }
@@ -188,11 +187,11 @@ extension BlockGenerator {
     private nonisolated func sleep(
         untilMonotonic deadline: Duration, unlessRateChangesFrom version: Int
     ) async throws {
-        let (clock, rateTurns) = (clock, rateTurns)
+        let (clock, rateVersion) = (clock, rateVersion)
         try await firstOf {
             try await clock.sleep(untilMonotonic: deadline)
         } or: {
-            try await rateTurns.wait(for: { $0.version != version || $0.isLifted })
+            try await rateVersion.wait(for: { $0 != version })
         }
     }
 }

@@ -54,7 +54,9 @@ public actor BlockGenerator<Listener: BlockGeneratorListener> {
     nonisolated let queue: AsyncMonitor<BlockQueue>
     /// When the block being gathered is due; nil while there is none.
     nonisolated let due = AsyncMonitor<BatchTime?>(nil)
-    nonisolated let rateTurns = AsyncMonitor(RateTurns())
+    nonisolated let rateTurns = Turns()
+    /// Counts the changes of the rate limit.
+    nonisolated let rateVersion = AsyncMonitor(0)
     private var isPushing = false
 
     /// Creates a generator.

@@ -70,14 +70,15 @@ public struct BlockStoreHandler: ReceivedBlockHandler {
     /// Puts a block into the store.
     public func store(_ block: ReceivedBlock) async throws -> StoredBlock {
         let (store, level, codec) = (engine.blockStore, level, codec)
-        if level.useDisk || level.needsCodec {
-            // Files are written in the call, and elements may encode themselves: not on the threads that
-            // all tasks share.
+        let isQuick = !level.useDisk && !level.needsCodec
+        if isQuick, block.contents.allSatisfy(\.isMeasured) {
+            try store.put(block.id, block.contents, level: level, codec: codec)
+        } else {
+            // Files are written in the call, and elements may encode themselves, if only to be measured:
+            // not on the threads that all tasks share.
             try await engine.perform("store received block \(block.id)") {
                 try store.put(block.id, block.contents, level: level, codec: codec)
             }
-        } else {
-            try store.put(block.id, block.contents, level: level, codec: codec)
         }
         return StoredBlock(
             id: block.id, streamID: streamID, recordCount: block.recordCount,

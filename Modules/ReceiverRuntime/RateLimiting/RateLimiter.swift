@@ -51,6 +51,8 @@ public struct RateLimiter: Sendable, Hashable {
     /// The present limit in elements per second; `Int64.max` stands for none.
     public private(set) var currentLimit: Int64
 
+    private var isLifted = false
+
     /// Tokens at hand, never below zero.
     private var balance: Double = 1
     private var balanceTime: Duration
@@ -112,10 +114,16 @@ public struct RateLimiter: Sendable, Hashable {
     ///   - rate: the new limit in elements per second; zero or less changes nothing.
     ///   - now: the present monotonic time.
     public mutating func updateRate(_ rate: Int64, now: Duration) {
-        guard rate > 0 else { return }
+        guard rate > 0, !isLifted else { return }
         refill(now: now)
         currentLimit = min(rate, configuration.maximumRate ?? .max)
         balance = min(balance, capacity)
+    }
+
+    /// Ends the limit for good; later updates change nothing.
+    package mutating func lift() {
+        isLifted = true
+        currentLimit = .max
     }
 
     /// Changes the limit to the whole number next below a rate, at least 1; see `updateRate`.

@@ -93,15 +93,16 @@ public final class ReceiverOutput<Element: Sendable>: Sendable {
             let end =
                 try await generator.admit(upTo: block.count - start, areTogether: true) + start
             let isLast = end == block.count
-            let piece = Values(start == 0 && isLast ? block : Array(block[start..<end]))
-            let share = byteCount.map { $0 * piece.count / max(1, block.count) }
+            let piece = start == 0 && isLast ? block : Array(block[start..<end])
+            // Here, on the receiver's thread: the elements may encode themselves.
+            let bytes =
+                byteCount.map { $0 * piece.count / max(1, block.count) }
+                ?? generator.buffer.size.byteCount(of: piece)
+            let values = Values(piece, byteCount: bytes)
             let own = isLast ? metadata : [:]
-            // Nothing is enqueued for the receiver's thread: while that is blocked, the tracker would
-            // wait for it.
-            try await withTaskExecutorPreference(globalConcurrentExecutor) { @concurrent in
+            try await PoolThreads.run {
                 try await sink.putDirectly(
-                    [.values(piece)], recordCount: piece.count,
-                    byteCount: share ?? piece.byteCount, metadata: own)
+                    [.values(values)], recordCount: values.count, byteCount: bytes, metadata: own)
             }
             start = end
         } while start < block.count

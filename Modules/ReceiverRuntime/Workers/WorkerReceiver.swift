@@ -4,9 +4,8 @@ internal import Synchronization
 
 /// One run of a receiver in a worker, whatever its elements are.
 private struct WorkerRun: Sendable {
-    let control: ReceiverControl
     let updateRate: @Sendable (Double) -> Void
-    let liftRateLimit: @Sendable () -> Void
+    let stop: @Sendable () -> Void
     let perform: @Sendable () async -> Void
 }
 
@@ -45,8 +44,11 @@ struct WorkerReceiver<Source: Receiver>: Sendable {
             configuration: configuration, generator: generator, sink: sink, control: control,
             status: status)
         return WorkerRun(
-            control: control, updateRate: { generator.updateRate($0) },
-            liftRateLimit: { generator.liftRateLimit() },
+            updateRate: { generator.updateRate($0) },
+            stop: {
+                generator.liftRateLimit()
+                control.ask(.stopByDriver)
+            },
             perform: { [receiver] in
                 await generator.start()
                 let ending = await withTaskGroup(of: Void.self) { group in
@@ -71,6 +73,7 @@ private final class ReceiverReports: ReceivedBlockHandler, ReceivedBlockReportin
         var blocks: [(bytes: [UInt8], answer: Answer)] = []
         /// How many blocks were answered: the number of the next one.
         var answerCount: UInt64 = 0
+        var hasEnded = false
 
         /// The message of the first block, with its number; nil: there is none.
         mutating func first() -> [UInt8]? {
@@ -78,7 +81,6 @@ private final class ReceiverReports: ReceivedBlockHandler, ReceivedBlockReportin
             ReceiverReport.setNumber(answerCount, inBlock: &blocks[0].bytes)
             return blocks[0].bytes
         }
-        var hasEnded = false
     }
 
     /// The most bytes of a message between worker and driver.
@@ -126,9 +128,7 @@ private final class ReceiverReports: ReceivedBlockHandler, ReceivedBlockReportin
             switch try ReceiverOrder(try await channel.receive()) {
             case .start(let rate): return try makeRun(rate)
             case .rate(let rate): current?.updateRate(rate)
-            case .stop:
-                current?.liftRateLimit()
-                current?.control.ask(.stopByDriver)
+            case .stop: current?.stop()
             case .stored(let number): try answer(number, nil)
             case .refused(let number, let reason):
                 try answer(number, ReceiverError(.notStored, reason))
@@ -158,7 +158,7 @@ private final class ReceiverReports: ReceivedBlockHandler, ReceivedBlockReportin
                 number: 0, contents: block.contents, recordCount: block.recordCount,
                 metadata: block.metadata))
         // The elements may encode themselves.
-        let bytes = try await UserThreads.run { try report.bytes() }
+        var bytes = try await UserThreads.run { try report.bytes() }
         guard bytes.count <= Self.messageMaximum else {
             throw ReceiverError(
                 .notStored,
@@ -168,7 +168,8 @@ private final class ReceiverReports: ReceivedBlockHandler, ReceivedBlockReportin
         try await withCheckedThrowingContinuation { (answer: Answer) in
             let (hasEnded, message) = state.withLock { state -> (Bool, [UInt8]?) in
                 if state.hasEnded { return (true, nil) }
-                state.blocks.append((bytes, answer))
+                // Not held here as well: its number is written into it, which would copy it.
+                state.blocks.append((exchange(&bytes, with: []), answer))
                 return (false, state.blocks.count == 1 ? state.first() : nil)
             }
             if hasEnded { answer.resume(throwing: ReceiverError.notActive) }
