@@ -180,6 +180,9 @@ struct Runtime: Sendable {
                 ControlWatch.Station("the tracker of receivers") { await tracker.pulse() },
                 ControlWatch.Station("the generator of batches") { await generator.pulse() },
                 ControlWatch.Station("the scheduler of jobs") { await scheduler.pulse() },
+                ControlWatch.Station("the group of threads for stores and handlers") {
+                    await UserThreads.pulse()
+                },
             ])
     }
 
@@ -228,6 +231,7 @@ struct Runtime: Sendable {
             try await clock.sleep(for: grace)
             let closures = engine.abandon(
                 reason: "\(appName) was stopped and waited for \(grace)")
+            UserThreads.replaceThreads()
             // Before those who wait for them hear of the end.
             let receivers = await tracker.receivers.filter(\.isActive).map { "receiver \($0.name)" }
             abandoned.change { $0 = closures + receivers }

@@ -66,7 +66,7 @@ extension StreamingContext {
     /// The lines that come from an open descriptor; nil: the standard input.
     package func lineStream(
         descriptor: Int32?, storageLevel: StorageLevel, maxLineBytes: Int,
-        longLines: LineSplitter.LongLinePolicy, _ site: OperatorSite
+        longLines: LineSplitter.LongLinePolicy, thread: IOThread? = nil, _ site: OperatorSite
     ) -> DStream<String> {
         if maxLineBytes < 1 {
             graph.record(
@@ -77,7 +77,7 @@ extension StreamingContext {
         let (id, stream) = graph.receiverStream(String.self, site, isLogged: false)
         let receiver = StandardInputReceiver(
             descriptor: descriptor, maxLineBytes: max(1, maxLineBytes), longLines: longLines,
-            storageLevel: storageLevel)
+            storageLevel: storageLevel, thread: thread ?? StandardInputReceiver.sharedThread)
         if graph.phase == .declaring {
             registrations.withLock {
                 let registration = ReceiverRegistration(receiver, streamID: id)
@@ -100,11 +100,15 @@ struct StandardInputReceiver: Receiver {
     /// Its reads block on a thread that is theirs.
     let mayBlock = false
 
+    /// Where it reads.
+    let thread: IOThread
+
     /// Reading blocks when another process has taken the bytes meanwhile: not where others wait.
-    private static let thread = IOThread(name: "stdin")
+    static let sharedThread = IOThread(name: "stdin")
 
     func run(_ output: ReceiverOutput<String>) async throws {
-        try await withTaskExecutorPreference(Self.thread) {
+        try thread.prepare()
+        try await withTaskExecutorPreference(thread) {
             let input = try descriptor.map { try StandardInput($0) } ?? StandardInput()
             defer { input.close() }
             var splitter = LineSplitter(maxLineBytes: maxLineBytes, longLines: longLines)

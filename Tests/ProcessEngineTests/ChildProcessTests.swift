@@ -24,23 +24,26 @@ import Testing
         #expect(process.poll() == .exited(3))
     }
 
-    @Test("arguments and environment need not be text")
-    func rawBytes() async throws {
-        let folder = try FileSystem.createTemporaryDirectory(prefix: "raw")
-        let odd: [UInt8] = [0x61, 0xFF, 0xC3, 0x28, 0x62]
-        let value = odd.map { CChar(bitPattern: $0) } + [0]
-        #expect(setenv("DSTREAMS_ODD", value, 1) == 0)
-        let command = "printf %s \"$1\" > \"$0/a\"; printf %s \"$DSTREAMS_ODD\" > \"$0/e\""
-        let arguments = ["sh", "-c", command, folder].map { Array($0.utf8) } + [odd]
-        let process = try ChildProcess.start(
-            "/bin/sh", arguments: arguments, environment: ["DSTREAMS_OTHER": "x"])
-        #expect(try await BlockingThreads.shared.run { process.wait() } == .exited(0))
-        #expect(try FileSystem.readAll("\(folder)/a") == odd)
-        #expect(try FileSystem.readAll("\(folder)/e") == odd)
-        try FileSystem.removeTree(folder)
-        // Those that a worker is started with.
-        let own = ProcessEnvironment.arguments.map { String(decoding: $0, as: UTF8.self) }
-        #expect(own == CommandLine.arguments)
+    // In a process of its own: others look at the environment while they start workers.
+    @Test("arguments and environment need not be text", .timeLimit(.minutes(5)))
+    func rawBytes() async {
+        await #expect(processExitsWith: .success) {
+            let folder = try FileSystem.createTemporaryDirectory(prefix: "raw")
+            defer { try? FileSystem.removeTree(folder) }
+            let odd: [UInt8] = [0x61, 0xFF, 0xC3, 0x28, 0x62]
+            let value = odd.map { CChar(bitPattern: $0) } + [0]
+            try #require(setenv("DSTREAMS_ODD", value, 1) == 0)
+            let command = "printf %s \"$1\" > \"$0/a\"; printf %s \"$DSTREAMS_ODD\" > \"$0/e\""
+            let arguments = ["sh", "-c", command, folder].map { Array($0.utf8) } + [odd]
+            let process = try ChildProcess.start(
+                "/bin/sh", arguments: arguments, environment: ["DSTREAMS_OTHER": "x"])
+            #expect(try await BlockingThreads.shared.run { process.wait() } == .exited(0))
+            #expect(try FileSystem.readAll("\(folder)/a") == odd)
+            #expect(try FileSystem.readAll("\(folder)/e") == odd)
+            // Those that a worker is started with.
+            let own = ProcessEnvironment.arguments.map { String(decoding: $0, as: UTF8.self) }
+            #expect(own == CommandLine.arguments)
+        }
     }
 
     /// A worker that is a shell which ends by itself, and whose socket another process has, too.

@@ -170,6 +170,27 @@ struct BlockingReceiverTests {
         func remove(_ blocks: [StoredBlock]) async {}
     }
 
+    @Test("calls that never return take no thread from the contexts that follow")
+    func replaced() async {
+        await #expect(processExitsWith: .success) {
+            let (running, semaphore) = (Notes<Void>(), DispatchSemaphore(value: 0))
+            let block: @Sendable () -> Void = {
+                running.add(())
+                semaphore.wait()
+            }
+            for _ in 0..<UserThreads.limit { Task { await UserThreads.run { block() } } }
+            try await running.all(atLeast: UserThreads.limit)
+            let harness = StreamHarness()
+            harness.ssc.queueStream(RDDQueue<Int>()).foreachRDD { _ in block() }
+            try await harness.ssc.start()
+            harness.clock.advance(by: .seconds(1))
+            try await running.all(atLeast: UserThreads.limit + 1)
+            _ = try await harness.clock.driving { await harness.ssc.stop() }
+            await UserThreads.run {}
+            exit(0)
+        }
+    }
+
     @Test("an input that blocks while its batch is made is left at the deadline, and named")
     func inputs() async throws {
         let harness = StreamHarness()
@@ -212,6 +233,47 @@ struct BlockingReceiverTests {
                 #expect(
                     threads.isSubset(of: ["dstream-user", "dstream-body"]), "\(call): \(threads)")
             }
+        }
+
+        /// An element that notes on which threads it is encoded.
+        private struct Noting: StreamCodable {
+            static let threads = Notes<String>()
+            static var codecShape: String { "Noting" }
+
+            func encode(to writer: inout ByteWriter) { Self.threads.add(Threads.name) }
+
+            static func decode(from reader: inout ByteReader) throws -> Noting { Noting() }
+        }
+
+        /// Stores elements in each way.
+        private struct Storing: Receiver {
+            let hasStored = TestGate()
+
+            func run(_ output: ReceiverOutput<Noting>) async throws {
+                for count in [1, 100, 2000] {
+                    let elements = [Noting](repeating: Noting(), count: count)
+                    try await output.store(block: elements)
+                    try await output.store(contentsOf: elements)
+                }
+                try await output.store(Noting())
+                hasStored.open()
+                try await output.untilStopped()
+            }
+        }
+
+        @Test("elements are measured where their receiver or their tasks run, never on the pool")
+        func measuring() async throws {
+            let (harness, receiver) = (StreamHarness(engine: .local(slots: 2)), Storing())
+            _ = harness.record(harness.ssc.receiverStream(receiver))
+            try await harness.ssc.start()
+            try await receiver.hasStored.wait()
+            await harness.advance()
+            await harness.ssc.stop()
+            let threads = Set(Noting.threads.all)
+            #expect(threads.contains("recv-Storing"))
+            #expect(
+                threads.isSubset(of: ["recv-Storing", "dstream-body", "dstream-task"]), "\(threads)"
+            )
         }
 
         /// A source, a sink and a store that note on which threads they are called.

@@ -55,7 +55,10 @@ struct ControlWatchTests {
     func blockedPool() async {
         await #expect(processExitsWith: .success) {
             var components = StreamHarness.quietComponents
-            components.logger = EndingLogger()
+            components.logger = EndingLogger(text: [
+                "app: the pool of threads that all tasks share has not moved for ",
+                "Code that blocks holds its",
+            ])
             components.clock = SystemStreamClock()
             let ssc = StreamingContext(
                 appName: "app", batchInterval: .seconds(1), components: components)
@@ -72,17 +75,39 @@ struct ControlWatchTests {
         }
     }
 
-    /// Ends the process, well if the pool is reported.
+    @Test("stores and handlers that block all their threads are reported")
+    func blockedStores() async {
+        await #expect(processExitsWith: .success) {
+            var components = StreamHarness.quietComponents
+            components.logger = EndingLogger(text: [
+                "app: the group of threads for stores and handlers has not moved for "
+            ])
+            components.clock = SystemStreamClock()
+            let ssc = StreamingContext(
+                appName: "app", batchInterval: .seconds(1), components: components)
+            ssc.queueStream(RDDQueue<Int>()).foreachRDD { _ in }
+            let semaphore = DispatchSemaphore(value: 0)
+            let block: @Sendable () -> Void = { semaphore.wait() }
+            try await ssc.start()
+            await withDiscardingTaskGroup { group in
+                for _ in 0..<UserThreads.limit {
+                    group.addTask { await UserThreads.run { block() } }
+                }
+            }
+        }
+    }
+
+    /// Ends the process, well if the first warning has a text.
     private struct EndingLogger: DiagnosticLogger {
+        let text: [String]
+
         func log(
             level: DiagnosticLevel, _ message: @autoclosure () -> String, metadata: [String: String]
         ) {
             guard level >= .warning else { return }
-            let text = message()
-            let isRight =
-                text.contains("app: the pool of threads that all tasks share has not moved for ")
-                && text.contains("Code that blocks holds its")
-            if !isRight { print(text) }
+            let found = message()
+            let isRight = text.allSatisfy { found.contains($0) }
+            if !isRight { print(found) }
             exit(isRight ? 0 : 3)
         }
     }

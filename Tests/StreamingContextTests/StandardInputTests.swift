@@ -33,6 +33,27 @@ struct StandardInputTests {
         #expect(harness.errors.isEmpty)
     }
 
+    @Test("where no thread can be started, the receiver fails in words", .timeLimit(.minutes(5)))
+    func withoutThread() async throws {
+        let thread = IOThread(name: "none") { name, _ throws(SystemError) in
+            throw SystemError(
+                call: "pthread_create", errno: EAGAIN, explanation: "no thread \(name)")
+        }
+        let harness = StreamHarness()
+        let site = OperatorSite("standardInputStream", file: #fileID, line: #line)
+        let stream = harness.ssc.lineStream(
+            descriptor: 0, storageLevel: .memoryOnly, maxLineBytes: 1 << 20, longLines: .truncate,
+            thread: thread, site)
+        _ = harness.record(stream)
+        try await harness.ssc.start()
+        await harness.listener.first(\.isReceiverRestarting)
+        await harness.ssc.stop()
+        let messages = harness.listener.events.compactMap { event in
+            if case .receiverStopped(let info) = event { info.lastErrorMessage } else { nil }
+        }
+        #expect(messages.first?.contains("no thread none") == true, "\(messages)")
+    }
+
     @Test("stopping does not wait for input", .timeLimit(.minutes(5)))
     func stopping() async throws {
         var ends: [Int32] = [-1, -1]

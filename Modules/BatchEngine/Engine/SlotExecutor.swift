@@ -4,8 +4,7 @@
 /// Threads start when there is work for them and no idle one, up to a limit.
 package final class SlotExecutor: TaskExecutor {
     /// Starts a thread with a name, which runs a body.
-    package typealias Start =
-        @Sendable (String, @escaping @Sendable () -> Void) throws(SystemError) -> Void
+    package typealias Start = SystemThread.Start
 
     private struct Queue {
         var jobs: [UnownedJob] = []
@@ -89,10 +88,10 @@ package final class SlotExecutor: TaskExecutor {
     /// Takes back what ``raiseLimit()`` allowed; threads that are busy carry on.
     func lowerLimit() { queue.withLock { $0.limit -= 1 } }
 
-    /// Allows as many new threads as there are now, because these may never come back.
-    func replaceThreads() {
+    /// Allows as many new threads as are busy now, because these may never come back.
+    package func replaceThreads() {
         queue.withLock { queue in
-            queue.limit += queue.started
+            queue.limit += queue.started - queue.idle
             for _ in 0..<queue.waiting { callThread(&queue) }
         }
     }

@@ -8,6 +8,21 @@ package enum UserThreads {
 
     private static let shared = SlotExecutor(name: "dstream-user", limit: limit, idleMaximum: 2)
 
+    /// Allows as many new threads as are busy: what they call may never return.
+    package static func replaceThreads() { shared.replaceThreads() }
+
+    /// Suspends until one of the threads takes work, or the task is cancelled.
+    package static func pulse() async {
+        let outcome = AbandonableOutcome { await run {} }
+        // Unstructured on purpose: where none is free, whoever looks could not end.
+        Task { await outcome.run() }
+        await withTaskCancellationHandler {
+            try? await outcome.value()
+        } onCancel: {
+            outcome.finish(.failure(CancellationError()))
+        }
+    }
+
     /// Runs a call on one of the threads, and suspends until it has returned.
     ///
     /// What it awaits goes on there, too, other tasks' turns on the same actors included: so it

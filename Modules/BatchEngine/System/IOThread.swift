@@ -54,11 +54,19 @@ package final class IOThread: TaskExecutor {
     }
 
     private let name: String
+    private let startThread: SystemThread.Start
     private let state = Locked(State())
 
     /// Creates an instance; its thread starts with the first use and ends with `shutdown()`.
-    package init(name: String) {
+    ///
+    /// - Parameter start: starts the thread; tests give one that fails.
+    package init(name: String, start: @escaping SystemThread.Start = IOThread.start) {
         self.name = name
+        startThread = start
+    }
+
+    package static let start: SystemThread.Start = { name, body throws(SystemError) in
+        try SystemThread.start(name: name, body: body)
     }
 
     /// Ends the thread after the work at hand; waits end with an error that says so.
@@ -110,8 +118,10 @@ package final class IOThread: TaskExecutor {
     /// no `ppoll`.
     package func sleep(for duration: Duration) async throws(CancellationError) {
         do { try await waitFor(IOWait(), deadline: SystemTime.monotonic() + duration) } catch {
-            // Else the deadline has passed.
             if error is CancellationError { throw CancellationError() }
+            if (error as? SystemError)?.isTimeout == true { return }
+            // There is no thread, and callers would ask again at once.
+            do { try await Task.sleep(for: duration) } catch { throw CancellationError() }
         }
     }
 
@@ -165,7 +175,7 @@ package final class IOThread: TaskExecutor {
 
     private func start(_ state: inout State) throws(SystemError) {
         guard state.phase == .notStarted else { return }
-        try SystemThread.start(name: name) { self.serve() }
+        try startThread(name) { self.serve() }
         state.phase = .running
     }
 

@@ -6,6 +6,10 @@
 
 /// Threads of our own, beside the cooperative pool.
 package enum SystemThread {
+    /// Starts a thread with a name, which runs a body.
+    package typealias Start =
+        @Sendable (String, @escaping @Sendable () -> Void) throws(SystemError) -> Void
+
     /// Starts a detached thread and returns at once.
     ///
     /// - Parameters:

@@ -10,7 +10,12 @@ internal import BatchEngine
 /// was suspended, a sleep ends at most 10 s late.
 public struct SystemStreamClock: StreamClock {
     /// Where sleeping costs no change of thread; what runs there must never block.
-    package static let thread: any TaskExecutor = IOThread.shared
+    ///
+    /// nil: the system starts no more threads.
+    package static var thread: (any TaskExecutor)? {
+        do { try IOThread.shared.prepare() } catch { return nil }
+        return IOThread.shared
+    }
 
     private let steady = ContinuousClock()
     private let origin: ContinuousClock.Instant

@@ -59,6 +59,8 @@ public struct SocketReceiver: Receiver {
 
     /// Connects and receives until the connection ends.
     public func run(_ output: ReceiverOutput<String>) async throws {
+        // Without it, where no context has started it, nobody could be told that there is none.
+        try IOThread.shared.prepare()
         // On the thread that waits for sockets: the next bytes then cost no change of thread.
         try await withTaskExecutorPreference(IOThread.shared) {
             let connection = try await TCPConnection.connect(
