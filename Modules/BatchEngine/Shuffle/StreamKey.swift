@@ -45,9 +45,18 @@ extension StreamKey {
     /// Whether the two values are one key by `==` and by their binary forms.
     @inlinable
     public static func isSameKey(_ left: Self, _ right: Self) -> Bool {
-        // Most keys that meet in a table and differ are told apart without an allocation.
+        // Most keys that meet in a table need no form: those that are the same in memory, as short strings
+        // are that have the same bytes, and those that differ.
+        if left.isSameInMemory(as: right) { return true }
         if left != right, left == left { return false }
         return left.hasForm(of: right)
+    }
+
+    @inlinable @inline(__always)
+    func isSameInMemory(as other: Self) -> Bool {
+        withUnsafeBytes(of: self) { own in
+            withUnsafeBytes(of: other) { haveSameBytes(own, $0) }
+        }
     }
 
     @inlinable
@@ -58,7 +67,11 @@ extension StreamKey {
         // What cannot be encoded has no form.
         if writer.failure != nil { return self == other }
         guard writer.storage.count == 2 * count else { return false }
-        return writer.storage[..<count] == writer.storage[count...]
+        return writer.storage.withUnsafeBytes { bytes in
+            haveSameBytes(
+                UnsafeRawBufferPointer(rebasing: bytes[..<count]),
+                UnsafeRawBufferPointer(rebasing: bytes[count...]))
+        }
     }
 
     /// What stands for the key where it is hashed or compared.

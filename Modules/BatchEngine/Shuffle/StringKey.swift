@@ -125,20 +125,26 @@ extension String: StreamKey {
         var right = right
         return left.withUTF8 { left in
             right.withUTF8 { right in
-                let count = left.count
-                guard count == right.count else { return false }
-                let left = UnsafeRawBufferPointer(left)
-                let right = UnsafeRawBufferPointer(right)
-                var offset = 0
-                while offset + 8 <= count {
-                    let word = left.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
-                    if word != right.loadUnaligned(fromByteOffset: offset, as: UInt64.self) {
-                        return false
-                    }
-                    offset += 8
-                }
-                return left[offset...].elementsEqual(right[offset...])
+                haveSameBytes(UnsafeRawBufferPointer(left), UnsafeRawBufferPointer(right))
             }
         }
     }
+}
+
+/// Whether two pieces of memory hold the same bytes.
+@inlinable
+func haveSameBytes(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Bool {
+    let count = left.count
+    guard count == right.count else { return false }
+    var offset = 0
+    while offset &+ 8 <= count {
+        let word = left.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+        if word != right.loadUnaligned(fromByteOffset: offset, as: UInt64.self) { return false }
+        offset &+= 8
+    }
+    while offset < count {
+        if left[offset] != right[offset] { return false }
+        offset &+= 1
+    }
+    return true
 }
