@@ -14,7 +14,8 @@ public struct ReceiverConfiguration: Sendable, Hashable {
     public var maxBlockRecords = 1 << 18
     /// Bytes of stored blocks over all receivers, above which storing suspends.
     ///
-    /// Counted is what elements take in memory; text counts as the bytes it is kept as. Each receiver
+    /// Counted is what elements take in memory, what metadata take, and 640 bytes for each block, so that
+    /// small ones are bounded as well; text counts as the bytes it is kept as. Each receiver
     /// also has what it gathers: ``maxBlockBytes``, ``blockQueueBytes``, and what it has read.
     public var receivedBytesLimit = 512 << 20
     /// The wait before a receiver that failed or ended is started again.

@@ -206,20 +206,32 @@ struct Runtime: Sendable {
 
     /// Stops receiving and processes everything received; false when the limit has passed.
     private func drain(within limit: Duration) async -> Bool {
-        await withTaskGroup(of: Bool.self) { group in
-            group.addTask {
-                await tracker.stop(graceful: true)
-                do { try await generator.drain() } catch { return false }
-                return true
-            }
-            group.addTask {
-                // Cancelled when the draining was faster.
-                try? await clock.sleep(for: limit)
-                return false
-            }
-            defer { group.cancelAll() }
-            return await group.next() ?? false
+        let (tracker, generator) = (tracker, generator)
+        return await answer(by: clock.monotonicNow + limit) {
+            await tracker.stop(graceful: true)
+            do { try await generator.drain() } catch { return false }
+            return true
+        } ?? false
+    }
+
+    /// Waits until a deadline for what an actor answers: one that a call of the user's blocks, such as
+    /// a listener's, never does, and a task group would wait for it.
+    private func answer<Value: Sendable>(
+        by deadline: Duration, _ question: @escaping @Sendable () async -> Value
+    ) async -> Value? {
+        let answer = AsyncMonitor<Value?>(nil)
+        let asking = Task {
+            let value = await question()
+            answer.update { $0 = value }
         }
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { [clock] in try? await clock.sleep(untilMonotonic: deadline) }
+            group.addTask { _ = try? await answer.wait(until: { $0 }) }
+            await group.next()
+            group.cancelAll()
+        }
+        asking.cancel()
+        return answer.read { $0 }
     }
 
     /// Abandons closures and receivers that do not end within `grace`.
@@ -232,15 +244,25 @@ struct Runtime: Sendable {
             let closures = engine.abandon(
                 reason: "\(appName) was stopped and waited for \(grace)")
             UserThreads.replaceThreads()
-            // Before those who wait for them hear of the end.
-            let receivers = await tracker.receivers.filter(\.isActive).map { "receiver \($0.name)" }
-            abandoned.change { $0 = closures + receivers }
-            await tracker.abandon()
-            try await clock.sleep(for: grace)
+            abandoned.change { $0 = closures }
+            let (tracker, deadline) = (tracker, clock.monotonicNow + grace)
+            _ = await answer(by: deadline) {
+                // Before those who wait for them hear of the end.
+                let receivers = await tracker.receivers.filter(\.isActive)
+                abandoned.change { $0 = closures + receivers.map { "receiver \($0.name)" } }
+                await tracker.abandon()
+            }
+            try await clock.sleep(untilMonotonic: deadline)
         } catch {
             return
         }
-        onOverdue(await stopReport(isDrained: false, abandoned: abandoned.value))
+        let report = await answer(by: clock.monotonicNow + grace) {
+            await stopReport(isDrained: false, abandoned: abandoned.value)
+        }
+        if Task.isCancelled { return }
+        var unknown = StreamingContext.StopReport()
+        unknown.abandoned = abandoned.value
+        onOverdue(report ?? unknown)
     }
 
     private func stopReport(

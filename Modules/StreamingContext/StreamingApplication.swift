@@ -46,7 +46,7 @@ extension StreamingApplication {
     public static func main() async {
         do {
             let report = try await context().runUntilInterrupted()
-            if report.failedBatches.isEmpty { return }
+            if report.failedBatches.isEmpty { return BackgroundWriter.standardError.flush() }
             ProcessOutput.writeStandardError("\(report)\n")
         } catch {
             ProcessOutput.writeStandardError("\(error)\n")

@@ -117,7 +117,7 @@ extension StreamingContext {
             "inputStream", isReplayable: isReplayable, file: file, line: line, compute)
     }
 
-    private func register<Source: Receiver>(
+    func register<Source: Receiver>(
         _ receiver: Source, _ protection: InputProtection?, _ placement: ReceiverPlacement?,
         _ site: OperatorSite
     ) -> DStream<Source.Element> {

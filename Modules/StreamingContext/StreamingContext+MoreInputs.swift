@@ -53,20 +53,24 @@ extension StreamingContext {
     ///   - storageLevel: where received blocks are kept.
     ///   - maxLineBytes: the longest line in bytes, at least 1.
     ///   - longLines: what happens to longer ones.
+    ///   - protection: what becomes of received lines in a crash; nil: what
+    ///     ``Configuration-swift.struct/receiverWriteAheadLog`` says.
     public func standardInputStream(
         storageLevel: StorageLevel = .memoryOnly, maxLineBytes: Int = 1 << 20,
-        longLines: LineSplitter.LongLinePolicy = .truncate, file: String = #fileID,
-        line: UInt = #line
+        longLines: LineSplitter.LongLinePolicy = .truncate, protection: InputProtection? = nil,
+        file: String = #fileID, line: UInt = #line
     ) -> DStream<String> {
         lineStream(
             descriptor: nil, storageLevel: storageLevel, maxLineBytes: maxLineBytes,
-            longLines: longLines, OperatorSite("standardInputStream", file: file, line: line))
+            longLines: longLines, protection: protection,
+            OperatorSite("standardInputStream", file: file, line: line))
     }
 
     /// The lines that come from an open descriptor; nil: the standard input.
     package func lineStream(
         descriptor: Int32?, storageLevel: StorageLevel, maxLineBytes: Int,
-        longLines: LineSplitter.LongLinePolicy, thread: IOThread? = nil, _ site: OperatorSite
+        longLines: LineSplitter.LongLinePolicy, thread: IOThread? = nil,
+        protection: InputProtection? = nil, _ site: OperatorSite
     ) -> DStream<String> {
         if maxLineBytes < 1 {
             graph.record(
@@ -74,19 +78,11 @@ extension StreamingContext {
                     .badDeclaration, "maxLineBytes is \(maxLineBytes); it must be at least 1",
                     site: site))
         }
-        let (id, stream) = graph.receiverStream(String.self, site, isLogged: false)
         let receiver = StandardInputReceiver(
             descriptor: descriptor, maxLineBytes: max(1, maxLineBytes), longLines: longLines,
             storageLevel: storageLevel, thread: thread ?? StandardInputReceiver.sharedThread)
-        if graph.phase == .declaring {
-            registrations.withLock {
-                let registration = ReceiverRegistration(receiver, streamID: id)
-                $0.append(
-                    Registration(
-                        receiver: registration, protection: .ignore, site: site))
-            }
-        }
-        return stream
+        // A worker has another standard input.
+        return register(receiver, protection, .driver, site)
     }
 }
 

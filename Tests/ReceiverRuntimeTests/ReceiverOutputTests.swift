@@ -99,10 +99,10 @@ import Testing
     }
 
     @Test func storingSuspendsAtTheByteLimitAndResumesOnRelease() async throws {
-        let (rig, stored) = (Rig { $0.receivedBytesLimit = 100 }, AsyncMonitor(0))
+        let (rig, stored) = (Rig { $0.receivedBytesLimit = 800 }, AsyncMonitor(0))
         let receiver = Acting<Int> { output in
             for number in 0..<4 {
-                // 80 bytes each: one at a time fits.
+                // 80 bytes each, and 640 for the block: one at a time fits.
                 try await output.store(block: Array(repeating: number, count: 10))
                 stored.update { $0 += 1 }
             }
@@ -110,7 +110,7 @@ import Testing
         try await rig.run(receiver) { tracker in
             for batch in 1...4 {
                 try await stored.wait(for: { $0 == batch })
-                #expect(tracker.budget.usedBytes == 80)
+                #expect(tracker.budget.usedBytes == 720)
                 let time = BatchTime.seconds(Int64(batch))
                 rig.clock.set(to: time)
                 try await tracker.allocateBlocks(to: time)
@@ -120,6 +120,21 @@ import Testing
             }
         }
         #expect(rig.handler.blocks.count == 4 && rig.handler.removed.count == 4)
+    }
+
+    @Test("blocks without elements, and what metadata take, are bounded as well")
+    func blocksThemselvesCount() async throws {
+        let (rig, isStored) = (Rig(), TestGate())
+        let note = ["note": String(repeating: "m", count: 3000)]
+        let receiver = Acting<Int> { output in
+            try await output.store(block: [])
+            try await output.store(block: [1], metadata: note)
+            isStored.open()
+        }
+        try await rig.run(receiver) { tracker in
+            try await isStored.wait()
+            #expect(tracker.budget.usedBytes == 640 + 640 + 8 + 4 + 3000 + 128)
+        }
     }
 
     @Test func oneBlockOverTheLimitPasses() async throws {

@@ -65,7 +65,7 @@ struct ReceivingPromises {
     @Test("S10: storing suspends at the limit, and nothing is dropped", .timeLimit(.minutes(5)))
     func limit() async throws {
         var configuration = StreamingContext.Configuration()
-        configuration.receiver.receivedBytesLimit = 1000
+        configuration.receiver.receivedBytesLimit = 1500
         let engine = LocalEngine(slots: 1)
         let harness = StreamHarness(engine: .custom(engine), configuration: configuration)
         let feed = FeedReceiver<Int>()

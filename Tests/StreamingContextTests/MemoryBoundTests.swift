@@ -11,7 +11,7 @@ struct MemoryBoundTests {
     @Test("storing waits at the limit of stored bytes", .timeLimit(.minutes(5)))
     func storedBytes() async throws {
         var configuration = StreamingContext.Configuration()
-        configuration.receiver.receivedBytesLimit = 2000
+        configuration.receiver.receivedBytesLimit = 3500
         let engine = LocalEngine(slots: 2)
         let harness = StreamHarness(engine: .custom(engine), configuration: configuration)
         let feed = Feed<Int>()
@@ -23,7 +23,7 @@ struct MemoryBoundTests {
             seen.add(try await rdd.collect())
         }
         try await harness.ssc.start()
-        // Blocks of 800 bytes: two of them fit.
+        // Blocks of 800 bytes, and 640 each: two of them fit.
         let stored = Notes<Int>()
         let writer = Task {
             for number in 0..<10 {
@@ -116,7 +116,7 @@ struct MemoryBoundTests {
     @Test("gathering waits, too, and so does who stores", .timeLimit(.minutes(5)))
     func gathered() async throws {
         var configuration = StreamingContext.Configuration()
-        configuration.receiver.receivedBytesLimit = 2000
+        configuration.receiver.receivedBytesLimit = 3500
         configuration.receiver.maxBlockBytes = 800
         configuration.receiver.blockQueueSize = 1
         let engine = LocalEngine(slots: 2)
@@ -148,7 +148,7 @@ struct MemoryBoundTests {
                 false
             }
         }
-        // 2,000 bytes stored, a block of 800 on its way, one in the queue, one being gathered.
+        // Two blocks stored, a block of 800 on its way, one in the queue, one being gathered.
         #expect(stored.all.count <= 550, "\(stored.all.count)")
         #expect(engine.blockStore.usage.memoryBytes <= 2000)
         release.open()

@@ -34,6 +34,7 @@ package enum ProcessEnvironment {
     /// Ends the process.
     package static func exit(_ status: Int32) -> Never {
         fflush(nil)
+        BackgroundWriter.standardError.flush()
         // The systems' own, whose name this one hides.
         systemExit(status)
     }

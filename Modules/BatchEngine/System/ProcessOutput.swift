@@ -48,28 +48,18 @@ package enum ProcessOutput {
     /// Hands on what `print` buffered.
     package static func flush() { fflush(nil) }
 
-    /// Writes text to standard error in one piece; what cannot be written is dropped: there is nobody
-    /// to tell.
-    package static func writeStandardError(_ text: String) { _ = write(text, to: STDERR_FILENO) }
+    /// Writes text to standard error in one piece, without waiting for its reader.
+    package static func writeStandardError(_ text: String) {
+        BackgroundWriter.standardError.write(text)
+    }
 
     private static func write(_ text: String, to descriptor: Int32) -> SystemError? {
         var text = text
         let code = text.withUTF8 { bytes in
-            writeAll(UnsafeRawBufferPointer(bytes)) { systemWrite(descriptor, $0, $1) }
+            writeAll(UnsafeRawBufferPointer(bytes)) { systemWriteWaiting(descriptor, $0, $1) }
         }
         return code.map {
             SystemError(call: "write", errno: $0, subject: "descriptor \(descriptor)")
         }
-    }
-}
-
-/// Writes as much as the descriptor takes, waiting until it takes some.
-private func systemWrite(_ descriptor: Int32, _ bytes: UnsafeRawPointer, _ count: Int) -> Int {
-    while true {
-        let written = write(descriptor, bytes, count)
-        // Another program that shares it has made it so that it does not wait itself.
-        guard written < 0, [EAGAIN, EWOULDBLOCK].contains(currentErrno()) else { return written }
-        var room = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
-        _ = poll(&room, 1, -1)
     }
 }

@@ -83,7 +83,7 @@ public struct PIDRateEstimator: RateEstimator, Hashable {
         guard configuration.minimumRate > 0, configuration.minimumRate.isFinite else {
             throw RateEstimatorError(
                 code: .invalidMinimumRate,
-                message: "minimum rate \(configuration.minimumRate), must be above 0")
+                message: "minimum rate \(configuration.minimumRate), must be above 0 and finite")
         }
         self.batchInterval = batchInterval
         self.configuration = configuration

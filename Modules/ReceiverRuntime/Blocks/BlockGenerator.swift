@@ -260,8 +260,8 @@ public actor BlockGenerator<Listener: BlockGeneratorListener> {
 
     private func push(_ block: ReceivedBlock) async {
         do {
-            if let budget, !budget.tryAcquire(block.id, bytes: block.byteCount) {
-                try await budget.acquire(block.id, bytes: block.byteCount) { [queue] in
+            if let budget, !budget.tryAcquire(block.id, bytes: block.budgetBytes) {
+                try await budget.acquire(block.id, bytes: block.budgetBytes) { [queue] in
                     queue.update { $0.isHeld = true }
                 }
                 queue.update { $0.isHeld = false }

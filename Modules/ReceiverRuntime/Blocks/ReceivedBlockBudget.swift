@@ -1,6 +1,7 @@
 public import BatchEngine
 
-/// Bounds the bytes of received blocks that are stored, over all receivers.
+/// Bounds the bytes of received blocks that are stored, over all receivers: those of their elements
+/// and of their metadata, and 640 for each block, which has its places in tables.
 ///
 /// ## Ordering
 /// Blocks that wait are let in in the order in which they came.
@@ -94,5 +95,27 @@ public final class ReceivedBlockBudget: Sendable {
         }
         state.used += bytes - (state.bytes.updateValue(bytes, forKey: id) ?? 0)
         return true
+    }
+}
+
+extension ReceivedBlock {
+    /// What it counts in a budget.
+    var budgetBytes: Int { ReceivedBlockBudget.bytes(byteCount, metadata) }
+}
+
+extension StoredBlock {
+    /// What it counts in a budget.
+    var budgetBytes: Int { ReceivedBlockBudget.bytes(byteCount, metadata) }
+}
+
+extension ReceivedBlockBudget {
+    /// What a block was measured to take besides its elements, wherever these are stored.
+    static let bytesPerBlock = 640
+
+    fileprivate static func bytes(_ elements: Int, _ metadata: [String: String]) -> Int {
+        metadata.reduce(elements &+ bytesPerBlock) {
+            // Two strings in a table that is at least half empty, and their storage.
+            $0 &+ $1.key.utf8.count &+ $1.value.utf8.count &+ 128
+        }
     }
 }

@@ -35,13 +35,11 @@ struct BlockSink: Sendable {
         _ contents: [PartitionData], recordCount: Int, byteCount: Int, metadata: [String: String]
     ) async throws {
         let id = numbering.next(preferring: clock.now)
-        try await budget.acquire(id, bytes: byteCount)
-        do {
-            try await put(
-                ReceivedBlock(
-                    id: id, contents: contents, recordCount: recordCount, byteCount: byteCount,
-                    metadata: metadata))
-        } catch {
+        let block = ReceivedBlock(
+            id: id, contents: contents, recordCount: recordCount, byteCount: byteCount,
+            metadata: metadata)
+        try await budget.acquire(id, bytes: block.budgetBytes)
+        do { try await put(block) } catch {
             budget.release([id])
             throw error
         }

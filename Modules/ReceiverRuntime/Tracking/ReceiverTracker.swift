@@ -236,7 +236,7 @@ public actor ReceiverTracker: BlockAllocator, RateController, ReceivedBlockRepor
         guard setAside.remove(batch) != nil else { return }
         for (stream, blocks) in tracker.blocks(of: batch) {
             for block in blocks where try await handlers[stream]?.restore(block) == true {
-                budget.restore(block.id, bytes: block.byteCount)
+                budget.restore(block.id, bytes: block.budgetBytes)
             }
         }
     }
@@ -304,7 +304,7 @@ public actor ReceiverTracker: BlockAllocator, RateController, ReceivedBlockRepor
             if later.contains(block.id) {
                 await handler.setAside([block])
             } else {
-                budget.restore(block.id, bytes: block.byteCount)
+                budget.restore(block.id, bytes: block.budgetBytes)
             }
         }
         tracker.forget(lost)
