@@ -63,3 +63,9 @@ public final class RecordingListener: StreamingListener {
         }
     }
 }
+
+extension StreamEvent {
+    package var isCheckpointFailed: Bool {
+        if case .checkpointFailed = self { true } else { false }
+    }
+}

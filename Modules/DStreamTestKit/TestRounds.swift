@@ -14,9 +14,12 @@ extension Int {
 }
 
 extension [Int] {
-    /// After which operations to crash: so many of them as a test has rounds, evenly.
+    /// After which operations to crash: about so many of them as a test has rounds, evenly.
+    ///
+    /// Operations come in short cycles, of writing and syncing: an odd stride meets all of a cycle of
+    /// two or four.
     package var crashPoints: [Int] {
-        let stride = Swift.max(1, count / Swift.max(1, count.testRounds))
+        let stride = Swift.max(1, count / Swift.max(1, count.testRounds)) | 1
         return indices.filter { $0 % stride == 0 }.map { self[$0] }
     }
 }

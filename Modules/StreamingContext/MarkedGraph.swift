@@ -14,6 +14,7 @@ struct MarkedGraph: JobSource {
     var fingerprint: String { graph.fingerprint }
     var statefulOperators: [StatefulOperator] { graph.statefulOperators }
     var inputRememberDuration: Duration { graph.inputRememberDuration }
+    var paneReach: Duration? { graph.paneReach }
 
     func generateJobs(
         at time: BatchTime, _ context: GenerationContext

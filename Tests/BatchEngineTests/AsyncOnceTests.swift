@@ -2,7 +2,7 @@ import Testing
 
 import BatchEngine
 
-@Suite("A value computed once")
+@Suite("A value computed once", .timeLimit(.minutes(5)))
 struct AsyncOnceTests {
     @Test("the value is kept, set aside on request, and computed again")
     func keeps() async throws {

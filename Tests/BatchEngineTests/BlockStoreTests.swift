@@ -2,7 +2,7 @@ import Testing
 
 import BatchEngine
 
-@Suite("The block store: memory with spill")
+@Suite("The block store: memory with spill", .timeLimit(.minutes(5)))
 struct BlockStoreTests {
     private static let codec = Codec<Int>.resolve().map { ErasedCodec($0) }
 

@@ -2,7 +2,7 @@ import Testing
 
 import BatchEngine
 
-@Suite("Broadcast values and accumulators")
+@Suite("Broadcast values and accumulators", .timeLimit(.minutes(5)))
 struct BroadcastAccumulatorTests {
     @Test("tasks read a broadcast value")
     func broadcast() async throws {

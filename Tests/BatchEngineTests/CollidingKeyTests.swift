@@ -3,7 +3,7 @@ import Synchronization
 import Testing
 
 /// Keys that were made up to collide cost a bounded number of steps each.
-@Suite(.serialized) struct CollidingKeyTests {
+@Suite(.serialized, .timeLimit(.minutes(5))) struct CollidingKeyTests {
     /// A key with a hash of choice, which counts how often keys are compared.
     private struct Chosen: StreamKey {
         static let comparisons = Atomic<Int>(0)

@@ -8,7 +8,7 @@ import BatchEngine
     import Darwin
 #endif
 
-@Suite("Files")
+@Suite("Files", .timeLimit(.minutes(5)))
 struct FileSystemTests {
     private func inTemporaryDirectory(_ body: (String) throws -> Void) throws {
         let directory = try FileSystem.createTemporaryDirectory(prefix: "files")
@@ -197,7 +197,7 @@ struct FileSystemTests {
         }
     }
 
-    @Test("threads for blocking calls keep nothing of what they ran", .timeLimit(.minutes(5)))
+    @Test("threads for blocking calls keep nothing of what they ran")
     func idleBlockingThreads() async throws {
         final class Held: Sendable {
             let end: AsyncStream<Void>.Continuation

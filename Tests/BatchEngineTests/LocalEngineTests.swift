@@ -3,7 +3,7 @@ import Testing
 
 import BatchEngine
 
-@Suite("The local engine")
+@Suite("The local engine", .timeLimit(.minutes(5)))
 struct LocalEngineTests {
     @Test("partitions run at the same time: two tasks meet", arguments: [2, 4])
     func parallel(slots: Int) async throws {
@@ -269,7 +269,7 @@ struct LocalEngineTests {
     }
 }
 
-@Suite("Giving up on the local engine")
+@Suite("Giving up on the local engine", .timeLimit(.minutes(5)))
 struct AbandonTests {
     /// Where something of the engine is used too long, a sanitizer can say so.
     @Test("an engine may be let go of as soon as its last job has ended")

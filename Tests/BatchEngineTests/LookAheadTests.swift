@@ -4,7 +4,7 @@ import Testing
 import BatchEngine
 
 /// Tables too large for the nearest cache, into which elements go a few at a time.
-@Suite("Tables that are looked up ahead")
+@Suite("Tables that are looked up ahead", .timeLimit(.minutes(5)))
 struct LookAheadTests {
     private let context = BatchContext.parallel(slots: 2)
 

@@ -8,7 +8,7 @@ import BatchEngine
     import Darwin
 #endif
 
-@Suite("Many sleeps")
+@Suite("Many sleeps", .timeLimit(.minutes(5)))
 struct ManySleepsTests {
     /// Programs get this many descriptors by default; other tests get by with them meanwhile.
     private static let fileLimit = 1024

@@ -3,7 +3,7 @@ import Testing
 import BatchEngine
 
 /// Elements in binary files.
-@Suite("Object files")
+@Suite("Object files", .timeLimit(.minutes(5)))
 struct ObjectFileTests {
     private func inTemporaryDirectory(_ body: (String) async throws -> Void) async throws {
         let directory = try FileSystem.createTemporaryDirectory(prefix: "objects")

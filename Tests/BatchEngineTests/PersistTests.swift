@@ -2,7 +2,7 @@ import Testing
 
 import BatchEngine
 
-@Suite("Kept datasets")
+@Suite("Kept datasets", .timeLimit(.minutes(5)))
 struct PersistTests {
     private static let allLevels: [StorageLevel] = [
         .memoryOnly, .memoryOnlySerialized, .memoryAndDisk, .memoryAndDiskSerialized, .diskOnly,

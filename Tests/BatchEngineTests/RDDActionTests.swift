@@ -3,7 +3,7 @@ import Testing
 
 import BatchEngine
 
-@Suite("RDD actions")
+@Suite("RDD actions", .timeLimit(.minutes(5)))
 struct RDDActionTests {
     private let context = BatchContext.parallel(slots: 3)
 

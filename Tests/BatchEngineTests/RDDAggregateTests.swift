@@ -3,7 +3,7 @@ import Testing
 
 import BatchEngine
 
-@Suite("Aggregates of RDDs")
+@Suite("Aggregates of RDDs", .timeLimit(.minutes(5)))
 struct RDDAggregateTests {
     private let context = BatchContext.parallel(slots: 2)
 
@@ -30,7 +30,7 @@ struct RDDAggregateTests {
         #expect(error?.attempts == 4)
     }
 
-    @Test("aggregates by key agree with dictionaries", .timeLimit(.minutes(5)))
+    @Test("aggregates by key agree with dictionaries")
     func byKey() async throws {
         for seed in 0..<100 as Range<UInt64> {
             let pairs = pairs(seed)

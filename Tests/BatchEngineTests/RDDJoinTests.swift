@@ -4,7 +4,7 @@ import Testing
 import BatchEngine
 
 /// Joins of RDDs, compared with loops over all pairs.
-@Suite("Joins of RDDs")
+@Suite("Joins of RDDs", .timeLimit(.minutes(5)))
 struct RDDJoinTests {
     private let context = BatchContext.parallel(slots: 2)
 
@@ -52,7 +52,7 @@ struct RDDJoinTests {
         rows.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
     }
 
-    @Test("the four joins agree with a loop over all pairs", .timeLimit(.minutes(5)))
+    @Test("the four joins agree with a loop over all pairs")
     func joins() async throws {
         var rowCount = 0
         for seed in 0..<200 as Range<UInt64> {

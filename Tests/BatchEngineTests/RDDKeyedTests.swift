@@ -3,7 +3,7 @@ import Testing
 
 import BatchEngine
 
-@Suite("RDD operators on keys")
+@Suite("RDD operators on keys", .timeLimit(.minutes(5)))
 struct RDDKeyedTests {
     private let context = BatchContext.parallel(slots: 3)
 

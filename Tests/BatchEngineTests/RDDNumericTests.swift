@@ -3,7 +3,7 @@ import Testing
 
 import BatchEngine
 
-@Suite("RDDs of numbers")
+@Suite("RDDs of numbers", .timeLimit(.minutes(5)))
 struct RDDNumericTests {
     private let context = BatchContext.parallel(slots: 2)
 

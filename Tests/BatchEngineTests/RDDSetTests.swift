@@ -4,7 +4,7 @@ import Testing
 import BatchEngine
 
 /// Set-like operators and products, compared with arrays.
-@Suite("RDDs as sets")
+@Suite("RDDs as sets", .timeLimit(.minutes(5)))
 struct RDDSetTests {
     private let context = BatchContext.parallel(slots: 2)
 
@@ -13,7 +13,7 @@ struct RDDSetTests {
         return (0..<count).map { _ in Int.random(in: 0...40, using: &numbers) }
     }
 
-    @Test("distinct, intersection, subtract and subtractByKey", .timeLimit(.minutes(5)))
+    @Test("distinct, intersection, subtract and subtractByKey")
     func sets() async throws {
         for seed in 0..<150 as Range<UInt64> {
             var numbers = SeededRandom(seed: seed)

@@ -4,11 +4,11 @@ import Testing
 import BatchEngine
 
 /// Sorting, compared with sorting one array.
-@Suite("Sorted RDDs")
+@Suite("Sorted RDDs", .timeLimit(.minutes(5)))
 struct RDDSortTests {
     private let context = BatchContext.parallel(slots: 2)
 
-    @Test("sorted over all partitions, and stable, in both directions", .timeLimit(.minutes(5)))
+    @Test("sorted over all partitions, and stable, in both directions")
     func sortBy() async throws {
         for seed in 0..<150 as Range<UInt64> {
             var numbers = SeededRandom(seed: seed)
@@ -68,7 +68,7 @@ struct RDDSortTests {
         #expect(byKey.map { $0.1 } == [2, 1, 9])
     }
 
-    @Test("top, takeOrdered, max and min agree with sorting", .timeLimit(.minutes(5)))
+    @Test("top, takeOrdered, max and min agree with sorting")
     func ends() async throws {
         for seed in 0..<100 as Range<UInt64> {
             var numbers = SeededRandom(seed: seed)

@@ -2,7 +2,7 @@ import Testing
 
 import BatchEngine
 
-@Suite("RDD transformations")
+@Suite("RDD transformations", .timeLimit(.minutes(5)))
 struct RDDTransformationTests {
     private let context = BatchContext.parallel()
 

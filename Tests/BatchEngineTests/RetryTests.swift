@@ -3,7 +3,7 @@ import Testing
 
 import BatchEngine
 
-@Suite("Failing tasks")
+@Suite("Failing tasks", .timeLimit(.minutes(5)))
 struct RetryTests {
     @Test("a task that fails three times succeeds at the fourth", arguments: [true, false])
     func retries(inline: Bool) async throws {

@@ -2,7 +2,7 @@ import Testing
 
 import BatchEngine
 
-@Suite("Elements in text files")
+@Suite("Elements in text files", .timeLimit(.minutes(5)))
 struct SaveAsTextFileTests {
     private func inTemporaryDirectory(_ body: (String) async throws -> Void) async throws {
         let directory = try FileSystem.createTemporaryDirectory(prefix: "save")

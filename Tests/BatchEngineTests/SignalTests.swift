@@ -8,7 +8,7 @@ import BatchEngine
     import Darwin
 #endif
 
-@Suite("Signals", .serialized)
+@Suite("Signals", .serialized, .timeLimit(.minutes(5)))
 struct SignalTests {
     @Test("signals are received in order, and the waiter can be made again")
     func receivesSignals() async throws {

@@ -9,7 +9,7 @@ import Testing
 #endif
 
 /// Directories for temporary files go with the program, however it ends, and never before.
-@Suite struct TemporaryDirectoryTests {
+@Suite(.timeLimit(.minutes(5))) struct TemporaryDirectoryTests {
     private func inDirectory(_ body: (String) throws -> Void) throws {
         let base = try FileSystem.createTemporaryDirectory(prefix: "base")
         defer { try? FileSystem.removeTree(base) }

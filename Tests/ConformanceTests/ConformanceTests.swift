@@ -2,7 +2,7 @@ import DStreamCore
 import Testing
 
 /// Every recorded case of every family, each accounted for.
-@Suite struct ConformanceTests {
+@Suite(.timeLimit(.minutes(5))) struct ConformanceTests {
     @Test(arguments: try ConformanceFamilies.all())
     func familyAgrees(_ family: String) async throws {
         let report = try await ConformanceRun.shared.report(family)

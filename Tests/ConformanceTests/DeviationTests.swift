@@ -3,7 +3,7 @@ import Testing
 /// Deviations are rules: they hold for cases that were never recorded, and excuse nothing else.
 ///
 /// Method: a case is made up, as Spark would have recorded it, or with one wrong value.
-@Suite struct DeviationTests {
+@Suite(.timeLimit(.minutes(5))) struct DeviationTests {
     private static func recorded(
         _ pipeline: String, _ params: [String: PieceJSON], _ body: [String: PieceJSON]
     ) throws -> RecordedCase {

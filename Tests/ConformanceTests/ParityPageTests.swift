@@ -5,7 +5,7 @@ import Testing
 ///
 /// An exception is one only if what we declare differs from what was recorded: a name on the page
 /// whose case agrees with the record makes this fail.
-@Suite struct ParityPageTests {
+@Suite(.timeLimit(.minutes(5))) struct ParityPageTests {
     private struct Exception: Hashable, CustomStringConvertible {
         let reason: String
         let family: String

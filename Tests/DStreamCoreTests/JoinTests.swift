@@ -5,9 +5,9 @@ import Testing
 
 /// Joins of streams, batch by batch on a manual clock; what they give is compared with definitions
 /// in `JoinPropertyTests`.
-@Suite("Joins of streams")
+@Suite("Joins of streams", .timeLimit(.minutes(5)))
 struct JoinTests {
-    @Test("a batch in which one stream has no RDD cannot be generated", .timeLimit(.minutes(5)))
+    @Test("a batch in which one stream has no RDD cannot be generated")
     func gap() async throws {
         let harness = StreamHarness()
         let first = harness.input([[(1, "a")], nil, [(1, "c")]])

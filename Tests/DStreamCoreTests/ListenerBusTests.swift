@@ -4,7 +4,7 @@ import Synchronization
 import Testing
 
 /// Delivery of events, and what their payloads compute.
-@Suite struct ListenerBusTests {
+@Suite(.timeLimit(.minutes(5))) struct ListenerBusTests {
     @Test func eventsReachTheirMethods() {
         let (bus, listener) = (ListenerBus(), NamingListener())
         bus.add(listener)

@@ -5,7 +5,7 @@ import Synchronization
 import Testing
 
 /// The clock that all other tests rely on.
-@Suite struct ManualClockTests {
+@Suite(.timeLimit(.minutes(5))) struct ManualClockTests {
     @Test func timeStandsUntilMoved() {
         let clock = ManualClock(now: .seconds(5))
         #expect(clock.now == .seconds(5) && clock.monotonicNow == .zero)
@@ -45,7 +45,7 @@ import Testing
         clock.finish()
     }
 
-    @Test(.timeLimit(.minutes(5)))
+    @Test
     func aSleepIsFoundByItsEnd() async throws {
         let clock = ManualClock(now: .seconds(10))
         try await withThrowingTaskGroup(of: Void.self) { group in

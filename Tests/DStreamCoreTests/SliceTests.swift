@@ -5,8 +5,8 @@ import Synchronization
 import Testing
 
 /// Reading a stream's batches from outside.
-@Suite struct SliceTests {
-    @Test(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(5))) struct SliceTests {
+    @Test
     func slicesCanBeTakenInAnOutputOperation() async throws {
         let harness = StreamHarness()
         let stream = harness.input([[1], [2], nil, [4]]).map { $0 * 10 }.remember(.seconds(5))
@@ -24,7 +24,7 @@ import Testing
         #expect(seen.batches.map(\.elements) == [[10], [10, 20]])
     }
 
-    @Test(.timeLimit(.minutes(5)))
+    @Test
     func batchesReadAheadAreMadeAgainWhenTheyCome() async throws {
         let harness = StreamHarness()
         let calls = Locked([BatchTime]())
@@ -45,7 +45,7 @@ import Testing
         #expect(made.filter { $0 == .seconds(2) }.count == 2)
     }
 
-    @Test(.timeLimit(.minutes(5)))
+    @Test
     func timesAtTheEndsOfTheRange() async throws {
         let harness = StreamHarness(startTime: .seconds(1_700_000_000))
         let input = harness.input([[1], [2]]).remember(.seconds(5))

@@ -4,7 +4,7 @@ import DStreamTestKit
 import Testing
 
 /// What the operators that keep state promise beyond the histories.
-@Suite struct StateOperatorTests {
+@Suite(.timeLimit(.minutes(5))) struct StateOperatorTests {
     private typealias Sum = StateSpec<String, Int, Int, (String, Int)>
 
     private static let sum = Sum.function { key, value, state in
@@ -48,7 +48,7 @@ import Testing
     }
 
     /// A window over snapshots reads each as of its own batch, though all were applied by then.
-    @Test(.timeLimit(.minutes(5)))
+    @Test
     func snapshotsAreThoseOfTheirBatch() async throws {
         let run = StateRun()
         let batches: [[(String, Int)]?] = (1...12).map { [("a", $0), ("k\($0 % 4)", 1)] }
@@ -98,7 +98,7 @@ import Testing
     }
 
     /// Who looks ahead sees nothing of the state to come, and changes nothing.
-    @Test(.timeLimit(.minutes(5)))
+    @Test
     func slicesDoNotDisturbTheState() async throws {
         let run = StateRun()
         let sums = run.input([[("a", 1)], [("a", 2)], [("a", 3)]]).mapWithState(Self.sum).mapped

@@ -2,7 +2,7 @@ import DStreamCore
 import Testing
 
 /// The machine's clock, in the little that can be said of it without waiting for long.
-@Suite struct SystemClockTests {
+@Suite(.timeLimit(.minutes(5))) struct SystemClockTests {
     @Test func aSleeperWakesAfterItsDeadline() async throws {
         let clock = SystemStreamClock()
         for _ in 0..<20 {

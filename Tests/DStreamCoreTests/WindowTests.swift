@@ -17,11 +17,8 @@ import Testing
 
     /// Numbers that a seed stands for.
     private func draw(_ seed: UInt64) -> (Int) -> Int {
-        var state = seed &* 0x9e37_79b9_7f4a_7c15 &+ 1
-        return { limit in
-            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-            return Int(state >> 33) % limit
-        }
+        var random = SeededRandom(seed: seed)
+        return { random.int(0...$0 - 1) }
     }
 
     /// In order of batches, for gaps and empty batches, for every shape.
@@ -56,52 +53,65 @@ import Testing
                 == expected.map { $0.isEmpty ? [] : [$0.map(\.1).joined()] })
     }
 
+    private typealias Operation<Value> = @Sendable (Value, Value) throws -> Value
+
+    /// Runs a window over one key, whose value is the number of the batch, that keeps the newest one.
+    ///
+    /// - Returns: how often its functions were called in the slide that costs most.
+    private func mostCalls<Value: StreamCodable & Comparable>(
+        _ window: Int, _ slide: Int, _ value: @escaping @Sendable (Int) -> Value,
+        _ declare: (
+            DStream<(String, Value)>, _ combine: @escaping Operation<Value>,
+            _ inverse: @escaping Operation<Value>
+        ) -> DStream<(String, Value)>
+    ) async throws -> Int {
+        let calls = Shared(0)
+        let run = StateRun(LocalEngine(slots: 1))
+        let end = 3 * window + 40
+        let input = run.input((1...end).map { [("key", value($0))] }, partitions: 1)
+        let seen = run.record(
+            declare(
+                input,
+                { older, newer in
+                    #expect(older < newer, "merged out of order")
+                    calls.change { $0 += 1 }
+                    return max(older, newer)
+                },
+                { last, _ in
+                    calls.change { $0 += 1 }
+                    return last
+                }))
+        try run.start()
+        var most = 0
+        for _ in 1...end {
+            #expect(await run.run(try await run.make()).isEmpty)
+            most = max(most, calls.exchange(0))
+        }
+        let slides = Array(stride(from: slide, through: end, by: slide))
+        #expect(seen.all.keys.sorted() == slides)
+        #expect(slides.allSatisfy { seen.all[$0].map { $0.map(\.1) } == [value($0)] })
+        return most
+    }
+
     /// What one slide costs is the same however many panes the window has; the most of all slides
     /// is looked at, not the mean.
     @Test(
         .timeLimit(.minutes(5)),
         arguments: [(6, 1), (10, 1), (100, 1), (1000, 1), (1000, 7), (999, 10)])
     func aSlideMergesAConstantNumberOfTables(window: Int, slide: Int) async throws {
-        let calls = Shared(0)
-        let outputs = Shared<[[Int]]>([])
-        let graph = DStreamGraph(batchInterval: .milliseconds(1))
-        graph.inputStream { time, context in
-            context.batch.makeRDD(partitions: [[("key", Int(time.milliseconds))]])
-        }
-        .reduceByKeyAndWindow(
-            window: .milliseconds(window), slide: .milliseconds(slide), partitions: 1
-        ) { older, newer in
-            #expect(older < newer, "merged out of order")
-            calls.change { $0 += 1 }
-            return max(older, newer)
-        }
-        .foreachRDD { rdd in
-            let values = try await rdd.collect().map { $0.1 }
-            outputs.change { $0.append(values) }
-        }
-        let end = 3 * window + 40
-        var most = 0
-        try await run(graph, through: end) { most = max(most, calls.exchange(0)) }
-        #expect(outputs.value == stride(from: slide, through: end, by: slide).map { [$0] })
+        let (length, step) = (Duration.seconds(window), Duration.seconds(slide))
         let schedule = WindowSchedule(panesPerWindow: window, panesPerSlide: slide)
-        #expect(most <= (try #require(schedule)).mergeMaximum)
-    }
-
-    /// Makes and runs batches by hand; nothing else happens between two calls of `body`.
-    private func run(_ graph: DStreamGraph, through end: Int, _ body: () -> Void) async throws {
-        struct NoReports: InputReporting {
-            func report(_ info: StreamInputInfo, at time: BatchTime) {}
+        let maximum = try #require(schedule).mergeMaximum
+        let plain = try await mostCalls(window, slide, { $0 }) { input, combine, _ in
+            input.reduceByKeyAndWindow(combine, window: length, slide: step, partitions: 1)
         }
-        let context = GenerationContext(
-            batch: BatchContext(engine: LocalEngine(slots: 1)), allocator: NoBlocks(),
-            inputInfo: NoReports(), standardOutput: { _ in })
-        try graph.start(zeroTime: .zero)
-        for number in 1...end {
-            let time = BatchTime(milliseconds: Int64(number))
-            for job in try await graph.generateJobs(at: time, context) { try await job.run() }
-            graph.clearMetadata(time)
-            body()
+        #expect(plain <= maximum)
+        // Of floating-point numbers, what leaves cannot be taken out.
+        let inverse = try await mostCalls(window, slide, Double.init) { input, combine, inverse in
+            input.reduceByKeyAndWindow(
+                combine, inverse: inverse, window: length, slide: step, partitions: 1)
         }
+        #expect(inverse <= maximum)
     }
 
     /// Tables of the size of a window are kept for one slide, panes for a window.

@@ -2,7 +2,7 @@ import BatchEngine
 import DStreamTestKit
 import Testing
 
-@Suite("Ports of the batch engine: real ones and doubles")
+@Suite("Ports of the batch engine: real ones and doubles", .timeLimit(.minutes(5)))
 struct PortCheckTests {
     @Test("block stores keep their promises")
     func blockStores() throws {

@@ -90,9 +90,6 @@ final class ExampleRun {
         try output.fileHandleForReading.close()
     }
 
-    /// Whether a signal has ended the program.
-    var wasSignalled: Bool { process.terminationReason == .uncaughtSignal }
-
     /// Sends the signal of Ctrl-C and waits for the end: its exit status.
     func interrupt() async throws -> Int32 {
         kill(process.processIdentifier, SIGINT)

@@ -4,7 +4,7 @@ import FaultTolerance
 import Testing
 
 /// A crash or a failure at every operation of a checkpoint store's life.
-@Suite struct CheckpointCrashTests {
+@Suite(.timeLimit(.minutes(5))) struct CheckpointCrashTests {
     private typealias History = CheckpointHistory
 
     private struct Outcome {

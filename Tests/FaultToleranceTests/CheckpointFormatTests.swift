@@ -5,17 +5,11 @@ import FaultTolerance
 import Testing
 
 /// The page on the format says what the store writes, and what was once written stays readable.
-@Suite struct CheckpointFormatTests {
-    private func bytes(of path: String...) throws -> [UInt8] {
-        var parts = #filePath.split(separator: "/").dropLast(3).map(String.init)
-        parts += path
-        return try FileSystem.readAll("/" + parts.joined(separator: "/"))
-    }
-
+@Suite(.timeLimit(.minutes(5))) struct CheckpointFormatTests {
     /// The examples on the page, in their order.
     private func examples() throws -> [[UInt8]] {
-        let page = try bytes(of: "Docs", "Formats", "Checkpoint.md")
-        let blocks = String(decoding: page, as: UTF8.self).components(between: "```hex", "```")
+        let page = try RepositoryFile("Docs/Formats/Checkpoint.md").text
+        let blocks = page.components(between: "```hex", "```")
         return blocks.map { lines in
             lines.flatMap { line in
                 line.split(separator: " ").dropFirst().compactMap { UInt8($0, radix: 16) }
@@ -133,7 +127,7 @@ import Testing
     }
 
     @Test func theSecondVersionIsRead() throws {
-        let file = try bytes(of: "Tests", "Fixtures", "checkpoint-v2", "checkpoint-000000000003")
+        let file = try RepositoryFile("Tests/Fixtures/checkpoint-v2/checkpoint-000000000003").bytes
         let read = try CheckpointFormat.contents(of: file, path: "x")
         #expect(read.record == earlierRecord)
         #expect(read.stateEnd == nil)
@@ -146,11 +140,12 @@ import Testing
         medium.setDirectory("/old/state")
         for name in ["checkpoint-000000000001", "checkpoint-000000000002"] {
             medium.setContents(
-                of: "/old/" + name, to: try bytes(of: "Tests", "Fixtures", "checkpoint-v1", name))
+                of: "/old/" + name,
+                to: try RepositoryFile("Tests/Fixtures/checkpoint-v1/\(name)").bytes)
         }
         medium.setContents(
             of: "/old/state/log-2000-62000",
-            to: try bytes(of: "Tests", "Fixtures", "checkpoint-v1", "state", "log-2000-62000"))
+            to: try RepositoryFile("Tests/Fixtures/checkpoint-v1/state/log-2000-62000").bytes)
         let store = try await FileCheckpointStore.open("/old", on: medium)
         let found = try await store.recover()
         #expect(

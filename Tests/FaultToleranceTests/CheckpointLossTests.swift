@@ -5,7 +5,7 @@ import FaultTolerance
 import Testing
 
 /// A checkpoint directory that has lost state, or checkpoints.
-@Suite struct CheckpointLossTests {
+@Suite(.timeLimit(.minutes(5))) struct CheckpointLossTests {
     private typealias History = CheckpointHistory
     private static let state = History.directory + "/state"
 

@@ -6,7 +6,7 @@ import Synchronization
 import Testing
 
 /// What a checkpoint store in files keeps, and what it makes of damage.
-@Suite struct CheckpointStoreTests {
+@Suite(.timeLimit(.minutes(5))) struct CheckpointStoreTests {
     private typealias History = CheckpointHistory
 
     @Test func anEmptyDirectoryHoldsNothing() async throws {

@@ -5,7 +5,7 @@ import FaultTolerance
 import Testing
 
 /// Dead letters in files: their bytes, crashes at every operation, damage.
-@Suite("Dead letters in files")
+@Suite("Dead letters in files", .timeLimit(.minutes(5)))
 struct DeadLetterStoreTests {
     private static let id = DeadLetter.ID(
         batchTime: .seconds(5), operationID: "foreachRDD of String #0")

@@ -5,7 +5,7 @@ import FaultTolerance
 import Testing
 
 /// A file sink whose manifest, or part of it, is gone: nothing that was committed is removed.
-@Suite struct FileSinkLossTests {
+@Suite(.timeLimit(.minutes(5))) struct FileSinkLossTests {
     private typealias History = FileSinkHistory
 
     /// A medium with eight committed batches, and one that was on its way.

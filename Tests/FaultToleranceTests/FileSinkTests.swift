@@ -173,22 +173,17 @@ import Testing
 }
 
 /// The page on the format says what the sink writes, and what was once written stays readable.
-@Suite struct FileSinkFormatTests {
-    private func bytes(of path: String...) throws -> [UInt8] {
-        let parts = #filePath.split(separator: "/").dropLast(3).map(String.init) + path
-        return try FileSystem.readAll("/" + parts.joined(separator: "/"))
-    }
-
+@Suite(.timeLimit(.minutes(5))) struct FileSinkFormatTests {
     private var batches: [CommittedFiles] {
         get throws {
             try FileSinkManifest.read(
-                try bytes(of: "Tests", "Fixtures", "file-sink-v1", "segment-000000001"),
+                try RepositoryFile("Tests/Fixtures/file-sink-v1/segment-000000001").bytes,
                 path: "x", sink: "x")
         }
     }
 
     @Test func theFirstVersionIsReadAndWrittenTheSame() throws {
-        let file = try bytes(of: "Tests", "Fixtures", "file-sink-v1", "segment-000000001")
+        let file = try RepositoryFile("Tests/Fixtures/file-sink-v1/segment-000000001").bytes
         let read = try batches
         #expect(read.map(\.batch) == [.seconds(1), .seconds(2), .seconds(4), .milliseconds(-500)])
         #expect(read.map(\.files.count) == [2, 0, 1, 0])
@@ -198,12 +193,12 @@ import Testing
         #expect(
             try FileSinkManifest.readRanges(file, path: "x", sink: "x").map(\.first)
                 == [.milliseconds(-500), .seconds(1), .seconds(4)])
-        let page = String(decoding: try bytes(of: "Docs", "Formats", "FileSink.md"), as: UTF8.self)
+        let page = try RepositoryFile("Docs/Formats/FileSink.md").text
         #expect(page.contains("```\n" + String(decoding: file, as: UTF8.self) + "```"))
     }
 
     @Test func damageAnywhereIsFound() throws {
-        let file = try bytes(of: "Tests", "Fixtures", "file-sink-v1", "segment-000000001")
+        let file = try RepositoryFile("Tests/Fixtures/file-sink-v1/segment-000000001").bytes
         for index in file.indices {
             var damaged = file
             damaged[index] ^= 1

@@ -4,7 +4,7 @@ import FaultTolerance
 import Testing
 
 /// The promises of the port, kept by every log on every medium.
-@Suite struct LogCheckTests {
+@Suite(.timeLimit(.minutes(5))) struct LogCheckTests {
     private static let options = [
         FileWriteAheadLog.Options(),
         FileWriteAheadLog.Options(rollingInterval: .milliseconds(1), groupByteMaximum: 1),

@@ -4,7 +4,7 @@ import FaultTolerance
 import Testing
 
 /// A crash or a failure at every single operation of scripted histories.
-@Suite struct LogCrashTests {
+@Suite(.timeLimit(.minutes(5))) struct LogCrashTests {
     /// The numbers of the operations of an undisturbed run that change anything.
     private func changes(of history: LogHistory) async throws -> [Int] {
         let medium = SimulatedStorageMedium(sectorByteCount: 16)

@@ -4,7 +4,7 @@ import FaultTolerance
 import Testing
 
 /// Bytes that are missing or wrong.
-@Suite struct LogDamageTests {
+@Suite(.timeLimit(.minutes(5))) struct LogDamageTests {
     /// A log of two segments, its files and its records.
     private struct Sample {
         var files: [String: [UInt8]] = [:]

@@ -5,15 +5,13 @@ import FaultTolerance
 import Testing
 
 /// The page on the format says what the log writes.
-@Suite struct LogFormatTests {
+@Suite(.timeLimit(.minutes(5))) struct LogFormatTests {
     private let path = "/log/log-1000-61000"
 
     /// The examples on the page: a segment, then the extent.
     private func examples() throws -> [[UInt8]] {
-        var parts = #filePath.split(separator: "/").dropLast(3).map(String.init)
-        parts += ["Docs", "Formats", "WriteAheadLog.md"]
-        let page = try FileSystem.readAll("/" + parts.joined(separator: "/"))
-        let blocks = String(decoding: page, as: UTF8.self).split(separator: "```hex\n").dropFirst()
+        let page = try RepositoryFile("Docs/Formats/WriteAheadLog.md").text
+        let blocks = page.split(separator: "```hex\n").dropFirst()
         return blocks.map { block in
             block.split(separator: "\n").prefix { $0 != "```" }.flatMap { line in
                 line.split(separator: " ").dropFirst().compactMap { UInt8($0, radix: 16) }

@@ -5,7 +5,7 @@ import FaultTolerance
 import Testing
 
 /// A log that has lost its end, a segment or everything is not taken for one that never had it.
-@Suite struct LogLossTests {
+@Suite(.timeLimit(.minutes(5))) struct LogLossTests {
     private static let directory = "/log"
 
     /// A log of three segments, all of whose records were acknowledged.
@@ -173,9 +173,7 @@ import Testing
 
     /// A log as version 1 left it: without marks and without a list of segments.
     @Test func theFirstVersionIsRead() async throws {
-        var parts = #filePath.split(separator: "/").dropLast(3).map(String.init)
-        parts += ["Tests", "Fixtures", "log-v1", "log-1000-61000"]
-        let bytes = try FileSystem.readAll("/" + parts.joined(separator: "/"))
+        let bytes = try RepositoryFile("Tests/Fixtures/log-v1/log-1000-61000").bytes
         let medium = SimulatedStorageMedium()
         medium.setDirectory(Self.directory)
         medium.setContents(of: "/log/log-1000-61000", to: bytes)

@@ -5,7 +5,7 @@ import FaultTolerance
 import Synchronization
 import Testing
 
-@Suite struct LogWritingTests {
+@Suite(.timeLimit(.minutes(5))) struct LogWritingTests {
     @Test func concurrentWritersShareAFlush() async throws {
         let medium = SimulatedStorageMedium()
         let history = LogHistory(steps: [

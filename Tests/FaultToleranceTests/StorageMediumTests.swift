@@ -9,7 +9,7 @@ import Testing
     import Darwin
 #endif
 
-@Suite struct StorageMediumTests {
+@Suite(.timeLimit(.minutes(5))) struct StorageMediumTests {
     @Test("a lock does not follow a symbolic link, whose target it would empty")
     func lockThatIsALink() throws {
         let directory = try FileSystem.createTemporaryDirectory(prefix: "lock")

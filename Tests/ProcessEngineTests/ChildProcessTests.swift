@@ -9,7 +9,7 @@ import Testing
 #endif
 
 /// Processes that this one has started.
-@Suite struct ChildProcessTests {
+@Suite(.timeLimit(.minutes(5))) struct ChildProcessTests {
     @Test("everybody who waits learns how a process ended")
     func waiters() async throws {
         let process = try ChildProcess.start(

@@ -7,7 +7,7 @@ import Synchronization
 import Testing
 
 /// What an engine does with workers that a script ends.
-@Suite struct EngineBoundaryTests {
+@Suite(.timeLimit(.minutes(5))) struct EngineBoundaryTests {
     private struct NoGood: Error {}
 
     private static let lost = WorkerLost(description: "lost")

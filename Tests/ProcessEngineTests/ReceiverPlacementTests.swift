@@ -7,7 +7,7 @@ import StreamingContext
 import Testing
 
 /// Where the receivers of a context run, with workers that are parts of this process.
-@Suite("Placement of receivers") struct ReceiverPlacementTests {
+@Suite("Placement of receivers", .timeLimit(.minutes(5))) struct ReceiverPlacementTests {
     private struct NoCodec: Sendable {}
 
     private let engine: ProcessEngine = {

@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 /// Programs whose tasks run in worker processes, seen from outside.
-@Suite struct WorkerProcessTests {
+@Suite(.timeLimit(.minutes(5))) struct WorkerProcessTests {
     @Test("S30: everything gives the same as on threads")
     func everythingGivesTheSameAsOnThreads() async throws {
         let local = try await Program.run("everything", "batches=12")
@@ -15,7 +15,7 @@ import Testing
         #expect(remote.end == .exited(0))
     }
 
-    @Test("S30: killed workers change nothing", .timeLimit(.minutes(5)), arguments: 1...2)
+    @Test("S30: killed workers change nothing", arguments: 1...2)
     func killedWorkersChangeNothing(seed: Int) async throws {
         // As many batches as it takes until 201 workers were started, two of them without a kill: how
         // many kills hit a task depends on how fast tasks are. One task may be hit again and again.

@@ -8,7 +8,7 @@ import Testing
 ///
 /// A worker that answers the wrong thing is killed, and its task is run by another one: no result
 /// is ever taken for that of another task.
-@Suite("Answers of workers") struct WorkerProtocolTests {
+@Suite("Answers of workers", .timeLimit(.minutes(5))) struct WorkerProtocolTests {
     /// What may arrive in place of the third answer.
     enum Fault: CaseIterable {
         case earlierAnswer, byteMore, byteLess, otherNumber, otherKind, nothing

@@ -2,7 +2,7 @@ import BatchEngine
 import Testing
 
 /// Failure policies and checkpoints with worker processes, seen from outside.
-@Suite struct WorkerRecoveryTests {
+@Suite(.timeLimit(.minutes(5))) struct WorkerRecoveryTests {
     private func withFolder(_ body: (String) async throws -> Void) async throws {
         let folder = try FileSystem.createTemporaryDirectory(prefix: "worker-recovery")
         defer { try? FileSystem.removeTree(folder) }

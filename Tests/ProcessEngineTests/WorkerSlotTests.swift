@@ -3,7 +3,7 @@ import ProcessEngine
 import Testing
 
 /// The place of one worker: who gets it, and how it ends.
-@Suite struct WorkerSlotTests {
+@Suite(.timeLimit(.minutes(5))) struct WorkerSlotTests {
     private let slot = WorkerSlot(number: 0)
     private let source = GatedSource()
 

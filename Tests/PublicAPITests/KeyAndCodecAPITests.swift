@@ -49,9 +49,9 @@ private struct Alphabet: Partitioner {
     func partition(for key: String) -> Int { key < "n" ? 0 : 1 }
 }
 
-@Suite("Keys, codecs and partitioners of a user's own")
+@Suite("Keys, codecs and partitioners of a user's own", .timeLimit(.minutes(5)))
 struct KeyAndCodecAPITests {
-    @Test("structs are keys", .timeLimit(.minutes(5)))
+    @Test("structs are keys")
     func structs() async throws {
         let harness = StreamHarness()
         let visits = [Place(country: "NO", city: "Oslo"), Place(country: "SE", city: "Lund")]
@@ -67,7 +67,7 @@ struct KeyAndCodecAPITests {
         #expect(Dictionary(uniqueKeysWithValues: groups) == [0: [2, 4], 1: [1, 3]])
     }
 
-    @Test("values with codecs can be kept as bytes", .timeLimit(.minutes(5)))
+    @Test("values with codecs can be kept as bytes")
     func kept() async throws {
         let harness = StreamHarness()
         let grades = harness.input([[1, 2], [3]]).map { Grade(points: UInt8($0)) }
@@ -82,7 +82,7 @@ struct KeyAndCodecAPITests {
         #expect(harness.errors.isEmpty)
     }
 
-    @Test("tuples nest in values", .timeLimit(.minutes(5)))
+    @Test("tuples nest in values")
     func nested() async throws {
         let harness = StreamHarness()
         let sums = harness.input([["a", "bb", "a"]])
@@ -111,7 +111,7 @@ struct KeyAndCodecAPITests {
         #expect(Codec<(Int, ([String], [(Int, Bool)]))>.resolve() != nil)
     }
 
-    @Test("a partitioner says where keys go", .timeLimit(.minutes(5)))
+    @Test("a partitioner says where keys go")
     func partitioner() async throws {
         let harness = StreamHarness()
         let counts = harness.record(

@@ -4,7 +4,7 @@ import StreamingContext
 import Testing
 
 /// Members that `Docs/SparkParity.md` names and that no other test of its own needs.
-@Suite("Members by Spark's names")
+@Suite("Members by Spark's names", .timeLimit(.minutes(5)))
 struct ParityAPITests {
     private struct OnceReceiver: Receiver {
         let stopped: TestGate

@@ -117,9 +117,9 @@ private final class Counter: StreamingListener {
     }
 }
 
-@Suite("Parts that a user swaps")
+@Suite("Parts that a user swaps", .timeLimit(.minutes(5)))
 struct SwappedPartsTests {
-    @Test("a clock", .timeLimit(.minutes(5)))
+    @Test("a clock")
     func clock() async throws {
         let clock = ManualClock()
         var components = StreamingContext.Components()
@@ -139,7 +139,7 @@ struct SwappedPartsTests {
         #expect(times.withLock { $0 } == [.seconds(3601)])
     }
 
-    @Test("an engine", .timeLimit(.minutes(5)))
+    @Test("an engine")
     func engine() async throws {
         let engine = CountingEngine()
         let harness = StreamHarness(engine: .custom(engine))
@@ -154,7 +154,7 @@ struct SwappedPartsTests {
         engine.shutdown()
     }
 
-    @Test("an engine, on whose threads states are migrated", .timeLimit(.minutes(5)))
+    @Test("an engine, on whose threads states are migrated")
     func migratingEngine() async throws {
         let store = InMemoryCheckpointStore()
         func run(
@@ -187,12 +187,12 @@ struct SwappedPartsTests {
         #expect(second.contains("recovery of state"))
     }
 
-    @Test("an engine passes the check for engines", .timeLimit(.minutes(5)))
+    @Test("an engine passes the check for engines")
     func engineCheck() async throws {
         try await checkExecutionEngine { CountingEngine() }
     }
 
-    @Test("a block store", .timeLimit(.minutes(5)))
+    @Test("a block store")
     func blockStore() async throws {
         let store = NotingStore()
         let engine = CountingEngine(blockStore: store)
@@ -210,7 +210,7 @@ struct SwappedPartsTests {
         engine.shutdown()
     }
 
-    @Test("a block handler", .timeLimit(.minutes(5)))
+    @Test("a block handler")
     func blockHandler() async throws {
         let engine = LocalEngine(slots: 1)
         var components = StreamHarness.quietComponents
@@ -233,7 +233,7 @@ struct SwappedPartsTests {
         engine.shutdown()
     }
 
-    @Test("a logger", .timeLimit(.minutes(5)))
+    @Test("a logger")
     func logger() async throws {
         let logger = KeepingLogger()
         var components = StreamingContext.Components()
@@ -248,7 +248,7 @@ struct SwappedPartsTests {
             ])
     }
 
-    @Test("a listener", .timeLimit(.minutes(5)))
+    @Test("a listener")
     func listener() async throws {
         let harness = StreamHarness()
         let counter = Counter()

@@ -5,7 +5,7 @@ import ReceiverRuntime
 import Testing
 
 /// Gathering, cutting and pushing blocks, on virtual time.
-@Suite struct BlockGeneratorTests {
+@Suite(.timeLimit(.minutes(5))) struct BlockGeneratorTests {
     /// Keeps what a generator says.
     final class Recorder: BlockGeneratorListener {
         typealias Element = String

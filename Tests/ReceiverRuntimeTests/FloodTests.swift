@@ -10,6 +10,9 @@ import Testing
         mutating func decode(_ bytes: [UInt8], into elements: inout [Int]) {}
     }
 
+    /// More bytes than the buffers of both sockets hold: by then the receiver has read some.
+    private static let flood = 16 << 20
+
     /// A sequence that never suspends.
     private struct Endless: AsyncSequence, AsyncIteratorProtocol, Sendable {
         mutating func next() async -> Int? { 1 }
@@ -22,7 +25,7 @@ import Testing
     ) async throws {
         let listener = try await TCPListener.bind(host: "127.0.0.1", port: 0)
         let receiver = make(listener.port)
-        let (rig, feed) = (Rig(), FeedReceiver<Source.Element>())
+        let (rig, feed, isFlooded) = (Rig(), FeedReceiver<Source.Element>(), TestGate())
         // The peer has a thread of its own, so that nothing but the receiver is in its way.
         let peerThread = IOThread(name: "peer")
         try await rig.run(feed, graceful: false) { _ in
@@ -33,8 +36,12 @@ import Testing
                 let connection = try await listener.accept()
                 sending = Task(executorPreference: peerThread) {
                     defer { connection.close() }
-                    while true { try await connection.writeAll(bytes) }
+                    for written in 1... {
+                        try await connection.writeAll(bytes)
+                        if written * bytes.count >= Self.flood { isFlooded.open() }
+                    }
                 }
+                try await isFlooded.wait()
             }
             let other = Task(executorPreference: thread) {
                 for _ in 0..<200 { await Task.yield() }

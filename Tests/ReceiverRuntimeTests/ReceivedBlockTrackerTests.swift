@@ -5,7 +5,7 @@ import ReceiverRuntime
 import Testing
 
 /// Which blocks belong to which batch, with a log; `ConformanceTests` runs the recorded cases.
-@Suite struct ReceivedBlockTrackerTests {
+@Suite(.timeLimit(.minutes(5))) struct ReceivedBlockTrackerTests {
     private func block(_ number: Int64, stream: Int = 0) -> StoredBlock {
         StoredBlock(
             id: .input(stream: stream, number), streamID: StreamID(stream), recordCount: 3,

@@ -5,7 +5,7 @@ import ReceiverRuntime
 import Testing
 
 /// Reliability, back-pressure and rate limits, as a receiver meets them.
-@Suite struct ReceiverOutputTests {
+@Suite(.timeLimit(.minutes(5))) struct ReceiverOutputTests {
     /// A receiver whose work is a closure of the test.
     struct Acting<Element: Sendable>: Receiver {
         let act: @Sendable (ReceiverOutput<Element>) async throws -> Void

@@ -5,7 +5,7 @@ import ReceiverRuntime
 import Testing
 
 /// How receivers start, fail, restart and stop, and what listeners hear of it.
-@Suite struct ReceiverSupervisorTests {
+@Suite(.timeLimit(.minutes(5))) struct ReceiverSupervisorTests {
     private let why = TestFailure("why")
 
     /// An event as the recorded cases write it.

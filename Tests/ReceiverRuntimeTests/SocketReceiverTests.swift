@@ -6,7 +6,7 @@ import Synchronization
 import Testing
 
 /// Receivers of bytes, against servers on the loopback and without.
-@Suite struct SocketReceiverTests {
+@Suite(.timeLimit(.minutes(5))) struct SocketReceiverTests {
     /// A port at which a test plays the server.
     private func listen() async throws -> TCPListener {
         try await TCPListener.bind(host: "127.0.0.1", port: 0)

@@ -5,7 +5,7 @@ import ReceiverRuntime
 import Testing
 
 /// Receivers in worker processes, and what the driver and they say to each other.
-@Suite("Receivers in workers") struct WorkerReceiverTests {
+@Suite("Receivers in workers", .timeLimit(.minutes(5))) struct WorkerReceiverTests {
     typealias Acting = ReceiverOutputTests.Acting
 
     private let services = MemoryServices()

@@ -53,10 +53,7 @@
                     default: false
                     }
                 }
-                let hasFailed = harness.listener.events.contains { event in
-                    if case .checkpointFailed = event { true } else { false }
-                }
-                if hasFailed { break }
+                if harness.listener.events.contains(where: \.isCheckpointFailed) { break }
             }
             await harness.ssc.stop()
         }

@@ -89,7 +89,7 @@ struct BlockingReceiverTests {
         #expect(try await stuck.ended.all(atLeast: Self.count).allSatisfy { $0 })
     }
 
-    @Test("SIGTERM drains a program of ported receivers", .timeLimit(.minutes(5)))
+    @Test("SIGTERM drains a program of ported receivers")
     func ported() async {
         await #expect(processExitsWith: .success) {
             let harness = StreamHarness()

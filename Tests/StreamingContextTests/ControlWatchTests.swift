@@ -54,22 +54,31 @@ struct ControlWatchTests {
     @Test("a blocked pool is reported from outside it, and what its threads do")
     func blockedPool() async {
         await #expect(processExitsWith: .success) {
-            var components = StreamHarness.quietComponents
-            components.logger = EndingLogger(text: [
-                "app: the pool of threads that all tasks share has not moved for ",
-                "Code that blocks holds its",
-            ])
-            components.clock = SystemStreamClock()
-            let ssc = StreamingContext(
-                appName: "app", batchInterval: .seconds(1), components: components)
-            // Past the start, the pool is blocked between two rounds, and no actor is being asked.
-            let hasRun = TestGate()
-            ssc.queueStream(RDDQueue<Int>()).foreachRDD { _ in hasRun.open() }
-            try await ssc.start()
-            try await hasRun.wait()
-            let semaphore = DispatchSemaphore(value: 0)
-            let block: @Sendable () -> Void = { semaphore.wait() }
+            let clock = ManualClock()
+            let watch = ControlWatch(
+                appName: "app", clock: clock,
+                logger: EndingLogger(text: [
+                    "app: the pool of threads that all tasks share has not moved for ",
+                    "Code that blocks holds its",
+                ]), activity: { nil }, [])
+            let (hasBlocked, never) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
+            try SystemThread.start(name: "looks") {
+                for _ in 0..<ResourceUsage.coreCount() { hasBlocked.wait() }
+                // The first look may still find the loop on its way to its first wait.
+                for _ in 0..<7 {
+                    watch.look()
+                    clock.advance(by: .seconds(1))
+                }
+                watch.look()
+                print("nothing was reported")
+                exit(2)
+            }
+            let block: @Sendable () -> Void = {
+                hasBlocked.signal()
+                never.wait()
+            }
             await withDiscardingTaskGroup { group in
+                group.addTask { await watch.run() }
                 for _ in 0..<100 { group.addTask { @concurrent in block() } }
             }
         }

@@ -258,8 +258,9 @@ struct DirectLossTests {
     /// Lets the clock pass the waits before the next attempts.
     private func wait(_ harness: StreamHarness, _ waits: [Int64]) async {
         for wait in waits {
-            await harness.clock.waitForSleepers(count: 2)
-            harness.clock.advance(by: .milliseconds(wait))
+            let end = harness.clock.now + .milliseconds(wait)
+            await harness.clock.waitForSleeper(until: end)
+            harness.clock.set(to: end)
         }
     }
 
@@ -325,7 +326,7 @@ struct DirectLossTests {
         broker.change { $0.failures = 3 }
         let harness = try await run.start(from: .zero) { Self.declare($0, broker, sink) }
         harness.clock.advance(by: .seconds(1))
-        await harness.clock.waitForSleepers(count: 2)
+        await harness.clock.waitForSleeper(until: .seconds(1) + .milliseconds(100))
         let report = await harness.ssc.stop()
         #expect(report.pendingBatches == [.seconds(1)] && harness.errors.isEmpty)
         #expect(broker.questions == 1)

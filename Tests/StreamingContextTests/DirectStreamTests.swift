@@ -72,15 +72,6 @@ struct DirectStreamTests {
         return harness
     }
 
-    /// Runs the next batch, whose checkpoint is not kept.
-    private func advance(_ harness: StreamHarness) async {
-        let next = harness.clock.now + harness.ssc.batchInterval
-        harness.clock.advance(by: harness.ssc.batchInterval)
-        await harness.listener.first { event in
-            if case .batchCompleted(let info) = event { info.batchTime == next } else { false }
-        }
-    }
-
     private func inDirectory(_ body: (String) async throws -> Void) async throws {
         let directory = try FileSystem.createTemporaryDirectory(prefix: "direct")
         defer { try? FileSystem.removeTree(directory) }
@@ -217,9 +208,9 @@ struct DirectStreamTests {
             let first = try await start(directory, store, from: .zero) {
                 output = $0.record($0.ssc.directStream(topic).stream)
             }
-            await advance(first)
+            await first.advanceUntilCompleted()
             topic.add("c")
-            await advance(first)
+            await first.advanceUntilCompleted()
             await first.ssc.stop()
             #expect(output?.batches.map(\.elements) == [["a", "b"], ["c"]])
 
@@ -227,7 +218,7 @@ struct DirectStreamTests {
             let second = try await start(directory, store, from: .seconds(2)) {
                 output = $0.record($0.ssc.directStream(topic).stream)
             }
-            await advance(second)
+            await second.advanceUntilCompleted()
             await second.ssc.stop()
             #expect(output?.batches.map(\.elements) == [["a", "b"], ["c"], ["d"]])
         }
@@ -245,16 +236,16 @@ struct DirectStreamTests {
             }
             let first = try await run(from: .zero)
             try watched.write("one", "1\n", at: 500)
-            await advance(first)
+            await first.advanceUntilCompleted()
             try watched.write("two", "2\n", at: 1500)
-            await advance(first)
+            await first.advanceUntilCompleted()
             await first.ssc.stop()
             #expect(output?.batches.map(\.elements) == [["1"], ["2"]])
 
             // It comes late, and would have been the first batch's.
             try watched.write("late", "late\n", at: 600)
             let second = try await run(from: .seconds(2))
-            await advance(second)
+            await second.advanceUntilCompleted()
             await second.ssc.stop()
             #expect(output?.batches.map(\.elements) == [["1"], ["2"], ["late"]])
         }

@@ -102,8 +102,9 @@ struct FailurePolicyTests {
         try await harness.ssc.start()
         harness.clock.advance(by: .seconds(1))
         for wait in [Int64(100), 200] {
-            await harness.clock.waitForSleepers(count: 2)
-            harness.clock.advance(by: .milliseconds(wait))
+            let end = harness.clock.now + .milliseconds(wait)
+            await harness.clock.waitForSleeper(until: end)
+            harness.clock.set(to: end)
         }
         await harness.listener.batchSettled(.seconds(1))
         await harness.ssc.stop()

@@ -13,6 +13,9 @@ import Testing
 /// Directories below a watched one: which files in them are read, and when.
 @Suite("Directories in watched directories", .timeLimit(.minutes(5)))
 struct FilesDirectoryTests {
+    /// Batches by which the manual clock is ahead of the one that gives files their times.
+    private static let headStart = 30
+
     @Test("a directory is no file, and is reported once", arguments: FileDetection.allCases)
     func subdirectory(detection: FileDetection) async throws {
         let root = try WatchedDirectory()
@@ -77,17 +80,17 @@ struct FilesDirectoryTests {
     func saved(detection: FileDetection, form: String) async throws {
         let root = try WatchedDirectory()
         let warnings = Notes<String>()
-        // The manual clock runs ahead of the one that gives files their times.
         let harness = StreamHarness.forFiles(
             remember: .seconds(300), detection: detection, from: .now, warnings)
+        let saved = (0..<60).map { batch in (0..<10).map { "\(batch)-\($0)" } }
         let input = harness.input(
-            (0..<60).map { batch in (0..<10).map { "\(batch)-\($0)" } }, partitions: 3)
+            [[String]?](repeating: nil, count: Self.headStart) + saved, partitions: 3)
         input.saveAsTextFiles(prefix: "\(root.path)/out")
         let lines = harness.record(
             form == "recursive"
                 ? harness.ssc.textFileStream(root.path, recursive: true)
                 : harness.ssc.textFileStream(root.path + form))
-        try await harness.run(batches: 62)
+        try await harness.run(batches: Self.headStart + 62)
         #expect(harness.errors.isEmpty, "\(harness.errors)")
         let all = lines.batches.flatMap(\.elements)
         if form.isEmpty {
@@ -139,6 +142,7 @@ struct FilesDirectoryTests {
         let harness = StreamHarness.forFiles(detection: detection, from: .now, warnings)
         let lines = harness.record(harness.ssc.textFileStream("\(root.path)/*"))
         try await harness.ssc.start()
+        for _ in 0..<Self.headStart { await harness.advance() }
         let context = harness.ssc.batchContext
         for run in 0..<3 {
             let rdd = context.parallelize(["\(run)", "x"], partitions: 2)
@@ -146,7 +150,8 @@ struct FilesDirectoryTests {
             await harness.advance()
         }
         await harness.ssc.stop()
-        #expect(lines.batches.map { $0.elements.sorted() } == [["0", "x"], [], []])
+        let read = lines.batches.map { $0.elements.sorted() }
+        #expect(read.suffix(3) == [["0", "x"], [], []])
         #expect(reports(warnings).count == 1)
         #expect(reports(warnings).first?.contains("part-00000") == true)
     }

@@ -3,7 +3,6 @@ import DStreamCore
 import DStreamTestKit
 import FaultTolerance
 import StreamingContext
-import Synchronization
 import Testing
 
 /// What skipped batches would have read is the next one's.
@@ -57,27 +56,13 @@ struct FilesLateTests {
     }
 
     /// A partition whose records come one by one.
-    private final class Counting: DirectSource {
-        let end = Mutex<Int64>(0)
-
-        func latestOffsets() async throws -> [TopicPartition: Int64] {
-            [TopicPartition(topic: "t", partition: 0): end.withLock { $0 }]
-        }
-
-        func startingOffset(of partition: TopicPartition) async throws -> Int64 { 0 }
-
-        func read(_ range: OffsetRange, _ body: (Int64) throws -> Void) throws {
-            for offset in range.fromOffset..<range.untilOffset { try body(offset) }
-        }
-    }
-
     @Test("nor an offset, within the rate limit")
     func direct() async throws {
-        let source = Counting()
+        let source = NumberTopic()
         let harness = StreamHarness.forFiles(lateBatches: .skip)
         let seen = harness.record(harness.ssc.directStream(source, maxRatePerPartition: 4).stream)
         try await harness.ssc.start()
-        source.end.withLock { $0 = 10 }
+        source.grow(by: 10)
         harness.clock.advance(by: .seconds(60))
         await harness.listener.batchSettled(.seconds(160))
         await harness.advance()
@@ -90,7 +75,7 @@ struct FilesLateTests {
     @Test("a batch that was begun before a crash runs again, and is not skipped")
     func begun() async throws {
         var medium = SimulatedStorageMedium()
-        let source = Counting()
+        let source = NumberTopic()
         var all: [[Int64]] = []
         for start in [100, 110] as [Int64] {
             let harness = StreamHarness.forFiles(
@@ -98,19 +83,15 @@ struct FilesLateTests {
             let seen = harness.record(harness.ssc.directStream(source).stream)
             _ = try await StreamingContext.getOrCreate(checkpointDirectory: "/c") { harness.ssc }
             try await harness.ssc.start()
-            source.end.withLock { $0 += 1 }
+            source.grow(by: 1)
             await harness.advance()
             if start == 100 {
                 medium.fail {
                     $0.kind == .create && $0.path.hasPrefix("/c/checkpoint-") ? .failed : nil
                 }
-                for batch in [102, 103] as [Int64] {
-                    source.end.withLock { $0 += 2 }
-                    harness.clock.advance(by: .seconds(1))
-                    await harness.listener.first { event in
-                        guard case .batchCompleted(let info) = event else { return false }
-                        return info.batchTime == .seconds(batch)
-                    }
+                for _ in 0..<2 {
+                    source.grow(by: 2)
+                    await harness.advanceUntilCompleted()
                 }
             }
             await harness.ssc.stop()

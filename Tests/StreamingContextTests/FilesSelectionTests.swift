@@ -1,5 +1,6 @@
 import BatchEngine
 import DStreamCore
+import DStreamTestKit
 import Testing
 
 /// Which files a batch reads, decided without a disk.
@@ -143,11 +144,8 @@ struct FilesSelectionTests {
     /// Files come at any time with any modification time; each that may be read is read once.
     @Test(arguments: 0..<200 as Range<UInt64>)
     func everyAcceptableFileIsReadOnce(seed: UInt64) {
-        var state = seed &* 0x9e37_79b9_7f4a_7c15 &+ 1
-        func draw(_ limit: Int) -> Int {
-            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-            return Int(state >> 33) % limit
-        }
+        var random = SeededRandom(seed: seed)
+        func draw(_ limit: Int) -> Int { random.int(0...limit - 1) }
         let window = Int64(1 + draw(5))
         var selection = fresh(window: .seconds(window))
         var files: [(name: String, modified: Int64, seen: Int64)] = []

@@ -53,23 +53,15 @@ struct LargeStateRecoveryTests {
 
     private static let keyCount = 12_000
     private static let batches: [[(Int, Int)]?] = {
-        var random = SplitMix(7)
+        var random = SeededRandom(7)
         let all = (0..<keyCount).map { ($0, 1) }
         var batches = stride(from: 0, to: keyCount, by: 4000).map { Array(all[$0..<$0 + 4000]) }
         for _ in 0..<25 {
-            batches.append((0..<2000).map { _ in (random.next(keyCount), random.next(10)) })
+            batches.append(
+                (0..<2000).map { _ in (random.int(0...keyCount - 1), random.int(0...9)) })
         }
         return batches
     }()
-
-    private struct SplitMix {
-        var state: UInt64
-        init(_ seed: UInt64) { state = seed }
-        mutating func next(_ limit: Int) -> Int {
-            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-            return Int(state >> 33) % limit
-        }
-    }
 
     private struct Run {
         /// All keys with their states after the last batch.

@@ -152,9 +152,7 @@ struct MissingCodecTests {
         try await harness.run(batches: 2)
         #expect(harness.errors.isEmpty)
         #expect(seen.batches.last?.elements.map(\.1) == [2])
-        let failures = harness.listener.events.filter {
-            if case .checkpointFailed = $0 { true } else { false }
-        }
+        let failures = harness.listener.events.filter(\.isCheckpointFailed)
         #expect(failures.isEmpty, "\(failures)")
     }
 

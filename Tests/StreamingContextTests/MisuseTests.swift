@@ -12,7 +12,7 @@ import Testing
 #endif
 
 /// What cannot work is refused with its place; nothing traps.
-@Suite("Misuse of a context")
+@Suite("Misuse of a context", .timeLimit(.minutes(5)))
 struct MisuseTests {
     private func startError(_ ssc: StreamingContext) async -> StreamError? {
         await #expect(throws: StreamError.self) { try await ssc.start() }

@@ -42,17 +42,6 @@ struct RecoveryTroubleTests {
             }
         }
 
-        /// Runs a batch whose checkpoint is refused.
-        func runBatchWithoutCheckpoint(_ second: Int64) async {
-            harness.clock.advance(by: .seconds(1))
-            await harness.listener.first { event in
-                if case .batchCompleted(let info) = event {
-                    return info.batchTime == .seconds(second)
-                }
-                return false
-            }
-        }
-
         var last: [String: Int] {
             Dictionary(uniqueKeysWithValues: seen.batches.last?.elements ?? [])
         }
@@ -139,7 +128,7 @@ struct RecoveryTroubleTests {
         await first.harness.advance()
         try await first.feed.store(block: ["b"])
         Run.refuseCheckpoints(on: medium)
-        await first.runBatchWithoutCheckpoint(2)
+        await first.harness.advanceUntilCompleted()
         await first.harness.ssc.stop()
         #expect(first.last == ["a": 1, "b": 1])
 
@@ -152,7 +141,7 @@ struct RecoveryTroubleTests {
             if isLast {
                 await next.harness.advance()
             } else {
-                await next.runBatchWithoutCheckpoint(start + 1)
+                await next.harness.advanceUntilCompleted()
             }
             await next.harness.ssc.stop()
             #expect(next.words.batches.flatMap(\.elements) == ["b"])

@@ -13,7 +13,7 @@ import Testing
 private func systemClose(_ number: Int32) -> Int32 { close(number) }
 
 /// Programs that are told to end; each in a process of its own, as signals are for all of it.
-@Suite("Signals")
+@Suite("Signals", .timeLimit(.minutes(5)))
 struct SignalStopTests {
     /// Ends the process well if a pipeline is drained after `signal`.
     private static func drain(after signal: Int32) async throws {
@@ -28,17 +28,17 @@ struct SignalStopTests {
         exit(0)
     }
 
-    @Test("SIGINT drains", .timeLimit(.minutes(5)))
+    @Test("SIGINT drains")
     func interrupt() async {
         await #expect(processExitsWith: .success) { try await Self.drain(after: SIGINT) }
     }
 
-    @Test("SIGTERM drains", .timeLimit(.minutes(5)))
+    @Test("SIGTERM drains")
     func terminate() async {
         await #expect(processExitsWith: .success) { try await Self.drain(after: SIGTERM) }
     }
 
-    @Test("what fails ends the program with its error", .timeLimit(.minutes(5)))
+    @Test("what fails ends the program with its error")
     func failure() async {
         await #expect(processExitsWith: .success) {
             let harness = StreamHarness()
@@ -54,7 +54,7 @@ struct SignalStopTests {
         }
     }
 
-    @Test("a failed batch under .continue does not end the program", .timeLimit(.minutes(5)))
+    @Test("a failed batch under .continue does not end the program")
     func continues() async {
         await #expect(processExitsWith: .success) {
             var configuration = StreamingContext.Configuration()
@@ -122,7 +122,7 @@ struct SignalStopTests {
         }
     }
 
-    @Test("a second signal has its usual effect", .timeLimit(.minutes(5)))
+    @Test("a second signal has its usual effect")
     func second() async {
         await #expect(processExitsWith: .signal(SIGINT)) {
             let harness = StreamHarness()

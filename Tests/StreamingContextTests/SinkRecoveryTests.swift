@@ -113,10 +113,7 @@ struct SinkRecoveryTests {
                 default: false
                 }
             }
-            let hasFailed = harness.listener.events.contains { event in
-                if case .checkpointFailed = event { true } else { false }
-            }
-            if hasFailed { break }
+            if harness.listener.events.contains(where: \.isCheckpointFailed) { break }
         }
         let isDone = harness.clock.now == .seconds(last) && harness.errors.isEmpty
         await harness.ssc.stop(graceful: isDone)

@@ -4,7 +4,7 @@ import ReceiverRuntime
 import StreamingContext
 import Testing
 
-@Suite("Spark's own keys")
+@Suite("Spark's own keys", .timeLimit(.minutes(5)))
 struct SparkKeysTests {
     typealias Configuration = StreamingContext.Configuration
 
@@ -244,7 +244,7 @@ struct SparkKeysTests {
         #expect(configuration.backpressure.initialRate == nil)
     }
 
-    @Test("take the highest rate but one as it is", .timeLimit(.minutes(5)))
+    @Test("take the highest rate but one as it is")
     func highRate() async throws {
         let configuration = try Configuration(sparkProperties: [
             "spark.streaming.receiver.maxRate": "9223372036854775806",

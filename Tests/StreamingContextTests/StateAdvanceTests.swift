@@ -53,7 +53,7 @@ struct StateAdvanceTests {
     }
 
     private func failedCheckpoints(_ harness: StreamHarness) -> [StreamEvent] {
-        harness.listener.events.filter { if case .checkpointFailed = $0 { true } else { false } }
+        harness.listener.events.filter(\.isCheckpointFailed)
     }
 
     private func start(_ harness: StreamHarness) async throws {

@@ -352,7 +352,11 @@ extension DStreamGraph {
             do { plan = .success(try await output.node.plan(at: time, tagged)) } catch {
                 plan = .failure(error)
             }
-            if case .success(let plan?) = plan {
+            // A window has an RDD also without this batch.
+            let isPassed = state.kept.contains {
+                $0.outputs.contains(output.number) && $0.node.isPassed(time)
+            }
+            if case .success(let plan?) = plan, !isPassed {
                 jobs.append(
                     try output.job(number, id, failures, plan, at: time, inputs: inputs, tagged))
             } else if let job = await output.passedJob(
@@ -415,6 +419,9 @@ extension DStreamGraph {
     public var inputRememberDuration: Duration {
         nodes.filter { $0.parents.isEmpty }.compactMap(\.rememberDuration).max() ?? batchInterval
     }
+
+    /// How far back windows ask for batches that checkpoints hold; nil: for none.
+    public var paneReach: Duration? { nodes.compactMap(\.paneReach).max() }
 
     /// What the graph consists of; empty before it is started.
     package var program: EngineProgram { state.withLock { $0.program } }

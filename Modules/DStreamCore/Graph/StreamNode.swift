@@ -244,6 +244,11 @@ extension StreamNode {
         return reach > slideDuration ? reach : nil
     }
 
+    /// How far back later batches ask for the stream's, where checkpoints hold these; nil: they do not.
+    var paneReach: Duration? {
+        settings.withLock { $0.boundary == nil ? nil : elementReach($0) }
+    }
+
     /// Has checkpoints keep the batches of a source that later ones ask for and no restart would find.
     func copyUnlogged(isCheckpointed: Bool) {
         guard traits.isSource, !traits.isLogged else { return }

@@ -32,6 +32,10 @@ final class DirectInput: Sendable {
         var batches: [Batch] = []
 
         mutating func settle(_ batch: Batch) {
+            if let index = batches.firstIndex(where: { $0.time > batch.time }) {
+                // It runs again; later ones have gone on since.
+                return batches.insert(batch, at: index)
+            }
             for range in batch.ranges {
                 next[range.topicPartition] = range.untilOffset
                 lost[range.topicPartition] = nil
@@ -70,13 +74,13 @@ final class DirectInput: Sendable {
         if let known { return Self.remaining(known, kept) }
         // What is only read, or was forgotten, is not chosen.
         if context.isReading { return [] }
-        if let newest, newest > batch { return [] }
         let codec = Codec<[OffsetRange]>.of()
         if let kept, kept.kind != .lostOffsets {
             let ranges = try codec.value(of: kept.bytes)
             state.withLock { $0.settle(Batch(time: batch, ranges: ranges)) }
             return Self.remaining(ranges, kept)
         }
+        if let newest, newest > batch { return [] }
         if let kept {
             let marks = try codec.value(of: kept.bytes)
             state.withLock { $0.mark(marks) }

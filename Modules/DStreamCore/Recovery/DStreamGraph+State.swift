@@ -71,7 +71,8 @@ extension DStreamGraph {
         if let error = StreamError.gathering(matching.problems) { throw error }
         let time = record.newestCompleted ?? record.zeroTime
         let origin = StateCapture.Origin(
-            time: time, parallelism: max(1, parallelism ?? record.parallelism))
+            time: time, parallelism: max(1, parallelism ?? record.parallelism),
+            pending: record.pendingBatches)
         let pieces = Dictionary(grouping: pieces, by: \.operatorID)
         let sources = Dictionary(uniqueKeysWithValues: matching.taken.map { ($1, $0) })
         for (candidate, capture) in stateCaptures {

@@ -31,6 +31,13 @@ struct StateCapture: Sendable {
         @usableFromInline let time: BatchTime
         /// Into how many partitions this run's shuffles deal by default.
         let parallelism: Int
+        /// The batches that run again.
+        let pending: [BatchTime]
+
+        /// Whether a batch that runs again, or a later one, asks for a stream's batch.
+        func asks(for batch: BatchTime, reach: Duration) -> Bool {
+            batch > time - reach || pending.contains { batch <= $0 && batch > $0 - reach }
+        }
     }
 
     /// Takes what changed; called on an engine thread.
@@ -71,7 +78,10 @@ extension StreamNode {
                 let batches = remembered(after: start, through: request.time)
                 return (try elements(of: batches, request), oldest)
             },
-            restore: { [weak self] in try self?.putBack($0, $1) })
+            restore: { [weak self] pieces, origin in
+                let asked = pieces.filter { origin.asks(for: $0.time, reach: reach) }
+                try self?.putBack(asked, origin)
+            })
     }
 
     /// The plans of the batches after one and up to another, oldest first.

@@ -46,6 +46,10 @@ final class GenerationWorker: Sendable {
             through: record.newestCompleted ?? record.zeroTime, since: since, context)
         var record = record
         record.oldestState = oldest
+        if let reach = source.paneReach, let pending = record.pendingBatches.first {
+            // Windows of batches that run again ask for it.
+            record.oldestState = min(oldest, pending - reach)
+        }
         return (record, pieces)
     }
 
@@ -106,7 +110,7 @@ final class GenerationWorker: Sendable {
         _ batch: BatchTime, keeping oldestToRun: BatchTime?, _ failed: Set<BatchTime>
     ) async -> JobGenerator.Message {
         source.clearMetadata(batch)
-        // A batch that waits for its jobs keeps exactly its input, however old it is.
+        // A batch that waits for its jobs keeps what it reads, however old it is.
         let threshold = min(batch - source.inputRememberDuration, oldestToRun ?? batch)
         inputInfo.clear(before: threshold)
         do {

@@ -275,7 +275,8 @@ extension JobGenerator {
             case .reportSkipped(let first, let count): reportSkipped(first, count)
             case .writeCheckpoint(let checkpoint): write(checkpoint)
             case .cleanUp(let batch, let keeping, let failed):
-                worker.cleanUp(batch, keeping: keeping, failed: failed)
+                worker.cleanUp(
+                    batch, keeping: keeping.map { oldestRead(by: $0) }, failed: read(by: failed))
             case .setAside(let batch): setAside(batch)
             case .reportCheckpointsLost(let first, let count):
                 reportCheckpointsLost(since: first, count, underlying)
@@ -286,6 +287,29 @@ extension JobGenerator {
             }
         }
         return true
+    }
+
+    /// The first batch that windows of a batch read; the batch itself where there are none.
+    private func oldestRead(by batch: BatchTime) -> BatchTime {
+        guard let grid else { return batch }
+        return min(batch, batch - worker.source.inputRememberDuration + grid.period)
+    }
+
+    /// The batches that windows of some batches read, these included.
+    private func read(by batches: Set<BatchTime>) -> Set<BatchTime> {
+        guard let grid else { return batches }
+        var read = batches
+        var last: BatchTime?
+        for batch in batches.sorted() {
+            let oldest = oldestRead(by: batch)
+            var pane = batch - grid.period
+            while pane >= oldest, last.map({ pane > $0 }) ?? true {
+                read.insert(pane)
+                pane = pane - grid.period
+            }
+            last = batch
+        }
+        return read
     }
 
     private func reportSkipped(_ first: BatchTime, _ count: Int64) {

@@ -14,6 +14,9 @@ public protocol JobSource: Sendable {
     /// The age at which the blocks of a batch may go.
     var inputRememberDuration: Duration { get }
 
+    /// How far back windows ask for batches that checkpoints hold; nil: for none.
+    var paneReach: Duration? { get }
+
     /// Makes the jobs of one batch: one for each output operation that has an RDD.
     ///
     /// - Throws: what the first failing operator throws; the batch has no jobs then.
@@ -44,6 +47,9 @@ public protocol JobSource: Sendable {
 }
 
 extension JobSource {
+    /// None.
+    public var paneReach: Duration? { nil }
+
     /// There are none.
     public func failedJobs(
         at time: BatchTime, _ reason: any Error, _ context: GenerationContext

@@ -7,7 +7,7 @@ import Testing
 ///
 /// Method: a seed makes input with gaps, empty batches and values that cancel out, and a pipeline
 /// of windows; what it puts out is compared with a model that sums over the whole history.
-@Suite struct RandomWindowTests {
+@Suite(.timeLimit(.minutes(5))) struct RandomWindowTests {
     private struct Shape {
         let window: Int
         let slide: Int

@@ -5,7 +5,7 @@ import StreamingContext
 import Testing
 
 /// What windows are after a batch that failed, or that nobody looked at.
-@Suite struct WindowFailureTests {
+@Suite(.timeLimit(.minutes(5))) struct WindowFailureTests {
     private static let batches: [[(String, Int)]?] = (1...9).map { [("a", $0), ("b\($0 % 3)", 1)] }
 
     private func builder() throws -> PipelineBuilder {

@@ -60,8 +60,9 @@ struct FailureGuideTests {
         try await harness.ssc.start()
         harness.clock.advance(by: .seconds(1))
         for wait in [Int64(200), 400, 800, 1600] {
-            await harness.clock.waitForSleepers(count: 2)
-            harness.clock.advance(by: .milliseconds(wait))
+            let end = harness.clock.now + .milliseconds(wait)
+            await harness.clock.waitForSleeper(until: end)
+            harness.clock.set(to: end)
         }
         await harness.listener.batchSettled(.seconds(1))
         await harness.ssc.stop()

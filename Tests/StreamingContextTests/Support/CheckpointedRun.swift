@@ -12,16 +12,8 @@ extension StreamHarness {
         defer { try? FileSystem.removeTree(directory) }
         _ = try await StreamingContext.getOrCreate(checkpointDirectory: directory) { ssc }
         try await ssc.start()
-        for batch in batches {
-            if isSettled {
-                await advance()
-                continue
-            }
-            clock.advance(by: .seconds(1))
-            await listener.first { event in
-                guard case .batchCompleted(let info) = event else { return false }
-                return info.batchTime == .seconds(Int64(batch + 1))
-            }
+        for _ in batches {
+            if isSettled { await advance() } else { await advanceUntilCompleted() }
         }
         await ssc.stop(graceful: true)
     }

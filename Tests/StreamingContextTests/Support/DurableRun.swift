@@ -11,6 +11,13 @@ struct DurableRun {
     var policy = FailurePolicy.stop
     let warnings = Notes<String>()
 
+    /// Parts on the run's medium.
+    var quietComponents: StreamingContext.Components {
+        var components = StreamHarness.quietComponents
+        components.storageMedium = medium
+        return components
+    }
+
     /// A context that goes on from what the runs before have left; not started.
     func harness(
         from start: BatchTime, store: (any CheckpointStore)? = nil,
@@ -20,8 +27,7 @@ struct DurableRun {
         configuration.failurePolicy = policy
         configuration.maxTaskFailures = 1
         configuration.checkpointSpacing = .zero
-        var components = StreamHarness.quietComponents
-        components.storageMedium = medium
+        var components = quietComponents
         components.checkpointStore = store
         components.logger = NotingLogger(notes: warnings)
         let harness = StreamHarness(

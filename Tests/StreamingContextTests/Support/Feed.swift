@@ -58,6 +58,13 @@ extension StreamHarness {
         while !isEnough(listener.events) { await advance() }
     }
 
+    /// Moves on by one batch and waits for the end of its jobs, whatever becomes of its checkpoint.
+    func advanceUntilCompleted() async {
+        let next = clock.now + ssc.batchInterval
+        clock.advance(by: ssc.batchInterval)
+        await listener.first { $0.completedBatch?.batchTime == next }
+    }
+
     /// The records of the batches that have completed.
     static func recordCount(_ events: [StreamEvent]) -> Int {
         events.reduce(0) { sum, event in

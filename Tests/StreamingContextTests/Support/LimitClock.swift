@@ -18,7 +18,11 @@ final class LimitClock: StreamClock {
 
     func sleep(untilMonotonic deadline: Duration) async throws {
         limits.update { $0.append(deadline) }
-        defer { limits.update { $0.remove(at: $0.firstIndex(of: deadline)!) } }
+        defer {
+            limits.update { limits in
+                if let index = limits.firstIndex(of: deadline) { limits.remove(at: index) }
+            }
+        }
         try await manual.sleep(untilMonotonic: deadline)
     }
 

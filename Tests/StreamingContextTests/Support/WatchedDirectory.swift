@@ -3,6 +3,7 @@ import DStreamCore
 import DStreamTestKit
 import FaultTolerance
 import StreamingContext
+import Synchronization
 
 #if canImport(Glibc)
     import Glibc
@@ -14,27 +15,51 @@ import StreamingContext
 final class WatchedDirectory: Sendable {
     let path: String
 
+    private let lastBirth = Locked<Int64?>(nil)
+
     init() throws { path = try FileSystem.createTemporaryDirectory(prefix: "watched") }
+
+    /// Whether the file system says when files were made.
+    static let tellsBirths: Bool = {
+        guard let root = try? WatchedDirectory() else { return false }
+        return FileSystem.birth(of: root.path) != nil
+    }()
 
     deinit { try? FileSystem.removeTree(path) }
 
     /// Writes a file elsewhere and renames it into its place, as a careful program does.
-    func write(_ name: String, _ bytes: [UInt8], at milliseconds: Int64) throws {
+    ///
+    /// - Parameter isTold: whether it is made in another tick of the file system's clock than those
+    ///   before, so that it is told from one that had its inode.
+    func write(
+        _ name: String, _ bytes: [UInt8], at milliseconds: Int64, isTold: Bool = false
+    ) throws {
         let target = "\(path)/\(name)"
         if let slash = target.lastIndex(of: "/") {
             try FileSystem.createDirectory(String(target[..<slash]))
         }
         let aside = "\(path)/_aside"
-        do {
+        repeat {
+            try FileSystem.removeTree(aside)
             let file = try OpenFile(aside, .replace)
             try file.write(bytes)
-        }
+        } while isTold && !isBornLater(aside)
         try FileSystem.rename(aside, to: target, durability: .handedOver)
         try touch(name, at: milliseconds)
     }
 
-    func write(_ name: String, _ text: String, at milliseconds: Int64) throws {
-        try write(name, Array(text.utf8), at: milliseconds)
+    func write(
+        _ name: String, _ text: String, at milliseconds: Int64, isTold: Bool = false
+    ) throws {
+        try write(name, Array(text.utf8), at: milliseconds, isTold: isTold)
+    }
+
+    private func isBornLater(_ file: String) -> Bool {
+        let birth = FileSystem.birth(of: file)
+        return lastBirth.withLock { last in
+            defer { last = birth }
+            return birth != last
+        }
     }
 
     func touch(_ name: String, at milliseconds: Int64) throws {
