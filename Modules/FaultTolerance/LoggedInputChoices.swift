@@ -53,8 +53,10 @@ public final class LoggedInputChoices: InputChoices {
     /// How far the log reaches; nil: it does not say.
     package var end: LogPosition? { log.end }
 
-    /// The newest batch that anything is known of; nil: none.
-    package var newest: BatchTime? { choices.withLock { $0.all.keys.map(\.batch).max() } }
+    /// Whether a stream has chosen for a batch.
+    package func holds(_ batch: BatchTime, of stream: StreamID) -> Bool {
+        choices.withLock { $0.all[LoggedChoices.Key(batch: batch, stream: stream)] != nil }
+    }
 
     /// Everything that is kept, by batch and stream.
     package var all: [(batch: BatchTime, stream: StreamID, choice: InputChoice)] {
@@ -88,7 +90,7 @@ package struct LoggedChoices: Sendable {
 
     // MARK: Records; see Docs/Formats/Checkpoint.md
 
-    /// In place of a kind: what is to be left out of the choice.
+    /// In place of a kind: what the batch is to skip of the choice.
     private static let forgotten: UInt8 = 255
 
     /// The record of a choice.
@@ -96,7 +98,7 @@ package struct LoggedChoices: Sendable {
         try record(key, choice.kind.rawValue, choice.bytes)
     }
 
-    /// The record that leaves parts of a choice out.
+    /// The record that skips parts of a choice.
     package static func record(_ key: Key, forgetting names: [String]) throws -> [UInt8] {
         try record(key, forgotten, try Codec<[String]>.of().bytes(of: names))
     }

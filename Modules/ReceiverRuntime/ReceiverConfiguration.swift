@@ -95,7 +95,8 @@ extension ReceiverConfiguration {
     /// What is wrong with the number of receivers that have a thread each; nil: nothing.
     package func threadProblem(of receivers: [ReceiverRegistration]) -> ReceiverError? {
         let threads = receivers.filter(\.hasThread)
-        guard threads.count > maxReceiverThreads else { return nil }
+        // A number that cannot work is refused by ``validate()``.
+        guard maxReceiverThreads > 0, threads.count > maxReceiverThreads else { return nil }
         let first = threads[maxReceiverThreads]
         return ReceiverError(
             .badConfiguration,

@@ -36,28 +36,53 @@ struct LogPlace: Sendable {
         return log
     }
 
-    /// Opens a log with what is left of it; if it cannot be read, its files are set aside.
+    /// Opens a log with what is left of it; if it cannot be read, its files are quarantined.
     private func openAccepting(
         _ name: String, _ path: String, _ options: FileWriteAheadLog.Options
     ) async throws -> FileWriteAheadLog {
+        let needed = reliedOn[name]
         do {
-            let log = try await FileWriteAheadLog.open(path, on: medium, options: options)
-            do {
-                for try await _ in log.records() {}
-            } catch {
-                await log.close()
-                throw error
-            }
-            if let position = reliedOn[name], !log.reaches(position) {
-                warn("\(path) has lost its end, which the checkpoint relies on; that was accepted")
-            }
-            return log
+            return try await openReadable(path, options, reliedOn: needed.map { [$0] } ?? [])
         } catch let error as LogError where error.code == .damaged {
-            let aside = try await FileWriteAheadLog.setAside(path, on: medium)
+            if let needed, let log = try await openRest(path, options, without: needed) {
+                warn("\(path) has lost its end, and that was accepted. \(error.message)")
+                return log
+            }
+            let files = try await FileWriteAheadLog.quarantine(path, reliedOn: needed, on: medium)
+            let kept =
+                files.isEmpty ? "" : ", and its files are kept as \(files.joined(separator: ", "))"
             warn(
-                "\(path) cannot be read, and that was accepted: it begins anew, and its files are "
-                    + "kept as \(aside.joined(separator: ", ")). \(error.message)")
+                "\(path) cannot be read, and that was accepted: it begins anew\(kept). "
+                    + error.message)
             return try await FileWriteAheadLog.open(path, on: medium, options: options)
         }
+    }
+
+    /// Opens a log that ends before a position; nil: nothing of it can be read.
+    private func openRest(
+        _ path: String, _ options: FileWriteAheadLog.Options, without lost: LogPosition
+    ) async throws -> FileWriteAheadLog? {
+        do {
+            let log = try await openReadable(path, options, numberingFrom: lost.segment + 1)
+            if (log.end?.segment ?? 0) > 0 { return log }
+            await log.close()
+        } catch let error as LogError where error.code == .damaged {}
+        return nil
+    }
+
+    /// Opens a log and reads it through.
+    private func openReadable(
+        _ path: String, _ options: FileWriteAheadLog.Options, reliedOn: [LogPosition] = [],
+        numberingFrom number: UInt64 = 1
+    ) async throws -> FileWriteAheadLog {
+        let log = try await FileWriteAheadLog.open(
+            path, on: medium, options: options, reliedOn: reliedOn, numberingFrom: number)
+        do {
+            for try await _ in log.records() {}
+        } catch {
+            await log.close()
+            throw error
+        }
+        return log
     }
 }

@@ -60,9 +60,16 @@ struct ReceiverLogs: Sendable {
         _ clock: any StreamClock
     ) -> (any ReceivedBlockHandler)? {
         guard let log = blocks[id], let codec else { return nil }
+        let acceptsLoss = accepted.contains(InputLogs.blocks(of: id))
         return LoggedBlockHandler(
             streamID: id, engine: engine, level: level, codec: codec, log: log, clock: clock,
-            acceptsLoss: accepted.contains(InputLogs.blocks(of: id)))
+            acceptsLoss: { acceptsLoss && Self.isLoss($0) })
+    }
+
+    /// Whether an error says that a record is gone, and not that it cannot be read just now.
+    private static func isLoss(_ error: any Error) -> Bool {
+        let code = (error as? LogError)?.code
+        return code == .missing || code == .damaged
     }
 
     /// How far each log reaches, by its name in the checkpoint directory.

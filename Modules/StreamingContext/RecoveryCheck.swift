@@ -3,9 +3,9 @@ internal import DStreamCore
 internal import FaultTolerance
 
 extension StreamingContext {
-    /// Whether a program can go on from a checkpoint directory, and with what.
+    /// Whether a program can resume from a checkpoint directory, and with what.
     public struct RecoveryCheck: Sendable, Hashable, CustomStringConvertible {
-        /// Whether ``StreamingContext/start()`` would go on from there, or begin anew.
+        /// Whether ``StreamingContext/start()`` would resume from there, or begin anew.
         public let canStart: Bool
         /// What was found, for people; problems come last.
         public let findings: [String]
@@ -22,7 +22,7 @@ extension StreamingContext {
     /// 0 when the program could start, otherwise 1.
     static let checkVariable = "DSTREAMS_CHECK_CHECKPOINT"
 
-    /// Looks whether the program could go on from a checkpoint directory, as it is.
+    /// Looks whether the program could resume from a checkpoint directory, as it is.
     ///
     /// All of the checkpoint is read, and put back into the streams that `create` declares; nothing
     /// runs. The directory is neither locked nor changed: it may be in use.
@@ -40,13 +40,17 @@ extension StreamingContext {
                 let found = try await FileCheckpointStore.read(checkpointDirectory, on: medium)
             {
                 findings += found.findings
-                try await ssc.rehearse(found, in: checkpointDirectory, &findings)
-                let pending = try await PendingInputs.read(from: checkpointDirectory, on: medium)
+                let registrations = try await ssc.rehearse(
+                    found, in: checkpointDirectory, &findings)
+                let pending = try await PendingInputs.read(
+                    from: checkpointDirectory, on: medium,
+                    acceptingLoss: ssc.acceptsLoss(in: InputLogs.chosen))
                 findings += pending.inputs.map(\.description)
-                try ssc.checkRepeatedInputs(found.record, pending.inputs)
-                findings += try await checkLogs(
-                    in: checkpointDirectory, on: medium, reliedOn: found.record.logs)
+                try ssc.checkRepeatedInputs(pending.inputs, in: checkpointDirectory)
+                findings += try await ssc.checkLogs(
+                    registrations, in: checkpointDirectory, reliedOn: found.record.logs)
             } else {
+                try await ssc.refuseMissingCheckpoints(in: checkpointDirectory)
                 findings.append(
                     "there is no checkpoint in \(checkpointDirectory): the program would begin anew"
                 )
@@ -71,11 +75,11 @@ extension StreamingContext {
     /// Does what a start does with what an earlier run left, and no more.
     private func rehearse(
         _ found: RecoveredCheckpoint, in directory: String, _ findings: inout [String]
-    ) async throws {
+    ) async throws -> [Registration] {
         graph.setCheckpointDirectory(true)
         graph.expectCheckpoints()
         graph.setFailureDefaults(configuration.failurePolicy, hasDeadLetters: true)
-        recordProblems(hasDirectory: true)
+        let registrations = recordProblems(hasDirectory: true)
         try graph.start(zeroTime: found.record.zeroTime)
         let plan = graph.plan(forStateOf: found.record.operators)
         for (old, new) in plan.taken.sorted(by: { $0.key < $1.key }) {
@@ -85,6 +89,7 @@ extension StreamingContext {
         findings += plan.new.map { "\($0) begins without state" }
         findings += plan.discarded.map { "the state of \($0) is given up" }
         try await restore(found, from: directory)
+        return registrations
     }
 
     private static func isThere(
@@ -98,19 +103,31 @@ extension StreamingContext {
         }
     }
 
-    /// Reads the logs of inputs through.
-    private static func checkLogs(
-        in directory: String, on medium: some StorageMedium, reliedOn: [String: LogPosition]
+    /// Reads the logs of inputs through that a start would open.
+    private func checkLogs(
+        _ registrations: [Registration], in directory: String, reliedOn: [String: LogPosition]
     ) async throws -> [String] {
+        let medium = components.storageMedium
+        let names = try await medium.perform {
+            try InputLogs.names(in: directory, on: $0, reliedOn: reliedOn)
+        }
+        let own = inputLogNames(registrations)
         var findings: [String] = []
-        let names = try await medium.perform { try InputLogs.names(in: directory, on: $0) }
-        for name in Set(names).union(reliedOn.keys).sorted() {
-            var count = 0
-            let log = try await LogInspection(
-                of: directory + "/" + name, on: medium,
-                reliedOn: reliedOn[name].map { [$0] } ?? [])
-            for try await _ in log.records { count += 1 }
-            findings.append("\(name): \(count) records, all intact")
+        for name in names where own.contains(name) {
+            do {
+                let end = acceptsLoss(in: name) ? nil : reliedOn[name]
+                let log = try await LogInspection(
+                    of: directory + "/" + name, on: medium, reliedOn: end.map { [$0] } ?? [])
+                let count = try await log.recordCount
+                let isShort = reliedOn[name].map { !log.reaches($0) } ?? false
+                findings.append(
+                    "\(name): \(count) records, "
+                        + (isShort
+                            ? "and the end that the checkpoint relies on is lost, which is accepted"
+                            : "all intact"))
+            } catch let error as LogError where error.code == .damaged && acceptsLoss(in: name) {
+                findings.append("\(name) would begin anew, as its loss is accepted: \(error)")
+            }
         }
         return findings
     }
@@ -123,6 +140,6 @@ extension RecoveredCheckpoint {
             "the checkpoint was written by \"\(record.appName)\", with batches of "
                 + "\(record.batchInterval.milliseconds) ms; the last completed batch is \(done)",
             "\(record.pendingBatches.count) batches would run again",
-        ] + problems.map { "passed over: \($0)" }
+        ] + problems.map { "skipped: \($0)" }
     }
 }

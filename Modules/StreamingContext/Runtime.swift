@@ -9,6 +9,8 @@ struct Runtime: Sendable {
     let tracker: ReceiverTracker
     let scheduler: JobScheduler
     let generator: JobGenerator
+    /// Where checkpoints go; nil: nowhere.
+    let checkpointStore: NamingCheckpointStore?
     let grid: BatchAlignment
     let firstBatch: BatchTime
     /// What an earlier run left; nil: this is the first one.
@@ -93,11 +95,12 @@ struct Runtime: Sendable {
             maxQueuedBatches: configuration.maxQueuedBatches)
         generation.checkpointSpacing = configuration.checkpointSpacing
         generation.settings = configuration.settings
+        checkpointStore = checkpoints.map { NamingCheckpointStore(base: $0.store, logs: logs) }
         generator = JobGenerator(
             generation, source: graph,
             queue: scheduler, allocator: tracker, inputInfo: InputInfoTracker(),
             batch: batch, choices: logs?.choices,
-            checkpointStore: checkpoints.map { NamingCheckpointStore(base: $0.store, logs: logs) },
+            checkpointStore: checkpointStore,
             clock: clock, listeners: context.listeners,
             standardOutput: Self.standardOutput(of: context), errorSink: report)
         grid = try BatchAlignment(zeroTime: zeroTime, period: context.batchInterval)

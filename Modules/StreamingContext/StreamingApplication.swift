@@ -30,7 +30,7 @@ public protocol StreamingApplication {
     /// Declares the streams.
     static func build(_ ssc: StreamingContext) throws
 
-    /// Where checkpoints go, and what the program goes on from; nil, the default: nowhere.
+    /// Where checkpoints go, and what the program resumes from; nil, the default: nowhere.
     static var checkpointDirectory: String? { get }
 }
 

@@ -9,12 +9,45 @@ extension StreamingContext {
     /// read: what is left of it counts, and what is lost is reported.
     ///
     /// Without this call such a start is refused. Called before ``start()``, and taken out of the
-    /// program again once it has started.
+    /// program again once it has started and a batch has completed.
     ///
-    /// - Parameter log: its directory in the checkpoint directory, as the error names it, such as
-    ///   `received/events`, `received/stream-0` or `chosen`. State has no part in this: a state log
-    ///   that cannot be read is restored, or a new checkpoint directory begun.
-    public func acceptLoss(in log: String) { acceptedLosses.withLock { _ = $0.insert(log) } }
+    /// - Parameter log: its directory in the checkpoint directory, as the error names it:
+    ///   `received/events`, `received/stream-0` or `chosen`; or `checkpoints`, when all checkpoint
+    ///   files are gone: state and windows begin anew then. Another name is refused by ``start()``. A
+    ///   state log that cannot be read is restored, or a new checkpoint directory begun.
+    public func acceptLoss(in log: String, file: String = #fileID, line: UInt = #line) {
+        let site = OperatorSite("acceptLoss", file: file, line: line)
+        acceptedLosses.withLock { $0[log] = site }
+    }
+
+    /// The name of a loss that is none of a log: all checkpoint files.
+    static let allCheckpoints = "checkpoints"
+
+    /// The logs of inputs that the program has, by their names in the checkpoint directory.
+    func inputLogNames(_ registrations: [Registration]) -> [String] {
+        let blocks = registrations.filter { $0.protection == .writeAheadLog }.map {
+            InputLogs.blocks(of: $0.receiver.streamID)
+        }
+        return (blocks.isEmpty ? [] : [InputLogs.events] + blocks)
+            + (graph.choosesInput ? [InputLogs.chosen] : [])
+    }
+
+    /// Notes accepted losses of what the program does not have: the name was mistyped.
+    func recordUnknownLosses(_ registrations: [Registration]) {
+        let known = inputLogNames(registrations) + [Self.allCheckpoints]
+        let accepted = acceptedLosses.withLock { $0 }
+        for (name, site) in accepted.sorted(by: { $0.key < $1.key }) where !known.contains(name) {
+            graph.record(
+                StreamError(
+                    .badDeclaration,
+                    "the loss of \"\(name)\" cannot be accepted; this program has "
+                        + known.map { "\"\($0)\"" }.joined(separator: ", "),
+                    site: site))
+        }
+    }
+
+    /// Whether the loss of a log was accepted.
+    func acceptsLoss(in log: String) -> Bool { acceptedLosses.withLock { $0[log] != nil } }
 
     /// What an error of opening or reading means: damage is none of writing.
     static func code(of error: any Error) -> StreamError.Code {
@@ -29,11 +62,11 @@ extension StreamingContext {
 
     /// Takes up what the logs say, and compares them with one another and with the sinks.
     ///
-    /// - Parameter committed: the newest batch that a sink holds.
+    /// - Parameter committed: the newest batch that each sink holds.
     /// - Throws: ``StreamError`` `.checkpointUnreadable` for a log that has lost something.
     func recover(
         _ tracker: ReceiverTracker, _ logs: ReceiverLogs?, _ record: CheckpointRecord?,
-        committed: DStreamGraph.NewestCommitted?
+        committed: [DStreamGraph.NewestCommitted]
     ) async throws {
         let directory = checkpointDirectory.withLock { $0 } ?? ""
         let last: [StreamID: [LogRecordHandle]]
@@ -41,19 +74,11 @@ extension StreamingContext {
             throw StreamError(
                 .checkpointUnreadable, "the write-ahead logs in \(directory): \(error)")
         }
-        guard let logs, let events = logs.events else { return }
-        let newest = await tracker.lastAllocated
-        if let record, record.logs[InputLogs.events] != nil, let committed,
-            committed.batch > max(record.time, newest ?? record.time),
-            !logs.accepted.contains(InputLogs.events)
-        {
-            throw StreamError(
-                .checkpointUnreadable,
-                "\(events.directory) has lost its end: the sink \(committed.sink) holds batch "
-                    + "\(committed.batch), and the log knows of no batch after "
-                    + "\(newest.map { "\($0)" } ?? "its beginning"). "
-                    + MessageTable.see("damaged log"))
+        if let record {
+            try checkEvents(logs, await tracker.lastAllocated, record, committed)
+            try checkChoices(logs, record, committed)
         }
+        guard let logs, let events = logs.events else { return }
         for (stream, log) in logs.blocks.sorted(by: { $0.key < $1.key }) {
             let known = record?.logs[InputLogs.blocks(of: stream)]
             let count = log.byteCount(after: last[stream] ?? [], or: known)
@@ -64,6 +89,46 @@ extension StreamingContext {
                     + "\(events.directory) does not know. Either the program ended while it stored "
                     + "them, or the events have lost their end. "
                     + MessageTable.see("unknown blocks"))
+        }
+    }
+
+    /// Refuses events that know of fewer batches than a sink holds.
+    private func checkEvents(
+        _ logs: ReceiverLogs?, _ newest: BatchTime?, _ record: CheckpointRecord,
+        _ committed: [DStreamGraph.NewestCommitted]
+    ) throws {
+        guard let events = logs?.events, record.logs[InputLogs.events] != nil,
+            !acceptsLoss(in: InputLogs.events),
+            let last = committed.max(by: { $0.batch < $1.batch }),
+            last.batch > max(record.time, newest ?? record.time)
+        else { return }
+        throw StreamError(
+            .checkpointUnreadable,
+            "\(events.directory) has lost its end: the sink \(last.sink) holds batch "
+                + "\(last.batch), and the log knows of no batch after "
+                + "\(newest.map { "\($0)" } ?? "its beginning"). "
+                + MessageTable.see("damaged log"))
+    }
+
+    /// Refuses choices that have not what a sink's batch was made of: the batch would choose anew, and
+    /// the sink would skip what it has chosen.
+    private func checkChoices(
+        _ logs: ReceiverLogs?, _ record: CheckpointRecord,
+        _ committed: [DStreamGraph.NewestCommitted]
+    ) throws {
+        guard let choices = logs?.choices, record.logs[InputLogs.chosen] != nil,
+            !acceptsLoss(in: InputLogs.chosen)
+        else { return }
+        let directory = checkpointDirectory.withLock { $0 } ?? ""
+        for last in committed where last.batch > record.time {
+            let missing = last.choosingInputs.first { !choices.holds(last.batch, of: $0) }
+            guard let missing else { continue }
+            let site = graph.site(of: missing)
+            throw StreamError(
+                .checkpointUnreadable,
+                "\(directory)/\(InputLogs.chosen) has lost its end: the sink \(last.sink) holds batch "
+                    + "\(last.batch), and the log does not say what stream \(missing) gave to it. "
+                    + MessageTable.see("damaged log"), site: site)
         }
     }
 
@@ -82,45 +147,47 @@ extension StreamingContext {
         }
     }
 
-    /// Says that an earlier run was here, though no checkpoint is left of it.
-    func warnOfMissingCheckpoints(
-        _ checkpoints: Checkpoints, _ logs: ReceiverLogs?, _ tracker: ReceiverTracker
-    ) async {
+    /// Says why blocks of an earlier run are gone.
+    func warnOfLost(_ blocks: [StoredBlock]) {
         let directory = checkpointDirectory.withLock { $0 } ?? ""
-        var signs: [String] = []
-        if let orphans = (checkpoints.store as? FileCheckpointStore)?.orphans {
-            signs.append(orphans)
+        for block in blocks {
+            let name = InputLogs.blocks(of: block.streamID)
+            let reason =
+                if block.logHandle == nil {
+                    "they are in no write-ahead log"
+                } else if acceptsLoss(in: name) {
+                    "\(directory)/\(name) has lost them, and that was accepted"
+                } else {
+                    "the stream is not declared with protection: .writeAheadLog any more"
+                }
+            components.logger.log(
+                level: .warning,
+                "\(appName): \(block.recordCount) records of stream \(block.streamID) ended with "
+                    + "the earlier run: \(reason)")
         }
-        if let batch = await tracker.lastAllocated {
-            signs.append("\(directory)/\(InputLogs.events) knows of batch \(batch)")
+    }
+
+    /// Refuses to begin anew where an earlier run was, though no checkpoint is left of it.
+    ///
+    /// - Throws: ``StreamError`` `.checkpointUnreadable`, unless that loss was accepted.
+    func refuseMissingCheckpoints(in directory: String) async throws {
+        let remains: [String]
+        do {
+            remains = try await InputLogs.remains(in: directory, on: components.storageMedium)
+        } catch {
+            throw StreamError(Self.code(of: error), CheckpointDirectory.text(error))
         }
-        if await tracker.hasUnallocatedBlocks {
-            signs.append("\(directory)/\(InputLogs.events) knows of received blocks")
+        if remains.isEmpty { return }
+        let message =
+            "there is no checkpoint in \(directory), though \(remains.joined(separator: ", "))"
+        guard acceptsLoss(in: Self.allCheckpoints) else {
+            throw StreamError(
+                .checkpointUnreadable,
+                "\(message). Nothing was changed. " + MessageTable.see("checkpoints are gone"))
         }
-        if let batch = logs?.choices?.newest {
-            signs.append("\(directory)/\(InputLogs.chosen) knows of batch \(batch)")
-        }
-        if signs.isEmpty { return }
         components.logger.log(
             level: .error,
-            "\(appName): there is no checkpoint in \(directory), though \(signs.joined(separator: ", ")): "
-                + "state and windows begin anew, without what an earlier run had counted. "
+            "\(appName): \(message). That was accepted: state and windows begin anew. "
                 + MessageTable.see("checkpoints are gone"))
     }
-}
-
-/// Writes with each checkpoint how far the logs of inputs reach.
-struct NamingCheckpointStore: CheckpointStore {
-    let base: any CheckpointStore
-    let logs: ReceiverLogs?
-
-    func write(_ record: CheckpointRecord, state: [OperatorState]) async throws {
-        var record = record
-        record.logs = logs?.ends ?? [:]
-        try await base.write(record, state: state)
-    }
-
-    func recover() async throws -> RecoveredCheckpoint? { try await base.recover() }
-
-    func close() async { await base.close() }
 }

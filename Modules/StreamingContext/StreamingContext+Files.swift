@@ -34,7 +34,7 @@ extension StreamingContext {
     ///   - recursive: whether files are read at any depth below the directory. Links to directories
     ///     are not followed there.
     ///   - filter: which paths are read.
-    ///   - newFilesOnly: whether files that were there at the start are passed over.
+    ///   - newFilesOnly: whether files that were there at the start are skipped.
     public func fileStream(
         _ directory: String, recursive: Bool = false,
         filter: @escaping @Sendable (String) -> Bool = { _ in true }, newFilesOnly: Bool = true,

@@ -127,8 +127,8 @@ extension StreamingContext {
     /// Under ``DStreamCore/FailurePolicy/continue`` this throws at the first batch that fails, though
     /// later ones go on; ``run()`` and ``runUntilInterrupted()`` wait on.
     ///
-    /// - Throws: the first error of a batch, a receiver's set-up or a late declaration. The context
-    ///   stays as it is: stop it.
+    /// - Throws: the first error of a batch, a receiver's set-up or a late declaration, after which
+    ///   ``run()`` waits on as well. The context stays as it is: stop it.
     public func awaitTermination() async throws { try await termination.first.wait() }
 
     /// Waits until the context is stopped, but no longer than `timeout` on the context's clock.
@@ -286,6 +286,7 @@ extension StreamingContext {
             }
         }
         recordThreadProblem(registrations)
+        recordUnknownLosses(registrations)
         return registrations
     }
 
@@ -295,7 +296,7 @@ extension StreamingContext {
         let threads = registrations.filter { $0.receiver(on: engine).hasThread }
         let problem = configuration.receiver.threadProblem(of: threads.map(\.receiver))
         guard let problem else { return }
-        let first = threads[max(0, configuration.receiver.maxReceiverThreads)]
+        let first = threads[configuration.receiver.maxReceiverThreads]
         graph.record(StreamError(.badConfiguration, problem.message, site: first.site))
     }
 
@@ -321,6 +322,11 @@ extension StreamingContext {
         let offset = remainder < 0 ? remainder + interval : remainder
         let deadLetters = await prepareDeadLetters()
         let checkpoints = try await openCheckpoints()
+        if checkpoints != nil, checkpoints?.found == nil,
+            let directory = checkpointDirectory.withLock({ $0 })
+        {
+            try await refuseMissingCheckpoints(in: directory)
+        }
         let zeroTime =
             checkpoints?.found?.record.zeroTime
             ?? BatchTime(milliseconds: now.milliseconds - offset)
@@ -343,7 +349,6 @@ extension StreamingContext {
             checkpoints, logs, deadLetters)
         try await recover(runtime.tracker, logs, record, committed: committed)
         if let checkpoints, checkpoints.found == nil {
-            await warnOfMissingCheckpoints(checkpoints, logs, runtime.tracker)
             // The checkpoint of what is left here was taken away.
             await runtime.tracker.takeBackAllocations()
             try await logs?.choices?.release(before: BatchTime(milliseconds: .max))
@@ -361,17 +366,10 @@ extension StreamingContext {
                 await warnOfReleased(runtime.rerun + [next], record, runtime.tracker)
             }
         }
-        for block in try await restoreBlocks(runtime.tracker, pending: runtime.rerun) {
-            components.logger.log(
-                level: .warning,
-                "\(appName): \(block.recordCount) records of stream \(block.streamID) ended with "
-                    + "the earlier run: they are in no write-ahead log")
-        }
+        warnOfLost(try await restoreBlocks(runtime.tracker, pending: runtime.rerun))
         graph.prepareReading(runtime.generator.generationContext)
-        if let checkpoints, checkpoints.found == nil {
-            try await writeFirst(
-                NamingCheckpointStore(base: checkpoints.store, logs: logs), zeroTime,
-                runtime.generator.generationContext)
+        if let store = runtime.checkpointStore, checkpoints?.found == nil {
+            try await writeFirst(store, zeroTime, runtime.generator.generationContext)
         }
         return runtime
     }
@@ -381,8 +379,8 @@ extension StreamingContext {
         of record: CheckpointRecord, _ logs: ReceiverLogs?, _ registrations: [Registration]
     ) throws {
         if let choices = logs?.choices {
-            let inputs = try PendingInputs.of(choices, record)
-            try checkRepeatedInputs(record, inputs)
+            let inputs = try PendingInputs.inputs(in: choices.all, record)
+            try checkRepeatedInputs(inputs, in: checkpointDirectory.withLock { $0 } ?? "")
             reportForgotten(inputs)
         }
         if logs?.events == nil { warnOfUnloggedReceivers(registrations, record) }

@@ -15,7 +15,7 @@ extension StreamingContext {
     /// The records of a source that stay readable behind offsets: each batch takes what was added
     /// since the one before, noted durably where there is a checkpoint directory.
     ///
-    /// A program that goes on from a checkpoint goes on at the offsets where it was.
+    /// A program that resumes from a checkpoint continues at the offsets where it was.
     ///
     /// - Parameters:
     ///   - maxRatePerPartition: the most records that a batch takes of a partition, per second of

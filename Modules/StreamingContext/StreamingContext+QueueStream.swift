@@ -20,8 +20,19 @@ public final class RDDQueue<Element: Sendable>: Sendable {
     /// The RDDs not yet taken by a batch.
     public var count: Int { waiting.withLock { $0.count } }
 
-    /// Takes the first, or all.
-    func take(oneAtATime: Bool) -> [RDD<Element>] {
+    /// Takes the first, or all, if there was any before `note` was called: what is appended to an
+    /// empty queue meanwhile is the next batch's, as nothing was noted of it.
+    ///
+    /// - Throws: what `note` throws; nothing was taken then.
+    package func take(oneAtATime: Bool, noting note: () async throws -> Void) async throws -> [RDD<
+        Element
+    >] {
+        guard count > 0 else { return [] }
+        try await note()
+        return take(oneAtATime: oneAtATime)
+    }
+
+    private func take(oneAtATime: Bool) -> [RDD<Element>] {
         waiting.withLock { waiting in
             guard !waiting.isEmpty else { return [] }
             if oneAtATime { return [waiting.removeFirst()] }
@@ -57,9 +68,9 @@ extension StreamingContext {
     ) -> DStream<Element> {
         let site = OperatorSite("queueStream", file: file, line: line)
         return graph.computedStream(site, givesOnce: true) { id, time, context in
-            // First, so that nothing is taken when it cannot be noted.
-            if queue.count > 0 { try await context.noteTaken(from: id, for: time) }
-            let taken = queue.take(oneAtATime: oneAtATime)
+            let taken = try await queue.take(oneAtATime: oneAtATime) {
+                try await context.noteTaken(from: id, for: time)
+            }
             if taken.count == 1 { return taken[0] }
             if !taken.isEmpty { return context.batch.union(taken) }
             switch emptyRDD {

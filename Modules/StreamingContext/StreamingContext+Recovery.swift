@@ -11,7 +11,7 @@ extension StreamingContext {
         let found: RecoveredCheckpoint?
     }
 
-    /// Makes a context that goes on from the checkpoint in a directory, or begins there.
+    /// Makes a context that resumes from the checkpoint in a directory, or begins there.
     ///
     /// `create` is called every time, and declares the streams, as nothing of a program is kept in a
     /// checkpoint. After ``start()``, batches that had not completed run again with what they had
@@ -56,13 +56,13 @@ extension StreamingContext {
         }
         for problem in found?.problems ?? [] {
             ssc.components.logger.log(
-                level: .warning, "\(ssc.appName): passed over a damaged checkpoint: \(problem)")
+                level: .warning, "\(ssc.appName): skipped a damaged checkpoint: \(problem)")
         }
         ssc.checkpoints.withLock { $0 = Checkpoints(store: store, found: found) }
         return ssc
     }
 
-    /// Whether the context goes on from what an earlier run left.
+    /// Whether the context resumes from what an earlier run left.
     public var isRecovered: Bool { checkpoints.withLock { $0?.found != nil } }
 
     /// Gives up the state that a checkpoint holds of an operator that is no more, or that is not to
@@ -99,7 +99,7 @@ extension StreamingContext {
                 .notEmpty,
                 "\(directory.map { "the checkpoint directory \($0)" } ?? "the checkpoint store") "
                     + "holds what an earlier run of \"\(found.record.appName)\" left after batch "
-                    + "\(found.record.time); go on from it with "
+                    + "\(found.record.time); resume from it with "
                     + "StreamingContext.getOrCreate(checkpointDirectory:), or give this run an empty "
                     + "one")
         } catch {
@@ -117,7 +117,7 @@ extension StreamingContext {
         }
     }
 
-    /// Writes the checkpoint before all batches: from the first one on, a crash is gone on from.
+    /// Writes the checkpoint before all batches: from the first one on, a run resumes after a crash.
     func writeFirst(
         _ store: any CheckpointStore, _ zeroTime: BatchTime, _ context: GenerationContext
     ) async throws {
@@ -176,7 +176,7 @@ extension StreamingContext {
 
     /// Opens the logs of inputs; nil: there is no directory for them.
     ///
-    /// - Parameter record: the checkpoint that the run goes on from.
+    /// - Parameter record: the checkpoint that the run resumes from.
     func openLogs(
         _ registrations: [Registration], _ record: CheckpointRecord?
     ) async throws -> ReceiverLogs? {
@@ -184,7 +184,7 @@ extension StreamingContext {
         do {
             let place = LogPlace(
                 directory: directory, medium: components.storageMedium,
-                reliedOn: record?.logs ?? [:], accepted: acceptedLosses.withLock { $0 },
+                reliedOn: record?.logs ?? [:], accepted: Set(acceptedLosses.withLock { $0 }.keys),
                 warn: { [appName, logger = components.logger] message in
                     logger.log(level: .warning, "\(appName): \(message)")
                 })

@@ -16,21 +16,18 @@ extension StreamingContext {
         }
     }
 
-    /// Refuses to run batches again without what they had been given, and reports what they leave
-    /// out because somebody asked for it.
+    /// Refuses to run batches again without what they may have been given.
     ///
+    /// - Parameter directory: the checkpoint directory.
     /// - Throws: ``StreamError`` `.inputNotReplayable`, by batch and stream.
-    func checkRepeatedInputs(
-        _ record: CheckpointRecord, _ inputs: [PendingInputs.Input]
-    ) throws {
+    func checkRepeatedInputs(_ inputs: [PendingInputs.Input], in directory: String) throws {
         let once = inputs.filter { $0.kind == .taken && $0.forgotten.isEmpty }
-        let directory = checkpointDirectory.withLock { $0 } ?? ""
         let problems = once.map { input in
             let site = graph.site(of: input.stream)
             let name = site.map { "\($0)" } ?? "stream \(input.stream)"
             return StreamError(
                 .inputNotReplayable,
-                "\(name) gave elements to this batch, "
+                "\(name) may have given elements to this batch, "
                     + "which has not completed, and cannot give them again. To go on without them, "
                     + "run: inspect inputs forget \(directory) \(input.batch.milliseconds) "
                     + "\(input.stream). Otherwise begin with an empty checkpoint directory",
@@ -39,7 +36,7 @@ extension StreamingContext {
         if let error = StreamError.gathering(problems) { throw error }
     }
 
-    /// Reports what batches leave out because somebody asked for it.
+    /// Reports what batches skip because somebody asked for it.
     func reportForgotten(_ inputs: [PendingInputs.Input]) {
         for input in inputs where !input.forgotten.isEmpty {
             listeners.post(

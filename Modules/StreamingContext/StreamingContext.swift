@@ -136,7 +136,7 @@ public final class StreamingContext: Sendable {
     /// Makes RDDs on the context's engine: the role of Spark's `sparkContext`.
     public let batchContext: BatchContext
     /// The logs that may have lost something, by their names in the checkpoint directory.
-    let acceptedLosses = Locked<Set<String>>([])
+    let acceptedLosses = Locked<[String: OperatorSite]>([:])
     let components: Components
     let ownsEngine: Bool
     let listeners = ListenerBus()
@@ -188,8 +188,9 @@ public final class StreamingContext: Sendable {
             engine: chosen, maxTaskFailures: configuration.maxTaskFailures,
             defaultParallelism: configuration.defaultParallelism)
         listeners.add(TroubleLog(components.logger, appName: appName))
-        graph.onLateProblem { [termination, errors] problem in
+        graph.onLateProblem { [termination, errors, logger = components.logger] problem in
             Self.note(problem, errors, termination)
+            logger.log(level: .error, "\(appName): \(problem)")
         }
         if !configuration.keysWithoutEffect.isEmpty {
             let keys = configuration.keysWithoutEffect.joined(separator: ", ")

@@ -10,10 +10,12 @@ struct Ending: Sendable {
     /// Fails with the first error after which no later batch runs.
     let halt = Termination()
 
-    /// Lets waiters throw `error`.
-    func fail(_ error: any Error) {
-        first.fail(error)
-        if (error as? StreamError)?.policy != .continue { halt.fail(error) }
+    /// Lets waiters throw `failure`.
+    func fail(_ failure: any Error) {
+        first.fail(failure)
+        let error = failure as? StreamError
+        // What was declared too late changes nothing, least of all the batches.
+        if error?.policy != .continue, error?.code != .alreadyStarted { halt.fail(failure) }
     }
 
     /// Lets waiters return, unless there was an error.

@@ -47,7 +47,7 @@ final class TroubleLog: StreamingListener {
         case .batchSetAside(let time, let message):
             return "batch \(time) was set aside: \(message)"
         case .batchesSkipped(let first, let count):
-            return "\(count) batches from \(first) on were left out"
+            return "\(count) batches from \(first) on were skipped"
         case .eventsDropped(let count):
             return "\(count) events were dropped: a listener is too slow"
         default:

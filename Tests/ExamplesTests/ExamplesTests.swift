@@ -129,6 +129,75 @@ struct ExamplesTests {
         }
     }
 
+    @Test("inspect finds what was lost that a checkpoint relies on")
+    func inspectLosses() async throws {
+        try await withTemporaryFolder { folder in
+            let harness = StreamHarness()
+            let feed = FeedReceiver<String>()
+            harness.ssc.receiverStream(feed, protection: .writeAheadLog).map { ($0, 1) }
+                .updateStateByKey { values, sum -> Int? in (sum ?? 0) + values.reduce(0, +) }
+                .foreachRDD { _ in }
+            let ssc = try await StreamingContext.getOrCreate(
+                checkpointDirectory: folder + "/checkpoint"
+            ) { harness.ssc }
+            try await ssc.start()
+            func lengths() throws -> [String: Int] {
+                var lengths: [String: Int] = [:]
+                for log in ["state", "received/events"] {
+                    let directory = folder + "/checkpoint/" + log
+                    for name in try FileSystem.list(directory) where name.hasPrefix("log-") {
+                        let path = directory + "/" + name
+                        lengths[path] = try FileSystem.readAll(path).count
+                    }
+                }
+                return lengths
+            }
+            try await feed.store(block: ["a"])
+            await harness.advance()
+            let before = try lengths()
+            try await feed.store(block: ["b"])
+            await harness.advance()
+            // As it is while the program runs, and after a kill.
+            for name in ["state", "received/events"] {
+                let copy = folder + "/" + (name == "state" ? "one" : "two")
+                try copyTree(folder + "/checkpoint", to: copy)
+                for command in ["checkpoint", "log"] {
+                    let whole = try ExampleRun("inspect", in: folder, [command, copy])
+                    #expect(try await whole.ended() == 0)
+                }
+                for (path, length) in before where path.contains("/" + name + "/") {
+                    let target = copy + path.dropFirst("\(folder)/checkpoint".count)
+                    let bytes = Array(try FileSystem.readAll(target).prefix(length))
+                    try FileSystem.writeAtomically(target, bytes, durability: .handedOver)
+                }
+                for command in ["checkpoint", "log"] {
+                    let cut = try ExampleRun("inspect", in: folder, [command, copy])
+                    #expect(try await cut.ended() == 1, "\(command), \(name)")
+                }
+            }
+            let copy = folder + "/three"
+            try copyTree(folder + "/checkpoint", to: copy)
+            try FileSystem.removeTree(copy + "/received/events")
+            for command in ["checkpoint", "log"] {
+                let cut = try ExampleRun("inspect", in: folder, [command, copy])
+                #expect(try await cut.ended() == 1, "\(command)")
+            }
+            await ssc.stop()
+        }
+    }
+
+    private func copyTree(_ path: String, to copy: String) throws {
+        try FileSystem.createDirectory(copy)
+        for name in try FileSystem.list(path) {
+            if let bytes = try? FileSystem.readAll(path + "/" + name) {
+                try FileSystem.writeAtomically(
+                    copy + "/" + name, bytes, durability: .handedOver)
+            } else {
+                try copyTree(path + "/" + name, to: copy + "/" + name)
+            }
+        }
+    }
+
     /// What the recoverable word count leaves is whole, and another start could go on from it.
     private func inspect(_ folder: String) async throws {
         let report = try ExampleRun("inspect", in: folder, ["checkpoint", "checkpoint"])

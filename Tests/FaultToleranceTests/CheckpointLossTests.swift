@@ -86,11 +86,44 @@ import Testing
         for number in 1...3 { try medium.remove(History.path(number)) }
         let store = try await History.open(medium)
         #expect(try await store.recover() == nil)
-        #expect(store.orphans?.contains(Self.state) == true)
-        let (first, _, _) = try await killed(after: 1)
-        try first.remove(History.path(1))
-        let begun = try await History.open(first)
-        #expect(try await begun.recover() == nil)
-        #expect(begun.orphans == nil, "the first write may have been cut short")
+        let remains = try await InputLogs.remains(in: History.directory, on: medium)
+        #expect(remains.count == 1 && remains.first?.contains(Self.state) == true)
+    }
+
+    @Test("first writes that were cut short, however many, are no earlier run")
+    func firstWrites() async throws {
+        var (medium, _, _) = try await killed(after: 1)
+        for _ in 0..<3 {
+            try medium.remove(History.path(1))
+            let store = try await History.open(medium)
+            #expect(try await store.recover() == nil)
+            #expect(try await InputLogs.remains(in: History.directory, on: medium).isEmpty)
+            try await store.write(History.record(1), state: History.pieces(1))
+            medium = medium.restarted()
+        }
+        let last = try await History.open(medium)
+        #expect(
+            try await History.recover(last) == History.recovered(History.record(1), piecesOf: [1]))
+    }
+
+    @Test("nothing is cut while the checkpoints cannot be read")
+    func unreadableForNow() async throws {
+        let (medium, segment, lengths) = try await killed(after: 2)
+        let whole = try #require(medium.contents(of: segment))
+        let torn = Array(whole.prefix(lengths[1] - 30))
+        medium.setContents(of: segment, to: torn)
+        medium.fail { $0.path.hasPrefix(History.directory + "/checkpoint-") ? .failed : nil }
+        await #expect(throws: StorageError.self) { try await History.open(medium) }
+        #expect(medium.contents(of: segment) == torn)
+    }
+
+    @Test("checkpoint files are read once at a start")
+    func readOnce() async throws {
+        let (medium, _, _) = try await killed(after: 3)
+        let before = medium.operations.count
+        _ = try await History.open(medium).recover()
+        let reads = medium.operations.dropFirst(before).filter { $0.path == History.path(3) }
+        let kinds = Dictionary(grouping: reads, by: { "\($0.kind)" }).mapValues(\.count)
+        #expect(kinds.values.allSatisfy { $0 == 1 }, "\(kinds)")
     }
 }

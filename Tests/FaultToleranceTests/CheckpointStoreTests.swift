@@ -192,8 +192,7 @@ import Testing
     @Test func nothingReadableNamesTheDirectory() async throws {
         let medium = try await History.medium(writing: 1...3)
         for number in 1...3 { medium.setContents(of: History.path(number), to: [1, 2]) }
-        let store = try await History.open(medium)
-        let error = await #expect(throws: CheckpointError.self) { try await store.recover() }
+        let error = await #expect(throws: CheckpointError.self) { try await History.open(medium) }
         #expect(error?.code == .damaged)
         #expect(error?.message.contains(History.directory + " ") == true)
         #expect(error?.message.contains(History.path(3)) == true)
@@ -206,8 +205,7 @@ import Testing
         let checksum = Checksum.crc32c(Array(bytes[..<12]) + Array(bytes[16...]))
         for index in 0..<4 { bytes[12 + index] = UInt8(checksum >> (8 * index) & 255) }
         medium.setContents(of: History.path(3), to: bytes)
-        let store = try await History.open(medium)
-        let error = await #expect(throws: CheckpointError.self) { try await store.recover() }
+        let error = await #expect(throws: CheckpointError.self) { try await History.open(medium) }
         #expect(error?.code == .unsupported)
         #expect(error?.message.contains(History.path(3)) == true)
         #expect(medium.contents(of: History.path(3)) == bytes)
@@ -298,8 +296,7 @@ import Testing
         let medium = SimulatedStorageMedium()
         medium.setDirectory(History.directory)
         medium.setContents(of: History.directory + "/checkpoint-1000", to: [1])
-        let store = try await History.open(medium)
-        let error = await #expect(throws: CheckpointError.self) { try await store.recover() }
+        let error = await #expect(throws: CheckpointError.self) { try await History.open(medium) }
         #expect(error?.code == .damaged)
     }
 

@@ -191,6 +191,53 @@ struct DeadLetterStoreTests {
         #expect(try await store.list().problems == [])
     }
 
+    /// A store that has had many letters, of which one waits.
+    private func used(_ medium: SimulatedStorageMedium) async throws -> FileDeadLetterStore {
+        let store = FileDeadLetterStore("/letters", on: medium)
+        for _ in 0..<20 {
+            try await store.write(try Self.letter())
+            try await store.settle(Self.id)
+        }
+        try await store.write(try Self.inputLetter())
+        return store
+    }
+
+    @Test("the index is as long as what waits after a start, whenever it crashes")
+    func compacted() async throws {
+        let whole = SimulatedStorageMedium()
+        let store = try await used(whole)
+        func length(_ medium: SimulatedStorageMedium) -> Int {
+            medium.contents(of: "/letters/index")?.count ?? 0
+        }
+        let before = length(whole)
+        // Somebody replays: nothing is rewritten.
+        let lock = try await store.lockForReplay()
+        try await store.prepare()
+        #expect(length(whole) == before)
+        lock.release()
+        let first = whole.operations.count
+        try await store.prepare()
+        let after = length(whole)
+        #expect(after < 100 && before > 20 * 50)
+        try await store.prepare()
+        #expect(length(whole) == after)
+        let changes = whole.operations.filter { $0.kind.isChange && $0.number > first }
+        #expect(!changes.isEmpty)
+        for change in changes {
+            let crashed = SimulatedStorageMedium()
+            let store = try await used(crashed)
+            crashed.crash(afterOperation: change.number)
+            _ = try? await store.prepare()
+            let medium = crashed.reopened(seed: 1)
+            let reopened = FileDeadLetterStore("/letters", on: medium)
+            #expect(try await reopened.list().problems == [])
+            for name in try medium.list("/letters") where name.hasSuffix(".letter") {
+                try medium.remove("/letters/" + name)
+            }
+            #expect(try await reopened.list().problems.count == 1, "after \(change)")
+        }
+    }
+
     @Test func onlyOneReplays() async throws {
         let store = FileDeadLetterStore("/letters", on: SimulatedStorageMedium())
         let lock = try await store.lockForReplay()

@@ -26,6 +26,7 @@ import Testing
             .batchAllocated(
                 .milliseconds(-7), [StreamID(0): [block(1), block(2)], StreamID(4): []]),
             .batchesCleaned([.zero, .seconds(3)]), .batchesCleaned([]),
+            .blocksLost([block(1), block(2, stream: 4)]), .blocksLost([]),
         ]
         let codec = Codec<BlockTrackingEvent>.of()
         for event in events {

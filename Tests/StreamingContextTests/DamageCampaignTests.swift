@@ -27,12 +27,12 @@ struct DamageCampaignTests {
             let end = snapshot % 5 == 4 ? End.stopped : .killed
             let kill = changes[changes.count * (snapshot + 1) / (snapshots + 2)]
             let ended = try await program(end, killedAfter: kill)
+            let usual = try await usualMessages(of: ended, "snapshot \(snapshot)")
             for number in 0..<40 {
-                var program = ended.copied()
                 let place = "snapshot \(snapshot), number \(number)"
-                let damage = Damage.random(on: program.medium, &random)
-                damage.apply(to: program.medium)
-                outcomes[try await outcome(&program, damage, place), default: 0] += 1
+                let damage = Damage.random(on: ended.copied().medium, &random)
+                let outcome = try await outcome(of: ended, damage, usual, place)
+                outcomes[outcome, default: 0] += 1
             }
         }
         // The campaign meets all of these.
@@ -49,20 +49,48 @@ struct DamageCampaignTests {
         for snapshot in 0..<5 {
             let ended = try await program(
                 .killed, killedAfter: changes[changes.count * (snapshot + 2) / 8])
+            let usual = try await usualMessages(of: ended, "snapshot \(snapshot)")
+            let whole = ended.copied()
+            let segment = try #require(try whole.newestSegment(of: directory))
             for kind in Damage.ofTheIssue {
-                var program = ended.copied()
-                let damage = Damage(
-                    path: try #require(try program.newestSegment(of: directory)), kind: kind)
-                damage.apply(to: program.medium)
-                _ = try await outcome(&program, damage, "snapshot \(snapshot)")
+                _ = try await outcome(
+                    of: ended, Damage(paths: [segment], kind: kind), usual, "snapshot \(snapshot)")
             }
-            var program = ended.copied()
-            for name in try program.medium.list(directory) {
-                try program.medium.remove(directory + "/" + name)
-            }
-            let damage = Damage(path: directory + "/all", kind: .remove)
-            let outcome = try await outcome(&program, damage, "snapshot \(snapshot)")
+            let all = try whole.medium.list(directory).map { directory + "/" + $0 }
+            let outcome = try await outcome(
+                of: ended, Damage(paths: all, kind: .remove), usual, "snapshot \(snapshot)")
             #expect(outcome == .refused, "\(log), \(snapshot)")
+        }
+    }
+
+    @Test("a directory without its checkpoint files is refused, and works again with them")
+    func checkpointsRemoved() async throws {
+        let changes = try await operations()
+        for snapshot in 0..<5 {
+            let ended = try await program(
+                snapshot == 4 ? .stopped : .killed,
+                killedAfter: changes[changes.count * (snapshot + 2) / 8])
+            var program = ended.copied()
+            let files = try program.medium.list("/checkpoint").filter {
+                $0.hasPrefix("checkpoint-")
+            }.map { "/checkpoint/" + $0 }
+            let kept = files.map { program.medium.contents(of: $0) }
+            Damage(paths: files, kind: .remove).apply(to: program.medium)
+            for _ in 0..<2 {
+                let error = await #expect(throws: StreamError.self) {
+                    _ = try await program.attempt(through: Self.last)
+                }
+                #expect(error?.code == .checkpointUnreadable)
+                let text = "\(try #require(error))"
+                #expect(text.contains("there is no checkpoint in /checkpoint"), "\(text)")
+                #expect(text.contains("See \"checkpoints are gone\" in Docs/Messages.md"))
+                program.medium.releaseLocks()
+            }
+            for (path, contents) in zip(files, kept) {
+                program.medium.setContents(of: path, to: try #require(contents))
+            }
+            try await program.run(through: Self.last)
+            try await program.check("snapshot \(snapshot), restored")
         }
     }
 
@@ -83,7 +111,8 @@ struct DamageCampaignTests {
         program.medium.releaseLocks()
         program.acceptedLosses = ["received/events"]
         _ = try await program.attempt(through: Self.last)
-        #expect(program.messages.contains { $0.contains("damaged-extent") }, "\(program.messages)")
+        #expect(
+            program.messages.contains { $0.contains("quarantined-extent") }, "\(program.messages)")
     }
 
     // MARK: The end of the events, cut behind a mark, as if nothing had come after it
@@ -168,25 +197,38 @@ struct DamageCampaignTests {
 
     private enum Outcome: Hashable { case right, reported, refused }
 
+    /// What a program says that goes on without damage; records an issue when that is not right.
+    private func usualMessages(of ended: WholeProgram, _ place: String) async throws -> Set<String>
+    {
+        var program = ended.copied()
+        let errors = try await program.attempt(through: Self.last)
+        let faults = try await program.faults()
+        #expect(errors.isEmpty && faults.isEmpty, "\(place): \(errors), \(faults)")
+        return Set(program.messages)
+    }
+
     /// What comes of a program after damage; records an issue when it is wrong and nobody was told.
     private func outcome(
-        _ program: inout WholeProgram, _ damage: Damage, _ place: String
+        of ended: WholeProgram, _ damage: Damage, _ usual: Set<String>, _ place: String
     ) async throws -> Outcome {
+        var program = ended.copied()
+        damage.apply(to: program.medium)
         let label = "\(damage), \(place)"
         let errors: [String]
         do { errors = try await program.attempt(through: Self.last) } catch {
-            #expect("\(error)".contains(damage.directory), "\(label): \(error)")
+            #expect(damage.isNamed(in: "\(error)"), "\(label): \(error)")
             return .refused
         }
         if !errors.isEmpty {
-            #expect(errors.contains { $0.contains("/checkpoint") }, "\(label): \(errors)")
+            #expect(errors.contains(where: damage.isNamed), "\(label): \(errors)")
             return .refused
         }
         let faults = try await program.faults()
         if faults.isEmpty { return .right }
+        let unusual = program.messages.filter { !usual.contains($0) }
         #expect(
-            program.messages.contains { $0.contains(damage.directory) },
-            "\(label): \(faults), and only \(program.messages)")
+            unusual.contains(where: damage.isNamed),
+            "\(label): \(faults), and only \(unusual)")
         return .reported
     }
 
@@ -216,7 +258,7 @@ struct DamageCampaignTests {
     }
 }
 
-/// What happened to a file.
+/// What happened to a file, or to some of one directory.
 private struct Damage: CustomStringConvertible {
     enum Kind: Equatable {
         case cut(to: Int)
@@ -227,7 +269,7 @@ private struct Damage: CustomStringConvertible {
         case empty, remove
     }
 
-    let path: String
+    let paths: [String]
     let kind: Kind
 
     static let ofTheIssue: [Kind] = [
@@ -235,18 +277,25 @@ private struct Damage: CustomStringConvertible {
         .empty,
     ]
 
-    var description: String { "\(kind) of \(path)" }
+    var description: String { "\(kind) of \(paths)" }
 
-    /// What must be named.
-    var directory: String {
+    /// Whether a text names the place: the directory, of a checkpoint the file, as every message has
+    /// the checkpoint directory; or that none is left.
+    func isNamed(in text: String) -> Bool {
+        guard let path = paths.first else { return false }
+        if path.hasPrefix("/checkpoint/checkpoint-") {
+            return text.contains(path)
+                || kind == .remove && text.contains("there is no checkpoint in /checkpoint,")
+        }
         let parts = path.split(separator: "/").dropLast()
-        return "/" + parts.joined(separator: "/")
+        return text.contains("/" + parts.joined(separator: "/"))
     }
 
     static func random(
         on medium: SimulatedStorageMedium, _ random: inout SeededRandom
     ) -> Damage {
-        let paths = medium.files(under: "/checkpoint").filter { !$0.hasSuffix("/lock") }
+        let directories = ["/checkpoint"] + WholeProgram.sinks.map { $0 + "/manifest" }
+        let paths = directories.flatMap(medium.files(under:)).filter { !$0.hasSuffix("/lock") }
         let path = paths.randomElement(using: &random) ?? ""
         let count = medium.contents(of: path)?.count ?? 0
         let kind: Kind
@@ -261,10 +310,14 @@ private struct Damage: CustomStringConvertible {
         case 3: kind = .empty
         default: kind = .remove
         }
-        return Damage(path: path, kind: kind)
+        return Damage(paths: [path], kind: kind)
     }
 
     func apply(to medium: SimulatedStorageMedium) {
+        for path in paths { apply(to: path, medium) }
+    }
+
+    private func apply(to path: String, _ medium: SimulatedStorageMedium) {
         var bytes = medium.contents(of: path) ?? []
         switch kind {
         case .cut(let count): bytes = Array(bytes.prefix(count))

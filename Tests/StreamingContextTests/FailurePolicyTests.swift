@@ -284,6 +284,28 @@ struct FailurePolicyTests {
         #expect(error?.policy == .stop)
     }
 
+    @Test("run() goes on after a late declaration, which is logged")
+    func runsOnAfterLateDeclaration() async throws {
+        let logger = LineLogger()
+        var components = StreamHarness.quietComponents
+        components.logger = logger
+        let harness = StreamHarness(components: components)
+        let input = harness.input([[1], [2]])
+        let seen = harness.record(input)
+        let ssc = harness.ssc
+        let ended = Task { try await ssc.run() }
+        await harness.listener.first(\.isStreamingStarted)
+        input.print()
+        await harness.advanceAndSettle()
+        await harness.advanceAndSettle()
+        await ssc.stop()
+        try await ended.value
+        #expect(seen.batches.map(\.elements) == [[1], [2]])
+        #expect(harness.errors.map(\.code) == [.alreadyStarted])
+        #expect(logger.lines.all.count == 1)
+        #expect(logger.lines.all.first?.contains("print was declared after") == true)
+    }
+
     @Test("a bad retry and a late declaration are errors with their place")
     func misuse() async throws {
         let harness = StreamHarness()

@@ -28,7 +28,7 @@ struct FilesLateTests {
         await harness.ssc.stop()
         let expected = (0..<minutes).map { "\($0)" }
         #expect(lines.batches.map { $0.elements.sorted() } == [["a"], expected, []])
-        #expect(warnings.all.allSatisfy { $0.contains("left out") }, "\(warnings.all)")
+        #expect(warnings.all.allSatisfy { $0.contains("were skipped") }, "\(warnings.all)")
     }
 
     @Test("nor does a stop of ten minutes", arguments: FileDetection.allCases)

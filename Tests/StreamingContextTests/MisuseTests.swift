@@ -198,6 +198,7 @@ struct MisuseTests {
             ("rate.initialRate -1", { $0.receiver.rate = .init(initialRate: -1) }),
             ("rate.burst", { $0.receiver.rate.burst = .milliseconds(-1) }),
             ("rawMaxBlockSizeBytes", { $0.receiver.rawMaxBlockSizeBytes = 0 }),
+            ("maxReceiverThreads 0", { $0.receiver.maxReceiverThreads = 0 }),
         ]
         for (text, change) in changes {
             var configuration = StreamingContext.Configuration()
@@ -207,6 +208,59 @@ struct MisuseTests {
             let error = await startError(harness.ssc)
             #expect(error?.code == .badConfiguration, "\(text)")
             #expect(error?.message.contains(text) == true, "\(text): \(error?.message ?? "")")
+        }
+    }
+
+    @Test("no number below zero traps: start() refuses it by name", .timeLimit(.minutes(5)))
+    func belowZero() async throws {
+        typealias Configuration = StreamingContext.Configuration
+        let numbers: [(String, WritableKeyPath<Configuration, Int>)] = [
+            ("maxTaskFailures", \.maxTaskFailures), ("concurrentJobs", \.concurrentJobs),
+            ("maxQueuedBatches", \.maxQueuedBatches),
+            ("receiverWriteAheadLog", \.receiverWriteAheadLog.maxFailures),
+            ("driverWriteAheadLog", \.driverWriteAheadLog.maxFailures),
+            ("blockQueueSize", \.receiver.blockQueueSize),
+            ("blockQueueBytes", \.receiver.blockQueueBytes),
+            ("maxBlockBytes", \.receiver.maxBlockBytes),
+            ("maxBlockRecords", \.receiver.maxBlockRecords),
+            ("receivedBytesLimit", \.receiver.receivedBytesLimit),
+            ("maxReceiverThreads", \.receiver.maxReceiverThreads),
+            ("rawMaxBlockSizeBytes", \.receiver.rawMaxBlockSizeBytes),
+        ]
+        var changes = [-1, .min].flatMap { value in
+            numbers.map { (name, path) in
+                (
+                    name,
+                    { (configuration: inout Configuration) in configuration[keyPath: path] = value }
+                )
+            }
+        }
+        for value in [.seconds(-1), .nanoseconds(Int64.min)] as [Duration] {
+            changes += [
+                ("gracefulStopTimeout", { $0.gracefulStopTimeout = value }),
+                ("fileStreamMinimumRemember", { $0.fileStreamMinimumRemember = value }),
+                ("checkpointSpacing", { $0.checkpointSpacing = value }),
+                ("blockInterval", { $0.blockInterval = value }),
+                ("rollingInterval", { $0.driverWriteAheadLog.rollingInterval = value }),
+                ("restartDelay", { $0.receiver.restartDelay = value }),
+                ("rate.burst", { $0.receiver.rate.burst = value }),
+            ]
+        }
+        changes += [-1, .min].map { value in
+            ("defaultParallelism", { $0.defaultParallelism = value })
+        }
+        for (name, change) in changes {
+            var configuration = Configuration()
+            change(&configuration)
+            // With a receiver and without.
+            for hasReceiver in [true, false] {
+                let harness = StreamHarness(configuration: configuration)
+                _ = harness.record(
+                    hasReceiver ? harness.ssc.receiverStream(Feed<Int>()) : harness.input([[1]]))
+                let error = await startError(harness.ssc)
+                #expect(error?.code == .badConfiguration, "\(name)")
+                #expect(error?.message.contains(name) == true, "\(name): \(error?.message ?? "")")
+            }
         }
     }
 

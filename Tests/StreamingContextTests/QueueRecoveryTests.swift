@@ -79,7 +79,8 @@ struct QueueRecoveryTests {
             try await program.run.refusal(from: .seconds(2), program.declare))
         #expect(error.code == .inputNotReplayable && error.batchTime == .seconds(2))
         #expect(error.site?.name == "queueStream")
-        #expect(error.message.contains("inspect inputs forget /checkpoints 2000 0"), "\(error)")
+        let command = "inspect inputs forget /checkpoints 2000 0"
+        #expect(error.message.contains(command), "\(error)")
         let check = try await StreamingContext.checkRecovery(
             checkpointDirectory: DurableRun.directory
         ) {
@@ -88,6 +89,7 @@ struct QueueRecoveryTests {
             return harness.ssc
         }
         #expect(!check.canStart && "\(check)".contains("queueStream"), "\(check)")
+        #expect("\(check)".contains(command), "\(check)")
 
         #expect(try await program.run.pendingInputs().map(\.kind) == [.taken])
         try await program.run.forget(for: .seconds(2))
@@ -202,6 +204,61 @@ struct QueueRecoveryTests {
         await harness.ssc.stop()
         #expect(program.queue.count == 1)
         #expect(harness.errors.map(\.code) == [.generationFailed])
+    }
+
+    @Test("an input that takes elements and fails is not run again without them")
+    func tookAndFailed() async throws {
+        let program = Program()
+        let taken = Notes<BatchTime>()
+        struct Failed: Error {}
+        let declare = { (harness: StreamHarness) in
+            program.sums(
+                harness.ssc.inputStream { time, _ in
+                    taken.add(time)
+                    throw Failed()
+                })
+        }
+        let first = try await program.run.start(from: .zero, declare)
+        await first.advanceAndSettle()
+        await first.ssc.stop()
+        #expect(taken.all == [.seconds(1)])
+        let error = try await program.run.refusal(from: .seconds(1), declare)
+        #expect(error?.code == .inputNotReplayable && error?.batchTime == .seconds(1))
+    }
+
+    @Test("a computed input is not asked when that cannot be noted")
+    func notNotedComputed() async throws {
+        let program = Program()
+        let asked = Notes<BatchTime>()
+        let harness = try await program.run.start(from: .zero) { harness in
+            program.sums(
+                harness.ssc.inputStream { time, context in
+                    asked.add(time)
+                    return context.batch.parallelize([("a", 1)])
+                })
+        }
+        program.run.medium.fail { $0.path.contains("/chosen/") ? .full : nil }
+        await harness.advanceAndSettle()
+        await harness.ssc.stop()
+        #expect(asked.all.isEmpty)
+        #expect(harness.errors.map(\.code) == [.generationFailed])
+    }
+
+    @Test("a queue gives only what was there before that was noted")
+    func noting() async throws {
+        struct Full: Error {}
+        let rdd = StreamHarness().ssc.batchContext.parallelize([1])
+        let queue = RDDQueue<Int>()
+        let none = try await queue.take(oneAtATime: false) { Issue.record("noted") }
+        #expect(none.isEmpty)
+        queue.append(rdd)
+        queue.append(rdd)
+        await #expect(throws: Full.self) {
+            _ = try await queue.take(oneAtATime: false) { throw Full() }
+        }
+        #expect(queue.count == 2)
+        let one = try await queue.take(oneAtATime: true) { #expect(queue.count == 2) }
+        #expect(one.count == 1 && queue.count == 1)
     }
 
     @Test("a restart warns of batches that lack what receivers without a log had received")

@@ -171,6 +171,7 @@ struct ReceiverRecoveryTests {
                 // Each run has its own: that of the first is gone.
                 components.checkpointStore = InMemoryCheckpointStore()
                 let harness = StreamHarness(startTime: .seconds(Int64(run)), components: components)
+                if run == 1 { harness.ssc.acceptLoss(in: "checkpoints") }
                 let feed = FeedReceiver<Int>()
                 let stream = harness.ssc.receiverStream(feed, protection: .writeAheadLog)
                 if run == 0 { stream.foreachRDD { _ in throw FeedError() } }

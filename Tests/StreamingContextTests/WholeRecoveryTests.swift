@@ -113,6 +113,8 @@ struct WholeProgram {
     }
 
     private static let window = 2
+    /// The directories of its sinks.
+    static let sinks = ["/records", "/windows", "/states", "/offsets"]
 
     fileprivate(set) var medium: SimulatedStorageMedium
     /// The newest batch that was due.
@@ -121,7 +123,7 @@ struct WholeProgram {
     private var sent: [Record] = []
     private var acknowledged: [Record] = []
     private var topic = GrowingTopic(0)
-    private let warnings = Notes<String>()
+    private var warnings = Notes<String>()
     /// The logs whose losses it accepts.
     var acceptedLosses: [String] = []
 
@@ -132,10 +134,11 @@ struct WholeProgram {
         var copy = self
         copy.medium = medium.restarted()
         copy.topic = GrowingTopic(topic.end)
+        copy.warnings = Notes()
         return copy
     }
 
-    /// What people could read.
+    /// What people could read since it was copied.
     var messages: [String] { warnings.all }
 
     /// The machine is started again after a crash.

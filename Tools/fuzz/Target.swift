@@ -140,7 +140,7 @@ enum Target: String, CaseIterable {
             metadata: ["k": "v"], logHandle: LogRecordHandle(place: "log-0-1:72:9:1"))
         return [
             .blockAdded(block), .batchAllocated(.seconds(1), [StreamID(0): [block]]),
-            .batchesCleaned([.seconds(1), .seconds(2)]),
+            .batchesCleaned([.seconds(1), .seconds(2)]), .blocksLost([block]),
         ]
     }()
 }

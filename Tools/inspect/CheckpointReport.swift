@@ -11,7 +11,15 @@ struct CheckpointReport {
 
     /// Prints it; false: something is damaged, or there is nothing.
     func print() async throws -> Bool {
-        let files = try await CheckpointFiles(in: directory, medium)
+        guard let (files, state) = try await CheckpointFiles.inspect(directory, on: medium),
+            let newest = files.newest
+        else {
+            Swift.print("there is no checkpoint in \(directory)")
+            for remains in try await InputLogs.remains(in: directory, on: medium) {
+                Swift.print(remains)
+            }
+            return false
+        }
         for file in files.readable {
             Swift.print(
                 "checkpoint \(file.sequence): batch \(file.record.time), "
@@ -19,20 +27,13 @@ struct CheckpointReport {
                     + ", \(file.record.pendingBatches.count) pending")
         }
         for file in files.damaged { Swift.print("damaged: \(file.problem)") }
-        guard let newest = files.newest else {
-            Swift.print("there is no checkpoint in \(directory)")
-            return false
-        }
         Swift.print("")
         show(newest)
-        var isGood = files.damaged.isEmpty
-        let state = try await LogInspection(of: directory + "/state", on: medium)
         try await show(try await files.state(in: state.records).pieces, newest.record)
-        for name in try InputLogs.names(in: directory, on: medium) {
-            Swift.print("")
-            isGood = try await LogReport(directory + "/" + name).print() && isGood
-        }
-        return isGood
+        Swift.print("")
+        let areGood = try await LogReport.printInputs(
+            of: directory, reliedOn: newest.record.logs)
+        return areGood && files.damaged.isEmpty
     }
 
     private func show(_ contents: CheckpointFormat.Contents) {

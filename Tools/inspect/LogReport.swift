@@ -6,34 +6,68 @@ import ReceiverRuntime
 /// What a write-ahead log holds.
 struct LogReport {
     private let directory: String
+    private let reliedOn: [LogPosition]
 
-    init(_ directory: String) { self.directory = directory }
+    /// Makes a report.
+    ///
+    /// - Parameter end: how far a checkpoint relies on the log; nil: not known.
+    private init(_ directory: String, through end: LogPosition? = nil) {
+        self.directory = directory
+        reliedOn = end.map { [$0] } ?? []
+    }
 
-    /// Prints the log, or those of a checkpoint directory; false: one is damaged, or there is none.
+    /// Prints the log, or those of a checkpoint directory; false: one is damaged or has lost
+    /// something, or there is none.
     static func printAll(in directory: String, showsRecords: Bool = false) async throws -> Bool {
         let medium = FileStorageMedium()
-        let names =
-            try medium.list(directory).filter { $0 == "state" }
-            + InputLogs.names(in: directory, on: medium)
-        if names.isEmpty {
+        let newest: CheckpointFormat.Contents?
+        var isGood = true
+        do {
+            newest = try await CheckpointFiles(in: directory, medium).newest
+        } catch let error as CheckpointError {
+            Swift.print("what the logs must hold is not known: \(error)")
+            (newest, isGood) = (nil, false)
+        }
+        let hasState = try medium.list(directory).contains(InputLogs.state)
+        let hasInputs = try !InputLogs.names(in: directory, on: medium).isEmpty
+        if newest == nil, !hasState, !hasInputs {
             return try await LogReport(directory).print(showsRecords: showsRecords)
         }
+        if hasState || newest?.stateEnd != nil {
+            let report = LogReport(
+                directory + "/" + InputLogs.state, through: newest?.stateEnd)
+            isGood = try await report.print(showsRecords: showsRecords) && isGood
+        }
+        let areGood = try await printInputs(
+            of: directory, reliedOn: newest?.record.logs ?? [:], showsRecords: showsRecords)
+        return areGood && isGood
+    }
+
+    /// Prints the logs of inputs in a checkpoint directory.
+    ///
+    /// - Parameter reliedOn: how far the checkpoint relies on them.
+    static func printInputs(
+        of directory: String, reliedOn: [String: LogPosition], showsRecords: Bool = false
+    ) async throws -> Bool {
         var isGood = true
-        for name in names {
-            let report = LogReport(directory + "/" + name)
+        for name in try InputLogs.names(
+            in: directory, on: FileStorageMedium(), reliedOn: reliedOn)
+        {
+            let report = LogReport(directory + "/" + name, through: reliedOn[name])
             isGood = try await report.print(showsRecords: showsRecords) && isGood
         }
         return isGood
     }
 
     /// Prints it; false: it is damaged, or none.
-    func print(showsRecords: Bool = false) async throws -> Bool {
+    private func print(showsRecords: Bool) async throws -> Bool {
         do {
-            let log = try await LogInspection(of: directory)
+            let log = try await LogInspection(of: directory, reliedOn: reliedOn)
             if log.segments.isEmpty {
                 // An empty log has its lock, and a segment whose creation was interrupted, at most.
                 let isEmpty = try FileStorageMedium().list(directory).allSatisfy {
                     ["lock", "extent"].contains($0) || $0.hasPrefix("log-")
+                        || $0.hasPrefix("quarantined-")
                 }
                 Swift.print(
                     isEmpty
@@ -98,6 +132,8 @@ struct LogReport {
                 }.joined(separator: ", ")
         case .batchesCleaned(let times):
             "batches forgotten: " + times.map { "\($0)" }.joined(separator: ", ")
+        case .blocksLost(let blocks):
+            "blocks given up: " + blocks.map { "\($0.id)" }.joined(separator: ", ")
         }
     }
 }

@@ -9,7 +9,7 @@ extension DStream {
     /// which the stream has no RDD is not.
     ///
     /// Two outputs cannot write to the same sink: `start()` throws, with both places. It throws also
-    /// when the sink is in use by another program, and, in a run that does not go on from a
+    /// when the sink is in use by another program, and, in a run that does not resume from a
     /// checkpoint, when the sink holds batches of this run's time.
     @inlinable
     @discardableResult
@@ -19,7 +19,7 @@ extension DStream {
         let site = OperatorSite("write", file: file, line: line)
         let input = DriverInput<Element>(site)
         let output = SinkOutput(sink, site, slide: slideDuration)
-        graph.addSink(output)
+        graph.addSink(output, node)
         return graph.addOutput(
             site, node: node,
             prepare: { [pipe] program in input.freeze(pipe(), &program) },

@@ -4,10 +4,10 @@ internal import Synchronization
 extension DStreamGraph {
     /// Notes a sink that an output operation writes to.
     @usableFromInline
-    func addSink<Sink: TransactionalSink>(_ output: SinkOutput<Sink>) {
+    func addSink<Sink: TransactionalSink>(_ output: SinkOutput<Sink>, _ node: StreamNode) {
         // What is declared too late is reported by the output operation and never opened.
         guard phase == .declaring else { return }
-        sinks.withLock { $0.append(output.declared) }
+        sinks.withLock { $0.append(output.declared(node)) }
     }
 
     /// Sinks that two outputs write to: each would take the other's batches for its own.
@@ -32,17 +32,17 @@ extension DStreamGraph {
     ///
     /// - Parameters:
     ///   - engine: whose threads for bodies they run on.
-    ///   - record: the checkpoint that the run goes on from; nil: a sink that holds batches after
+    ///   - record: the checkpoint that the run resumes from; nil: a sink that holds batches after
     ///     zero time belongs to another run.
     ///   - isReplay: whether no batch is to come: dead letters are replayed.
-    /// - Returns: the newest batch that a sink holds.
+    /// - Returns: the newest batch that each sink holds, in the order of declaration.
     /// - Throws: ``StreamError`` `.sinkUnusable`, for all that cannot be used together.
     @discardableResult
     package func openSinks(
         on engine: any ExecutionEngine, from record: CheckpointRecord?, isReplay: Bool = false
-    ) async throws -> NewestCommitted? {
+    ) async throws -> [NewestCommitted] {
         var problems: [StreamError] = []
-        var newestOfAll: NewestCommitted?
+        var committed: [NewestCommitted] = []
         let resumption = record.map {
             SinkResumption(pending: Set($0.pendingBatches), newestBegun: $0.time)
         }
@@ -61,27 +61,39 @@ extension DStreamGraph {
                 continue
             }
             guard let newest = newest.withLock({ $0 }) else { continue }
-            if newest > newestOfAll?.batch ?? BatchTime(milliseconds: .min) {
-                newestOfAll = NewestCommitted(batch: newest, sink: sink.id)
-            }
+            committed.append(
+                NewestCommitted(
+                    batch: newest, sink: sink.id, choosingInputs: choosingInputs(of: sink.node)))
             if record == nil, !isReplay, newest > zeroTime ?? .zero {
                 problems.append(
                     StreamError(
                         .sinkUnusable,
                         "the sink \(sink.id) holds batches up to \(newest) of an earlier run, and "
-                            + "this run, which goes on from no checkpoint, begins before that; "
-                            + "go on with StreamingContext.getOrCreate(checkpointDirectory:), or "
+                            + "this run, which resumes from no checkpoint, begins before that; "
+                            + "resume with StreamingContext.getOrCreate(checkpointDirectory:), or "
                             + "write to another place", site: sink.site))
             }
         }
         if let error = StreamError.gathering(problems) { throw error }
-        return newestOfAll
+        return committed
     }
 
-    /// The newest batch that any sink holds.
+    /// The newest batch that a sink holds.
     package struct NewestCommitted: Sendable {
         package let batch: BatchTime
         package let sink: String
+        /// The inputs that had chosen what they give to the batch before it was written.
+        package let choosingInputs: [StreamID]
+    }
+
+    /// The inputs of a stream that choose what they give to a batch: each does so whenever the
+    /// stream has a batch, as also a window that slides further ends with that batch.
+    private func choosingInputs(of node: StreamNode) -> [StreamID] {
+        let inputs = state.withLock { $0.inputNodes }
+        let used = Set(StreamNode.ancestors(of: [node]).map(ObjectIdentifier.init))
+        return inputs.indices.filter { index in
+            inputs[index].choosesParts && used.contains(ObjectIdentifier(inputs[index]))
+        }.map { StreamID($0) }
     }
 
     /// Lets go of the sinks.

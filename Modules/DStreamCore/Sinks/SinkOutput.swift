@@ -5,6 +5,8 @@ internal import Synchronization
 struct DeclaredSink: Sendable {
     let id: String
     let site: OperatorSite
+    /// The stream that is written.
+    let node: StreamNode
     /// Takes hold of the sink; gives the newest batch that it holds.
     let open: @Sendable (SinkResumption?, _ isReplay: Bool) async throws -> BatchTime?
     let close: @Sendable () async -> Void
@@ -29,9 +31,9 @@ final class SinkOutput<Sink: TransactionalSink>: Sendable {
         self.slide = slide
     }
 
-    var declared: DeclaredSink {
+    func declared(_ node: StreamNode) -> DeclaredSink {
         DeclaredSink(
-            id: sink.id, site: site,
+            id: sink.id, site: site, node: node,
             open: { [self] resumption, isReplay in
                 let start = SinkStart(
                     slide: slide, resumption: resumption, isReplay: isReplay)

@@ -6,8 +6,8 @@ extension DStreamGraph {
     ///
     /// - Parameters:
     ///   - isReplayable: whether a batch that runs again, also in another run of the program, is
-    ///     given the same elements. Otherwise a restart that would run a batch without them is
-    ///     refused.
+    ///     given the same elements. Otherwise a restart that would run a batch again is refused,
+    ///     also one that was given none: `compute` may take elements and end in an error.
     ///   - compute: the RDD of a batch, or nil for none; called at most once per batch, on an
     ///     engine thread, which it may block.
     @inlinable
@@ -19,13 +19,13 @@ extension DStreamGraph {
     ) -> DStream<Element> {
         let site = OperatorSite(name, file: file, line: line)
         return computedStream(site, givesOnce: !isReplayable) { id, time, context in
+            // First: what `compute` takes is gone, whether it returns or not.
+            if !isReplayable { try await context.noteTaken(from: id, for: time) }
             let made = Frozen<RDD<Element>?>()
             try await context.batch.engine.perform("\(site), batch \(time)") {
                 made.set(try await compute(time, context))
             }
-            let rdd = made.value
-            if rdd != nil, !isReplayable { try await context.noteTaken(from: id, for: time) }
-            return rdd
+            return made.value
         }
     }
 
@@ -33,7 +33,7 @@ extension DStreamGraph {
     ///
     /// - Parameters:
     ///   - givesOnce: whether elements that a batch took cannot be had again; `compute` calls
-    ///     ``GenerationContext/noteTaken(from:for:)`` of those.
+    ///     ``GenerationContext/noteTaken(from:for:)`` before it takes any.
     @inlinable
     package func computedStream<Element: Sendable>(
         _ site: OperatorSite, givesOnce: Bool,

@@ -37,7 +37,25 @@ package struct CheckpointFiles: Sendable {
         self = files
     }
 
-    /// Passes over the newest ones that rely on state which is gone, down to one that does not.
+    /// Those of a directory whose state is there, and its state log, without locking or changing
+    /// anything; nil: there are none.
+    ///
+    /// - Throws: as ``init(in:_:)``; ``LogError``.
+    package static func inspect(
+        _ directory: String, on medium: some StorageMedium
+    ) async throws -> (files: CheckpointFiles, state: LogInspection)? {
+        var files = try await CheckpointFiles(in: directory, medium)
+        if files.newest == nil { return nil }
+        let log = try await LogInspection(
+            of: directory + "/" + InputLogs.state, on: medium, reliedOn: files.stateEnds)
+        try files.dropUnreached(in: directory) { log.reaches($0) }
+        return (files, log)
+    }
+
+    /// How far the state log reached when each was written.
+    var stateEnds: [LogPosition] { readable.compactMap(\.stateEnd) }
+
+    /// Skips the newest ones that rely on state which is gone, down to one that does not.
     ///
     /// - Throws: ``CheckpointError`` `.damaged` when all do.
     mutating func dropUnreached(in directory: String, _ reaches: (LogPosition) -> Bool) throws {

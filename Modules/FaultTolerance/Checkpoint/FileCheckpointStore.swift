@@ -24,8 +24,8 @@ public final class FileCheckpointStore: CheckpointStore {
         /// The files that are there, oldest first, with what they still need of the state; damaged
         /// ones need nothing.
         var kept: [(sequence: UInt64, oldestState: BatchTime?)] = []
-        /// Whether there is state of several writes and no checkpoint.
-        var hasOrphans = false
+        /// What was there at the opening, until it is recovered.
+        var opened: CheckpointFiles?
     }
 
     /// The directory.
@@ -44,8 +44,10 @@ public final class FileCheckpointStore: CheckpointStore {
 
     private init(
         _ directory: String, _ medium: any StorageMedium, _ lock: any StorageLock,
-        _ log: FileWriteAheadLog, retainedCount: Int, _ onLeftover: @escaping OnLeftover
+        _ log: FileWriteAheadLog, _ files: CheckpointFiles, retainedCount: Int,
+        _ onLeftover: @escaping OnLeftover
     ) {
+        state.withLock { $0.opened = files }
         self.directory = directory
         self.medium = medium
         self.lock = lock
@@ -61,8 +63,9 @@ public final class FileCheckpointStore: CheckpointStore {
     ///   - medium: where it is.
     ///   - retainedCount: how many checkpoints are kept, at least 1.
     ///   - onLeftover: called when older ones could not be removed, from any thread.
-    /// - Throws: ``CheckpointError`` `.locked` while another program has it open, `LogError` for a
-    ///   damaged log, or `StorageError`.
+    /// - Throws: ``CheckpointError`` `.locked` while another program has it open, `.damaged` when
+    ///   there are checkpoints and none can be read, `.unsupported`; `LogError` for a damaged log, or
+    ///   `StorageError`.
     public static func open(
         _ directory: String, on medium: some StorageMedium = FileStorageMedium(),
         retainedCount: Int = 10, onLeftover: @escaping OnLeftover = { _, _ in }
@@ -79,14 +82,14 @@ public final class FileCheckpointStore: CheckpointStore {
             }
         }
         do {
-            try await removeUnfinished(in: directory, on: medium)
             let path = directory + "/" + InputLogs.state
-            // What is wrong with them is said by ``recover()``.
-            let files = try? await CheckpointFiles(in: directory, medium)
+            // First: what they rely on is not cut.
+            let files = try await CheckpointFiles(in: directory, medium)
+            try await removeUnfinished(in: directory, on: medium)
             let log = try await FileWriteAheadLog.open(
-                path, on: medium, reliedOn: files?.readable.compactMap(\.stateEnd) ?? [])
+                path, on: medium, reliedOn: files.stateEnds)
             return FileCheckpointStore(
-                directory, medium, lock, log, retainedCount: retainedCount, onLeftover)
+                directory, medium, lock, log, files, retainedCount: retainedCount, onLeftover)
         } catch {
             lock.release()
             throw error
@@ -122,6 +125,7 @@ public final class FileCheckpointStore: CheckpointStore {
         let (sequence, void) = state.withLock { state in
             // Never used again, also when this write fails: pieces of it may be in the log.
             state.sequence += 1
+            state.opened = nil
             return (state.sequence, state.void.map(\.numbers))
         }
         let path = path(of: sequence)
@@ -180,12 +184,23 @@ public final class FileCheckpointStore: CheckpointStore {
 
     /// The newest checkpoint that can be read, with its state.
     ///
-    /// - Throws: ``CheckpointError`` when there are checkpoints and none can be read.
+    /// - Throws: ``CheckpointError`` when there are checkpoints and none can be read, or the state of
+    ///   none is there.
     public func recover() async throws -> RecoveredCheckpoint? {
-        var files = try await CheckpointFiles(in: directory, medium)
+        let opened = state.withLock { state in
+            defer { state.opened = nil }
+            return state.opened
+        }
+        var files =
+            if let opened { opened } else { try await CheckpointFiles(in: directory, medium) }
         try files.dropUnreached(in: directory) { log.reaches($0) }
-        let found = try await files.state(in: log.records())
-        // Also of the first write of all there may be pieces without a file.
+        var found = try await files.state(in: log.records())
+        if files.newest == nil, found.newest == 1 {
+            // The first write of all ended before its file was there. Its number is free again, so
+            // that more than one tells that there was a checkpoint.
+            try await log.clean(before: BatchTime(milliseconds: .max))
+            found = CheckpointFiles.LoggedState()
+        }
         let counted = files.newest?.sequence ?? 0
         let highest = max(files.damaged.map(\.sequence).max() ?? 0, found.newest, counted)
         state.withLock { state in
@@ -199,29 +214,17 @@ public final class FileCheckpointStore: CheckpointStore {
             state.kept = files.readable.map { ($0.sequence, $0.record.oldestState) }
             state.kept += files.damaged.map { ($0.sequence, nil) }
             state.kept.sort { $0.sequence < $1.sequence }
-            // The first write of all may have left pieces, and a start that failed another's.
-            state.hasOrphans = files.newest == nil && found.newest > 1
         }
         return files.recovered(found.pieces)
-    }
-
-    /// What ``recover()`` found where checkpoints seem to have been removed, in words; else nil.
-    package var orphans: String? {
-        guard state.withLock({ $0.hasOrphans }) else { return nil }
-        return
-            "\(directory)/\(InputLogs.state) holds state of several checkpoints, and there is none"
     }
 
     /// What ``recover()`` would give, without locking or changing anything.
     package static func read(
         _ directory: String, on medium: some StorageMedium = FileStorageMedium()
     ) async throws -> RecoveredCheckpoint? {
-        var files = try await CheckpointFiles(in: directory, medium)
-        if files.newest == nil { return nil }
-        let log = try await LogInspection(
-            of: directory + "/" + InputLogs.state, on: medium,
-            reliedOn: files.readable.compactMap(\.stateEnd))
-        try files.dropUnreached(in: directory) { log.reaches($0) }
+        guard let (files, log) = try await CheckpointFiles.inspect(directory, on: medium) else {
+            return nil
+        }
         return files.recovered(try await files.state(in: log.records).pieces)
     }
 

@@ -18,7 +18,7 @@ public struct PendingInputs: Sendable, Hashable {
         public let kind: InputChoice.Kind
         /// The files, or partitions with their offsets.
         public let parts: [String]
-        /// Those of them, or directories of them, that are left out.
+        /// Those of them, or directories of them, that the batch skips.
         public let forgotten: [String]
 
         /// Batch, stream and parts, one to a line.
@@ -41,6 +41,8 @@ public struct PendingInputs: Sendable, Hashable {
     /// By batch and stream.
     public let inputs: [Input]
     private let directory: String
+    /// How far the checkpoint relies on the log of choices.
+    private let chosenEnd: LogPosition?
 
     /// Reads a checkpoint directory, without a lock: a program may be at work there.
     ///
@@ -48,28 +50,46 @@ public struct PendingInputs: Sendable, Hashable {
     public static func read(
         from directory: String, on medium: some StorageMedium = FileStorageMedium()
     ) async throws -> PendingInputs {
-        let files = try await CheckpointFiles(in: directory, medium)
-        let names = try await medium.perform { try InputLogs.names(in: directory, on: $0) }
-        guard let record = files.newest?.record, names.contains(InputLogs.chosen) else {
-            return PendingInputs(inputs: [], directory: directory)
-        }
-        var choices = LoggedChoices()
-        let path = directory + "/" + InputLogs.chosen
-        for try await logged in try await LogInspection(of: path, on: medium).records {
-            try choices.add(logged.bytes)
+        try await read(from: directory, on: medium, acceptingLoss: false)
+    }
+
+    /// Reads a checkpoint directory; of a log of choices that has lost something what is left, if
+    /// that is accepted.
+    package static func read(
+        from directory: String, on medium: some StorageMedium, acceptingLoss: Bool
+    ) async throws -> PendingInputs {
+        // The checkpoint that counts at a start.
+        guard let (files, _) = try await CheckpointFiles.inspect(directory, on: medium),
+            let record = files.newest?.record
+        else { return PendingInputs(inputs: [], directory: directory, chosenEnd: nil) }
+        let end = acceptingLoss ? nil : record.logs[InputLogs.chosen]
+        let choices: LoggedChoices
+        do {
+            choices = try await self.choices(in: directory, on: medium, record, through: end)
+        } catch let error as LogError where acceptingLoss && error.code == .damaged {
+            choices = LoggedChoices()
         }
         return PendingInputs(
-            inputs: try inputs(in: choices.sorted, record), directory: directory)
+            inputs: try inputs(in: choices.sorted, record), directory: directory, chosenEnd: end)
+    }
+
+    private static func choices(
+        in directory: String, on medium: some StorageMedium, _ record: CheckpointRecord,
+        through end: LogPosition?
+    ) async throws -> LoggedChoices {
+        var choices = LoggedChoices()
+        let names = try await medium.perform {
+            try InputLogs.names(in: directory, on: $0, reliedOn: record.logs)
+        }
+        guard names.contains(InputLogs.chosen) else { return choices }
+        let log = try await LogInspection(
+            of: directory + "/" + InputLogs.chosen, on: medium, reliedOn: end.map { [$0] } ?? [])
+        for try await logged in log.records { try choices.add(logged.bytes) }
+        return choices
     }
 
     /// What streams have chosen for the batches that run again after a checkpoint.
-    package static func of(
-        _ choices: LoggedInputChoices, _ record: CheckpointRecord
-    ) throws -> [Input] {
-        try inputs(in: choices.all, record)
-    }
-
-    private static func inputs(
+    package static func inputs(
         in choices: [(batch: BatchTime, stream: StreamID, choice: InputChoice)],
         _ record: CheckpointRecord
     ) throws -> [Input] {
@@ -91,7 +111,7 @@ public struct PendingInputs: Sendable, Hashable {
     /// - Parameters:
     ///   - parts: by name, as in ``Input/parts``; nil: all of them.
     ///   - directory: the checkpoint directory, which no program may have.
-    /// - Returns: what is left out of the batch now.
+    /// - Returns: what the batch skips now.
     /// - Throws: ``CheckpointError`` `.notFound` when the stream has not chosen that for the batch;
     ///   ``LogError``, ``StorageError`` when the directory is in use, or cannot be read or written.
     @discardableResult
@@ -103,7 +123,9 @@ public struct PendingInputs: Sendable, Hashable {
         let input = try before.input(of: stream, for: batch, having: parts)
         let key = LoggedChoices.Key(batch: batch, stream: stream)
         // A program that has the directory has its lock.
-        let log = try await FileWriteAheadLog.open(directory + "/" + InputLogs.chosen, on: medium)
+        let log = try await FileWriteAheadLog.open(
+            directory + "/" + InputLogs.chosen, on: medium,
+            reliedOn: before.chosenEnd.map { [$0] } ?? [])
         do {
             _ = try await log.write(
                 try LoggedChoices.record(key, forgetting: parts ?? input.parts), time: batch)

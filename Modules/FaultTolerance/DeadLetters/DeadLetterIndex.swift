@@ -10,6 +10,24 @@ struct DeadLetterIndex: Sendable {
 
     let path: String
 
+    /// Replaces the lines of letters that were replayed: what is left is as long as what waits.
+    ///
+    /// A crash leaves the lines of before or those of after. A line that somebody adds meanwhile may
+    /// be lost, and that letter would not be missed.
+    ///
+    /// - Parameter isSettled: whether a letter was replayed though the line for it is missing.
+    func compact(_ medium: some StorageMedium, isSettled: (String) -> Bool) throws {
+        guard let count = try medium.byteCount(of: path), count > 0 else { return }
+        let lines = try waiting(medium).filter { !isSettled($0) }.sorted()
+            .flatMap { Self.line(.written, $0) }
+        if lines.count < count { try medium.replaceFile(path, with: lines) }
+    }
+
+    private static func line(_ event: Event, _ name: String) -> [UInt8] {
+        let text = Array("\(event.rawValue) \(name)".utf8)
+        return text + Array(" \(checksum(text))\n".utf8)
+    }
+
     /// Adds a line, durably.
     func note(_ event: Event, _ name: String, _ medium: some StorageMedium) throws {
         let file = try medium.open(path, .append)
@@ -19,8 +37,7 @@ struct DeadLetterIndex: Sendable {
         if count > 0, try file.read(at: count - 1, count: 1) != [UInt8(ascii: "\n")] {
             bytes.append(UInt8(ascii: "\n"))
         }
-        let text = Array("\(event.rawValue) \(name)".utf8)
-        bytes += text + Array(" \(Self.checksum(text))\n".utf8)
+        bytes += Self.line(event, name)
         try file.append(bytes)
         try file.sync()
         if count == 0 { try medium.syncDirectory(parentDirectory(of: path)) }

@@ -28,10 +28,22 @@ public struct FileDeadLetterStore: DeadLetterStore {
         self.medium = medium
     }
 
-    /// Creates the directory.
+    /// Creates the directory, and shortens the index unless somebody replays just now.
     public func prepare() async throws {
-        let done = done
-        try await medium.perform { try $0.createDirectories(done) }
+        let (directory, done, index) = (directory, done, index)
+        try await medium.perform { medium in
+            try medium.createDirectories(done)
+            let lock: any StorageLock
+            do { lock = try Self.lock(directory, medium) } catch let error as StorageError
+                where error.code == .locked
+            {
+                return
+            }
+            defer { lock.release() }
+            let waiting = Set(try Self.names(in: directory, medium))
+            let settled = Set(try Self.names(in: done, medium)).subtracting(waiting)
+            try index.compact(medium, isSettled: settled.contains)
+        }
     }
 
     /// Keeps a letter durably: its bytes, then its name.
@@ -142,14 +154,19 @@ public struct FileDeadLetterStore: DeadLetterStore {
         return try await medium.perform { medium in
             try medium.createDirectories(done)
             do {
-                return ReplayLock(
-                    lock: try medium.lock(directory + "/replay.lock", for: "a replay"))
+                return ReplayLock(lock: try Self.lock(directory, medium))
             } catch let error as StorageError where error.code == .locked {
                 throw DeadLetterError(
                     .locked,
                     "the dead letters in \(directory) are being replayed: \(error.message)")
             }
         }
+    }
+
+    private static func lock(
+        _ directory: String, _ medium: some StorageMedium
+    ) throws -> any StorageLock {
+        try medium.lock(directory + "/replay.lock", for: "a replay")
     }
 
     // MARK: Files

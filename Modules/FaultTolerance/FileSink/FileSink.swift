@@ -35,7 +35,7 @@ public final class FileSink<Element: Sendable>: TransactionalSink {
     ///   - directory: created when missing, one for each output.
     ///   - medium: where it is.
     ///   - fileExtension: what names of data files end with, behind a dot; letters, digits, `-`, `_`
-    ///     and dots, anything else is left out.
+    ///     and dots, anything else is dropped.
     ///   - encode: adds an element to the bytes of a file.
     @inlinable
     public convenience init(
@@ -75,7 +75,7 @@ public final class FileSink<Element: Sendable>: TransactionalSink {
             batchesPerSegment: batchesPerSegment)
     }
 
-    /// As ``recover(_:)``, without a checkpoint to go on from.
+    /// As ``recover(_:)``, without a checkpoint to resume from.
     public func recover(slide: Duration) async throws -> CommittedBatches {
         try await recover(SinkStart(slide: slide))
     }
@@ -83,13 +83,14 @@ public final class FileSink<Element: Sendable>: TransactionalSink {
     /// Takes the directory, removes what was not committed of batches that will run again, and tells
     /// what is.
     ///
-    /// Without a checkpoint to go on from, nothing in `data` is removed.
+    /// Without a checkpoint to resume from, nothing in `data` is removed.
     ///
     /// Complexity: reads the beginnings of the manifest's files, of which there is one per thousand
     /// batches, and the names in `data`: about a microsecond for each file.
     ///
     /// - Throws: ``DStreamCore/SinkError`` `.damaged` when there are files of a batch that has
-    ///   completed and is not in the manifest; nothing was changed then.
+    ///   completed and is not in the manifest. No file was changed or removed then; directories that
+    ///   were missing may have been made.
     public func recover(_ start: SinkStart) async throws -> CommittedBatches {
         try await blocking(nil) { try $0.recover(start) }
     }

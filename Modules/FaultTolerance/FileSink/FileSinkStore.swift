@@ -119,8 +119,8 @@ final class FileSinkStore: Sendable {
             case .segment(let number):
                 state.segments = max(state.segments, number)
                 ranges += try layout.readRanges(path, medium)
-            case .leftover: try medium.remove(path)
-            case nil: break
+            // Removed once the start is not refused.
+            case .leftover, nil: break
             }
         }
         state.loose.sort { $0.batch < $1.batch }
@@ -158,6 +158,10 @@ final class FileSinkStore: Sendable {
         let unnamed = try unnamedData(committed)
         let removed = unnamed.filter { start.resumption?.willRun($0.batch) ?? false }
         try check(unnamed, committed, start)
+        for name in try medium.list(layout.manifest)
+        where FileSinkLayout.kind(ofManifest: name) == .leftover {
+            try medium.remove(layout.manifest + "/" + name)
+        }
         for name in try medium.list(layout.staged) {
             try medium.remove(layout.staged + "/" + name)
         }

@@ -121,6 +121,18 @@ public final class FileWriteAheadLog: WriteAheadLog {
         _ directory: String, on medium: some StorageMedium = FileStorageMedium(),
         options: Options = Options(), reliedOn: [LogPosition] = []
     ) async throws -> FileWriteAheadLog {
+        try await open(
+            directory, on: medium, options: options, reliedOn: reliedOn, numberingFrom: 1)
+    }
+
+    /// Opens the log in a directory.
+    ///
+    /// - Parameter number: the lowest number of a segment that is made: where segments were lost,
+    ///   one above theirs.
+    package static func open(
+        _ directory: String, on medium: some StorageMedium, options: Options,
+        reliedOn: [LogPosition], numberingFrom number: UInt64
+    ) async throws -> FileWriteAheadLog {
         try await medium.perform { medium in
             try medium.createDirectories(directory)
             let lock: any StorageLock
@@ -132,31 +144,13 @@ public final class FileWriteAheadLog: WriteAheadLog {
                     storage: error)
             }
             do {
-                let opening = try LogOpening(medium, directory, reliedOn: reliedOn)
+                let opening = try LogOpening(
+                    medium, directory, reliedOn: reliedOn, numberingFrom: number)
                 return FileWriteAheadLog(opening, lock, medium, directory, options)
             } catch {
                 lock.release()
                 throw error
             }
-        }
-    }
-
-    /// Puts the files of a log that cannot be read out of the way.
-    ///
-    /// - Returns: their new paths.
-    package static func setAside(
-        _ directory: String, on medium: some StorageMedium
-    ) async throws -> [String] {
-        try await medium.perform { medium in
-            var paths: [String] = []
-            for name in try medium.list(directory)
-            where name.hasPrefix(SegmentName.prefix) || name == LogExtent.name {
-                let target = directory + "/damaged-" + name
-                try medium.rename(directory + "/" + name, to: target)
-                paths.append(target)
-            }
-            try medium.syncDirectory(directory)
-            return paths
         }
     }
 

@@ -4,8 +4,8 @@
 /// segment that is gone without having been removed is noticed, the newest one as well.
 struct LogExtent: Hashable, Sendable {
     static let name = "extent"
-    static let byteCount = 48
-    private static let version: UInt32 = 1
+    /// The versions and their lengths: version 2 has ``lostThrough``, and is written where that is.
+    private static let byteCounts: [UInt32: Int] = [1: 48, 2: 56]
     private static let magic = Array("DSTRMEXT".utf8)
 
     /// Segments with lower numbers were removed.
@@ -14,17 +14,21 @@ struct LogExtent: Hashable, Sendable {
     var newest: UInt64
     /// So many bytes of the newest segment count at least: all of them once the log was closed.
     var newestByteCount: Int
+    /// Segments up to this number were quarantined, not cleaned: whoever relies on them has lost them.
+    var lostThrough: UInt64 = 0
 
     /// A log without a segment.
     static let empty = LogExtent(oldest: 1, newest: 0, newestByteCount: 0)
 
     var bytes: [UInt8] {
+        let version: UInt32 = lostThrough == 0 ? 1 : 2
         var bytes = Self.magic
-        bytes.appendNumber(Self.version)
-        bytes.appendNumber(UInt32(Self.byteCount))
+        bytes.appendNumber(version)
+        bytes.appendNumber(UInt32(Self.byteCounts[version] ?? 0))
         bytes.appendNumber(oldest)
         bytes.appendNumber(newest)
         bytes.appendNumber(UInt64(newestByteCount))
+        if version == 2 { bytes.appendNumber(lostThrough) }
         bytes.appendNumber(UInt32(0))
         bytes.appendNumber(Checksum.crc32c(bytes))
         return bytes
@@ -52,11 +56,11 @@ struct LogExtent: Hashable, Sendable {
                 buffer.number(at: buffer.count - 4, UInt32.self) == Checksum.crc32c(checked)
             else { throw broken(path, "bytes with another checksum") }
             let found = buffer.number(at: 8, UInt32.self)
-            guard found == version else {
+            guard let byteCount = byteCounts[found] else {
                 throw LogError(
                     .unsupported,
-                    "\(path): written in format version \(found); this program knows version"
-                        + " \(version)")
+                    "\(path): written in format version \(found); this program knows versions 1"
+                        + " and 2")
             }
             let (oldest, newest) = (
                 buffer.number(at: 16, UInt64.self), buffer.number(at: 24, UInt64.self)
@@ -64,7 +68,10 @@ struct LogExtent: Hashable, Sendable {
             guard buffer.count == byteCount, oldest > 0, oldest < 1 << 62, newest < 1 << 62,
                 let count = Int(exactly: buffer.number(at: 32, UInt64.self))
             else { throw broken(path, "impossible numbers") }
-            return LogExtent(oldest: oldest, newest: newest, newestByteCount: count)
+            let lost = found == 1 ? 0 : buffer.number(at: 40, UInt64.self)
+            guard lost < oldest else { throw broken(path, "impossible numbers") }
+            return LogExtent(
+                oldest: oldest, newest: newest, newestByteCount: count, lostThrough: lost)
         }
     }
 

@@ -27,10 +27,24 @@ public struct LogInspection: Sendable {
     /// Whether the log has everything up to a position, apart from what was cleaned.
     public func reaches(_ position: LogPosition) -> Bool { opening.reaches(position) }
 
+    /// Whether a record was ever written to the log, also one that was cleaned since.
+    package var hasHadRecords: Bool { opening.extent.newest > 0 }
+
+    /// The number of records; reads and checks every byte.
+    ///
+    /// - Throws: as reading ``records``.
+    package var recordCount: Int {
+        get async throws {
+            var count = 0
+            for try await _ in records { count += 1 }
+            return count
+        }
+    }
+
     /// Looks at a directory.
     ///
     /// - Parameters:
-    ///   - directory: the log's.
+    ///   - directory: the log's; one that is missing is an empty log.
     ///   - medium: where it is.
     ///   - reliedOn: as for opening the log.
     /// - Throws: ``LogError`` `.damaged` or `.unsupported`, or ``StorageError``.

@@ -29,20 +29,23 @@ struct LogOpening: Sendable {
     ///   - mending: whether to bring it in order, too; it must be locked then.
     ///   - reliedOn: how far the log has reached for sure; one of them is enough, and while there
     ///     is one that it does not reach, nothing is cut.
+    ///   - number: the lowest number of the next segment.
     /// - Throws: `LogError` `.damaged` or `.unsupported`, or what the medium throws.
     init(
         _ medium: any StorageMedium, _ directory: String, mending: Bool = true,
-        reliedOn: [LogPosition] = []
+        reliedOn: [LogPosition] = [], numberingFrom number: UInt64 = 1
     ) throws {
         self.medium = medium
         self.directory = directory
         let before = try LogExtent.read(in: directory, medium)
-        let found = try headers()
+        // Opened, a directory that is gone would have been made.
+        let found = try headers(orNone: !mending)
         // A program at work has made or removed a segment meanwhile: its reader looks again.
         if !mending, try LogExtent.read(in: directory, medium) != before {
             throw StorageError(.notFound, "open", directory, "the log is being changed")
         }
         try check(before, found, reliedOn)
+        nextSequence = max(nextSequence, number)
         try chain(found)
         try checkLengths()
         try endLast(mending: mending, reliedOn)
@@ -55,14 +58,24 @@ struct LogOpening: Sendable {
 
     /// Whether the log has everything up to a position.
     func reaches(_ position: LogPosition) -> Bool {
-        segments.reach(position, oldest: extent.oldest)
+        segments.reach(position, extent)
     }
 
     private func path(_ name: String) -> String { directory + "/" + name }
 
-    private mutating func headers() throws -> [(name: String, header: SegmentHeader)] {
+    private func names(orNone mayBeMissing: Bool) throws -> [String] {
+        do { return try medium.list(directory) } catch let error as StorageError
+            where mayBeMissing && error.code == .notFound
+        {
+            return []
+        }
+    }
+
+    private mutating func headers(
+        orNone mayBeMissing: Bool
+    ) throws -> [(name: String, header: SegmentHeader)] {
         var found: [(name: String, header: SegmentHeader)] = []
-        for name in try medium.list(directory) where name.hasPrefix(SegmentName.prefix) {
+        for name in try names(orNone: mayBeMissing) where name.hasPrefix(SegmentName.prefix) {
             guard let parsed = SegmentName(name) else {
                 throw LogError(
                     .unsupported,
@@ -219,8 +232,10 @@ struct LogOpening: Sendable {
 
 extension [Segment] {
     /// Whether these segments have everything up to a position.
-    func reach(_ position: LogPosition, oldest: UInt64) -> Bool {
-        if position.segment < oldest { return true }
+    func reach(_ position: LogPosition, _ extent: LogExtent) -> Bool {
+        let isInSegment = position.segment > 0
+        if isInSegment, position.segment <= extent.lostThrough { return false }
+        if position.segment < extent.oldest { return true }
         guard let segment = last(where: { $0.header.sequence == position.segment }) else {
             return false
         }

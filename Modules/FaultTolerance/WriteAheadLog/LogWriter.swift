@@ -36,8 +36,8 @@ final class LogCatalogue: Sendable {
         var segments: [Segment]
         /// Where the last one that was asked for is, or was.
         var lastFound = 0
-        /// Segments before this one were removed.
-        var oldest: UInt64
+        /// What was removed, and what was lost.
+        var extent: LogExtent
         var end: LogPosition
     }
 
@@ -47,7 +47,7 @@ final class LogCatalogue: Sendable {
         let last = opening.segments.last
         state = Locked(
             State(
-                segments: opening.segments, oldest: opening.extent.oldest,
+                segments: opening.segments, extent: opening.extent,
                 end: LogPosition(
                     segment: opening.extent.newest, offset: UInt64(last?.end ?? 0))))
     }
@@ -76,7 +76,7 @@ final class LogCatalogue: Sendable {
 
     /// Whether everything up to a position is there, or was removed.
     func reaches(_ position: LogPosition) -> Bool {
-        state.withLock { $0.segments.reach(position, oldest: $0.oldest) }
+        state.withLock { $0.segments.reach(position, $0.extent) }
     }
 
     func append(_ segment: Segment) {
@@ -90,7 +90,7 @@ final class LogCatalogue: Sendable {
     func removeOldest(_ count: Int, before oldest: UInt64) {
         state.withLock { state in
             state.segments.removeFirst(count)
-            state.oldest = oldest
+            state.extent.oldest = oldest
         }
     }
 
@@ -297,7 +297,7 @@ struct LogWriter: Sendable {
         try write(
             LogExtent(
                 oldest: header.oldestSequence, newest: header.sequence,
-                newestByteCount: SegmentHeader.byteCount))
+                newestByteCount: SegmentHeader.byteCount, lostThrough: extent.lostThrough))
         lastName = segmentName
         tip = (header.sequence, SegmentHeader.byteCount)
         catalogue.append(Segment(name: name, header: header, end: tip.end))
@@ -339,7 +339,9 @@ struct LogWriter: Sendable {
             let oldest = segments.dropFirst(old.count).first?.header.sequence ?? tip.sequence + 1
             // First, and durably: a segment that is gone without this is a loss.
             try write(
-                LogExtent(oldest: oldest, newest: tip.sequence, newestByteCount: tip.end))
+                LogExtent(
+                    oldest: oldest, newest: tip.sequence, newestByteCount: tip.end,
+                    lostThrough: extent.lostThrough))
             catalogue.removeOldest(old.count, before: oldest)
             unremoved += old.map(\.name)
         }
@@ -361,7 +363,8 @@ struct LogWriter: Sendable {
         }
         current = nil
         let last = LogExtent(
-            oldest: extent.oldest, newest: tip.sequence, newestByteCount: tip.end)
+            oldest: extent.oldest, newest: tip.sequence, newestByteCount: tip.end,
+            lostThrough: extent.lostThrough)
         if last != extent { _ = try? write(last) }
     }
 }

@@ -12,7 +12,7 @@ public final class LoggedBlockHandler: ReceivedBlockHandler {
     private let codec: ErasedCodec
     private let log: any WriteAheadLog
     private let clock: any StreamClock
-    private let acceptsLoss: Bool
+    private let acceptsLoss: @Sendable (any Error) -> Bool
     /// For each block that is still needed, a time before which the log can be cleaned.
     private let logged = Locked<[BlockID: BatchTime]>([:])
 
@@ -25,10 +25,12 @@ public final class LoggedBlockHandler: ReceivedBlockHandler {
     ///   - codec: how elements become bytes.
     ///   - log: the stream's own.
     ///   - clock: says when a block was logged.
-    ///   - acceptsLoss: whether a block of an earlier run that the log has lost is given up.
+    ///   - acceptsLoss: whether a block of an earlier run is given up when reading it from the log
+    ///     throws this error.
     public init(
         streamID: StreamID, engine: any ExecutionEngine, level: StorageLevel, codec: ErasedCodec,
-        log: any WriteAheadLog, clock: any StreamClock, acceptsLoss: Bool = false
+        log: any WriteAheadLog, clock: any StreamClock,
+        acceptsLoss: @escaping @Sendable (any Error) -> Bool = { _ in false }
     ) {
         self.acceptsLoss = acceptsLoss
         store = BlockStoreHandler(streamID: streamID, engine: engine, level: level, codec: codec)
@@ -79,7 +81,9 @@ public final class LoggedBlockHandler: ReceivedBlockHandler {
     public func restore(_ block: StoredBlock) async throws -> Bool {
         guard let handle = block.logHandle else { return false }
         let record: [UInt8]
-        do { record = try await log.read(handle) } catch  where acceptsLoss { return false }
+        do { record = try await log.read(handle) } catch  where acceptsLoss(error) {
+            return false
+        }
         let encoded = try Self.values(of: record)
         let decoded = try await UserThreads.run { [codec] in try codec.decode(encoded) }
         guard case .values(let values) = decoded else { return false }

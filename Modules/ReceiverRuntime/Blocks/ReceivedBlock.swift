@@ -27,7 +27,7 @@ public struct ReceivedBlock: Sendable {
 
     /// The elements as one array, for listeners that store a block themselves.
     ///
-    /// Pieces that hold elements of another type are left out.
+    /// Pieces that hold elements of another type are dropped.
     ///
     /// - Complexity: linear in the elements.
     public func elements<Element: Sendable>(of type: Element.Type) -> [Element] {

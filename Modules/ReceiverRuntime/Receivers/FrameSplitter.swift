@@ -38,7 +38,7 @@ package struct FrameSplitter {
 
     /// What is there of the frame under way, or of the next one; nil while its length is not there.
     ///
-    /// Frames without bytes are passed over.
+    /// Frames without bytes are skipped.
     ///
     /// - Throws: ``ReceiverError/Code/badFrame`` for a length that is negative or too large.
     package mutating func next() throws(ReceiverError) -> Part? {

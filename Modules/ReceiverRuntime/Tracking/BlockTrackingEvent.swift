@@ -9,6 +9,8 @@ public enum BlockTrackingEvent: Sendable, Hashable {
     case batchAllocated(BatchTime, [StreamID: [StoredBlock]])
     /// Batches were forgotten.
     case batchesCleaned([BatchTime])
+    /// Blocks were given up, as their contents are gone.
+    case blocksLost([StoredBlock])
 }
 
 extension BlockTrackingEvent {
@@ -25,6 +27,7 @@ extension BlockTrackingEvent: StreamCodable {
         static let blockAdded: UInt8 = 1
         static let batchAllocated: UInt8 = 2
         static let batchesCleaned: UInt8 = 3
+        static let blocksLost: UInt8 = 4
     }
 
     /// Appends a kind, then the event's parts; streams in ascending order.
@@ -46,6 +49,10 @@ extension BlockTrackingEvent: StreamCodable {
             writer.writeByte(Tag.batchesCleaned)
             writer.writeVarint(UInt64(times.count))
             for time in times { writer.writeZigzag(time.milliseconds) }
+        case .blocksLost(let blocks):
+            writer.writeByte(Tag.blocksLost)
+            writer.writeVarint(UInt64(blocks.count))
+            for block in blocks { Self.encode(block, to: &writer) }
         }
     }
 
@@ -68,6 +75,9 @@ extension BlockTrackingEvent: StreamCodable {
                 try (0..<(try reader.readCount())).map { _ in
                     try reader.readTime()
                 })
+        case Tag.blocksLost:
+            return .blocksLost(
+                try (0..<(try reader.readCount())).map { _ in try decodeBlock(&reader) })
         default: throw CodecError(.invalidValue, "the bytes are not a valid \(codecShape)")
         }
     }

@@ -62,7 +62,7 @@ public struct ReceivedBlockTracker: Sendable {
                 } else {
                     let taken = Set(blocks.map(\.id))
                     unallocated[stream] = waiting.filter { !taken.contains($0.id) }
-                    // Those that were taken back from a batch which was left out are this one's now.
+                    // Those that were taken back from a batch which was skipped are this one's now.
                     for earlier in allocated.keys {
                         allocated[earlier]?[stream]?.removeAll { taken.contains($0.id) }
                     }
@@ -75,6 +75,9 @@ public struct ReceivedBlockTracker: Sendable {
             return times.flatMap { time in
                 (allocated.removeValue(forKey: time) ?? [:]).values.flatMap { $0 }
             }
+        case .blocksLost(let blocks):
+            forget(blocks)
+            return blocks
         }
     }
 
@@ -102,8 +105,7 @@ public struct ReceivedBlockTracker: Sendable {
     }
 
     /// Takes blocks out whose contents are gone.
-    mutating func forget(_ blocks: [StoredBlock]) {
-        if blocks.isEmpty { return }
+    private mutating func forget(_ blocks: [StoredBlock]) {
         let gone = Set(blocks.map(\.id))
         unallocated = unallocated.mapValues { $0.filter { !gone.contains($0.id) } }
         allocated = allocated.mapValues { streams in

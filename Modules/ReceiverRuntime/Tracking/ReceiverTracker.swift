@@ -286,8 +286,9 @@ public actor ReceiverTracker: BlockAllocator, RateController, ReceivedBlockRepor
     ///
     /// - Parameter pending: batches that will run again: their blocks are looked at, and take memory
     ///   when their turn comes, however many batches wait.
-    /// - Returns: the blocks that ended with the earlier run: they are in no batch any more.
-    /// - Throws: what the handlers throw for blocks that should be there.
+    /// - Returns: the blocks that ended with the earlier run: they are in no batch any more, nor sought
+    ///   by later runs.
+    /// - Throws: what the handlers throw for blocks that should be there, and the log.
     public func restoreBlocks(pending: [BatchTime] = []) async throws -> [StoredBlock] {
         var lost: [StoredBlock] = []
         setAside = Set(pending)
@@ -307,7 +308,7 @@ public actor ReceiverTracker: BlockAllocator, RateController, ReceivedBlockRepor
                 budget.restore(block.id, bytes: block.budgetBytes)
             }
         }
-        tracker.forget(lost)
+        if !lost.isEmpty { try await record(.blocksLost(lost)) }
         return lost
     }
 

@@ -7,7 +7,7 @@ import StreamingContext
 /// Runs of one program, one after the other, on one checkpoint directory.
 struct DurableRun {
     static let directory = "/checkpoints"
-    let medium = SimulatedStorageMedium()
+    var medium = SimulatedStorageMedium()
     var policy = FailurePolicy.stop
     let warnings = Notes<String>()
 
