@@ -32,7 +32,7 @@ extension DStreamGraph {
     ///
     /// - Parameters:
     ///   - engine: whose threads for bodies they run on.
-    ///   - record: the checkpoint that the run goes on from; nil: a sink that holds batches after
+    ///   - record: the checkpoint that the run resumes from; nil: a sink that holds batches after
     ///     zero time belongs to another run.
     ///   - isReplay: whether no batch is to come: dead letters are replayed.
     /// - Returns: the newest batch that a sink holds.
@@ -69,7 +69,7 @@ extension DStreamGraph {
                     StreamError(
                         .sinkUnusable,
                         "the sink \(sink.id) holds batches up to \(newest) of an earlier run, and "
-                            + "this run, which goes on from no checkpoint, begins before that; "
+                            + "this run, which resumes from no checkpoint, begins before that; "
                             + "go on with StreamingContext.getOrCreate(checkpointDirectory:), or "
                             + "write to another place", site: sink.site))
             }
