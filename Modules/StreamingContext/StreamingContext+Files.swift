@@ -33,7 +33,7 @@ extension StreamingContext {
     ///     not exist yet.
     ///   - recursive: whether files are read at any depth below the directory. Links to directories
     ///     are not followed there.
-    ///   - filter: which paths are read.
+    ///   - filter: which files are read, by path. It does not choose among directories.
     ///   - newFilesOnly: whether files that were there at the start are skipped.
     public func fileStream(
         _ directory: String, recursive: Bool = false,

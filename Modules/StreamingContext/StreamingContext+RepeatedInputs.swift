@@ -38,7 +38,7 @@ extension StreamingContext {
 
     /// Reports what batches skip because somebody asked for it.
     func reportForgotten(_ inputs: [PendingInputs.Input]) {
-        for input in inputs where !input.forgotten.isEmpty {
+        for input in inputs where !input.forgotten.isEmpty && input.kind != .lostOffsets {
             listeners.post(
                 .inputSkipped(
                     time: input.batch, stream: input.stream,

@@ -91,6 +91,21 @@ struct FileSystemTests {
         }
     }
 
+    @Test("a listing that breaks off is an error, not a short listing")
+    func brokenListing() throws {
+        let entries = [".", "a", "..", "b"]
+        func names(endingWith number: Int32) throws -> [String] {
+            var rest = entries[...]
+            return try FileSystem.names(in: "/somewhere") {
+                if rest.isEmpty { errno = number }
+                return rest.popFirst()
+            }
+        }
+        #expect(try names(endingWith: 0) == ["a", "b"])
+        let error = #expect(throws: SystemError.self) { try names(endingWith: EIO) }
+        #expect(error == SystemError(call: "readdir", errno: EIO, subject: "/somewhere"))
+    }
+
     @Test("a path with a NUL is refused, not cut")
     func refusesNull() throws {
         try inTemporaryDirectory { root in

@@ -51,6 +51,18 @@ import Testing
         #expect(after.events == before.events)
     }
 
+    @Test(.timeLimit(.minutes(1)))
+    func aRemovedListenerMayCallTheBusAtItsEnd() async {
+        let bus = ListenerBus()
+        let ended = Locked(0)
+        for _ in 0..<2 {
+            bus.add(LeavingListener(bus) { ended.withLock { $0 += 1 } })
+        }
+        bus.post(Samples.rate(1))
+        bus.post(Samples.rate(2))
+        #expect(ended.withLock { $0 } == 2 && bus.listenerCount == 0)
+    }
+
     @Test func aListenerMayAddAndRemoveWhileItIsTold() {
         let (bus, late) = (ListenerBus(), RecordingListener())
         let changing = RecordingListener { [weak late] _ in late.map { bus.add($0) } }
@@ -226,5 +238,23 @@ private enum Samples {
             .batchCompleted(info), .outputOperationStarted(output),
             .outputOperationCompleted(output),
         ]
+    }
+}
+
+/// Leaves with its first event, and asks the bus at its end.
+private final class LeavingListener: StreamingListener {
+    private let bus: ListenerBus
+    private let onEnd: @Sendable () -> Void
+
+    init(_ bus: ListenerBus, onEnd: @escaping @Sendable () -> Void) {
+        self.bus = bus
+        self.onEnd = onEnd
+    }
+
+    func onEvent(_ event: StreamEvent) { bus.remove(self) }
+
+    deinit {
+        _ = bus.listenerCount
+        onEnd()
     }
 }

@@ -221,11 +221,15 @@ struct BlockingReceiverTests {
             var components = StreamHarness.quietComponents
             components.checkpointStore = parts
             let harness = StreamHarness(components: components)
-            harness.ssc.directStream(parts).stream.foreachRDD { _ in }
+            let sum = Accumulator(0) { parts.combine($0, $1) }
+            harness.ssc.directStream(parts).stream.foreachRDD { _ in sum.add(1) }
             let feed = Feed<Int>()
             harness.ssc.receiverStream(feed).write(to: parts)
             try await harness.run(batches: 1)
-            let calls = ["write", "latestOffsets", "startingOffset", "recover", "commit", "close"]
+            let calls = [
+                "write", "latestOffsets", "startingOffset", "recover", "commit", "close",
+                "combine",
+            ]
             let names = try await parts.calls.all(atLeast: calls.count)
             for call in calls {
                 let threads = Set(names.filter { $0.call == call }.map(\.thread))
@@ -282,6 +286,11 @@ struct BlockingReceiverTests {
             let calls = Notes<(call: String, thread: String)>()
 
             private func note(_ call: String) { calls.add((call, Threads.name)) }
+
+            func combine(_ left: Int, _ right: Int) -> Int {
+                note("combine")
+                return left + right
+            }
 
             func latestOffsets() async throws -> [TopicPartition: Int64] {
                 note("latestOffsets")

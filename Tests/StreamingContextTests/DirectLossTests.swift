@@ -117,7 +117,6 @@ struct DirectLossTests {
         #expect(sink.rows.count == 5)
         let pending = try await run.pendingInputs()
         #expect(pending.map(\.kind) == [.lostOffsets])
-        await #expect(throws: CheckpointError.self) { try await run.forget(for: .seconds(2)) }
 
         let third = try await run.start(from: .seconds(2)) { Self.declare($0, broker, sink, way) }
         await third.listener.batchSettled(.seconds(2))
@@ -155,6 +154,59 @@ struct DirectLossTests {
         await second.ssc.stop(graceful: true)
         #expect(rows(sink, after: 1) == (0..<7).map { "2:0:\($0)" })
         #expect(second.skipped.count == 1)
+    }
+
+    @Test(
+        "a loss that was none is forgotten by hand, and the stream reads on where it was",
+        arguments: [FailurePolicy.stop, .continue], [false, true])
+    func isBack(_ policy: FailurePolicy, wasGone: Bool) async throws {
+        let (broker, sink) = (Broker(0..<5), ScriptedSink())
+        var run = DurableRun()
+        run.policy = policy
+        let first = try await run.start(from: .zero) { Self.declare($0, broker, sink) }
+        await first.advanceAndSettle()
+        // The answer of a replica that lags.
+        broker.set(wasGone ? [:] : [0: 0..<2])
+        await first.advanceAndSettle()
+        if policy == .continue { await first.advanceAndSettle() }
+        await first.ssc.stop()
+        broker.set([0: 0..<7])
+        let end = BatchTime.seconds(policy == .continue ? 3 : 2)
+        let second = try await run.start(from: end) { Self.declare($0, broker, sink) }
+        await second.listener.batchSettled(.seconds(2))
+        await second.ssc.stop()
+        let text = "stop, and run: inspect inputs forget DIR 2000 0"
+        #expect("\(second.errors)".contains(text), "\(second.errors)")
+        #expect(sink.rows.count == 5)
+
+        try await run.forget(for: .seconds(2))
+        let third = try await run.start(from: end) { Self.declare($0, broker, sink) }
+        await third.listener.batchSettled(end)
+        try #require(third.errors.isEmpty, "\(third.errors)")
+        broker.set([0: 0..<8])
+        await third.advanceAndSettle()
+        let report = await third.ssc.stop(graceful: true)
+        let next = end.milliseconds / 1000 + 1
+        #expect(rows(sink, after: 1) == ["2:0:5", "2:0:6", "\(next):0:7"])
+        #expect(third.errors.isEmpty && third.skipped.isEmpty && report.pendingBatches.isEmpty)
+    }
+
+    @Test("a partition that appears after the first batch is read from its beginning")
+    func created() async throws {
+        for isRestarted in [false, true] {
+            let (broker, sink, run) = (Broker(0..<0), ScriptedSink(), DurableRun())
+            broker.set([:])
+            var harness = try await run.start(from: .zero) { Self.declare($0, broker, sink) }
+            await harness.advanceAndSettle()
+            if isRestarted {
+                await harness.ssc.stop(graceful: true)
+                harness = try await run.start(from: .seconds(1)) { Self.declare($0, broker, sink) }
+            }
+            broker.set([1: 0..<3])
+            await harness.advanceAndSettle()
+            await harness.ssc.stop(graceful: true)
+            #expect(sink.rows == (0..<3).map { "2:1:\($0)" } && harness.errors.isEmpty)
+        }
     }
 
     @Test("records that expired unread are told, and the stream reads on where they end")
@@ -318,6 +370,33 @@ struct DirectLossTests {
             #expect(try await replay.ssc.replayDeadLetters().replayed.count == 1)
             #expect(sink.rows == ["2:0:0", "2:0:1"])
         }
+    }
+
+    @Test(
+        "a window that asks for the failed batch takes nothing from the next one",
+        arguments: [FailurePolicy.continue, .deadLetter])
+    func awayBelowWindow(_ policy: FailurePolicy) async throws {
+        let (broker, sink) = (Broker(0..<2), ScriptedSink())
+        var run = DurableRun()
+        run.policy = policy
+        broker.change { $0.failures = 3 }
+        let counts = Notes<Int>()
+        let harness = try await run.start(from: .zero) { harness in
+            let lines = harness.ssc.directStream(
+                broker, retry: RetryPolicy(maxAttempts: 3, initialBackoff: .milliseconds(100))
+            ).stream
+            lines.map { ($0, 1) }.reduceByKeyAndWindow(+, window: .seconds(3)).foreachRDD {
+                counts.add(try await $0.count())
+            }
+            lines.foreachRDD { rdd, time in try sink.insert(try await rdd.collect(), at: time) }
+        }
+        harness.clock.advance(by: .seconds(1))
+        await wait(harness, [100, 200])
+        await harness.listener.batchSettled(.seconds(1))
+        harness.clock.advance(by: .milliseconds(700))
+        await harness.listener.batchSettled(.seconds(2))
+        await harness.ssc.stop(graceful: true)
+        #expect(sink.rows == ["2:0:0", "2:0:1"] && counts.all == [2])
     }
 
     @Test("a stop ends the wait for the next attempt")

@@ -2,6 +2,7 @@ import BatchEngine
 import DStreamCore
 import DStreamTestKit
 import StreamingContext
+import Synchronization
 import Testing
 
 /// Which files are new, whatever clocks say, and what is said of those that are not read.
@@ -212,5 +213,58 @@ struct FilesDetectionTests {
             known.take(judgement.tables, at: .seconds(Int64(round)))
         }
         #expect(known.count == 102)
+    }
+
+    /// What a batch makes of one directory.
+    private func judge(
+        _ known: inout KnownFiles, _ files: [FileSelection.Entry], unseen: [String] = [],
+        birth: @escaping (String) -> UInt32 = { _ in 0 }
+    ) -> FileJudgement {
+        var listing = FileListing()
+        listing.directories = [FileListing.Directory(key: 1, files: files)]
+        listing.directories[0].unseen = unseen
+        let judgement = FileJudgement(
+            listing, known: known,
+            selection: FileSelection(slide: .seconds(1), window: .seconds(1), start: .zero),
+            batch: .seconds(1), shifts: [.zero], birth: birth)
+        known.take(judgement.tables, at: .seconds(1))
+        return judgement
+    }
+
+    @Test("a file that was read and changed gives its number to another one, which is read")
+    func reusedAfterChange() {
+        var known = KnownFiles(.byAppearance)
+        let births = Locked<(now: UInt32, questions: Int)>((1, 0))
+        func judge(_ print: UInt32) -> FileJudgement {
+            let entry = FileSelection.Entry(path: "a", modified: .zero, inode: 7, print: print)
+            return self.judge(&known, [entry]) { _ in
+                births.withLock { births in
+                    births.questions += 1
+                    return births.now
+                }
+            }
+        }
+        #expect(judge(1).chosen == ["a"])
+        let changed = judge(2)
+        #expect(changed.chosen.isEmpty && changed.passed[.hasChanged]?.count == 1)
+        // One question when it was read, and one per change.
+        #expect(judge(2).chosen.isEmpty && births.withLock { $0.questions } == 2)
+        let grown = judge(3)
+        #expect(grown.chosen.isEmpty && grown.passed.isEmpty)
+        births.withLock { $0.now = 2 }
+        #expect(judge(4).chosen == ["a"])
+        #expect(judge(4).chosen.isEmpty)
+    }
+
+    @Test("what can never be looked at keeps no endless number of files")
+    func unseenForEver() {
+        var known = KnownFiles(.byAppearance)
+        for round in 0..<3000 as Range<UInt64> {
+            let file = FileSelection.Entry(
+                path: "f\(round)", modified: .zero, inode: round + 1, print: 1)
+            let judgement = judge(&known, [file], unseen: ["odd"])
+            #expect(judgement.chosen == ["f\(round)"])
+        }
+        #expect(known.count == 1002)
     }
 }

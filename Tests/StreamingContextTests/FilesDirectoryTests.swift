@@ -57,6 +57,26 @@ struct FilesDirectoryTests {
         #expect(harness.errors.isEmpty, "\(harness.errors)")
     }
 
+    @Test("a filter chooses files, not the directories they are in", arguments: [false, true])
+    func filtered(isRecursive: Bool) async throws {
+        let root = try WatchedDirectory()
+        let warnings = Notes<String>()
+        let harness = StreamHarness.forFiles(warnings)
+        let lines = harness.record(
+            harness.ssc.fileStream(
+                root.path, recursive: isRecursive, filter: { $0.hasSuffix(".csv") }))
+        try await harness.ssc.start()
+        for name in ["a.csv", "b", "x/c.csv", "x/d", "x/y/e.csv"] {
+            try root.write(name, "\(name)\n", at: 100_500)
+        }
+        await harness.advance()
+        await harness.advance()
+        await harness.ssc.stop()
+        let all = isRecursive ? ["a.csv", "x/c.csv", "x/y/e.csv"] : ["a.csv"]
+        #expect(lines.batches.map { $0.elements.map(\.1) } == [all, []])
+        #expect(warnings.all.isEmpty)
+    }
+
     @Test("a pattern that matches files says so")
     func pattern() async throws {
         let root = try WatchedDirectory()

@@ -31,6 +31,27 @@ struct FilesLateTests {
         #expect(warnings.all.allSatisfy { $0.contains("were skipped") }, "\(warnings.all)")
     }
 
+    @Test("a window that asks for skipped batches takes none", arguments: FileDetection.allCases)
+    func window(detection: FileDetection) async throws {
+        let root = try WatchedDirectory()
+        let harness = StreamHarness.forFiles(
+            detection: detection, lateBatches: .skip, from: .seconds(1000))
+        let stream = harness.ssc.textFileStream(root.path)
+        let window = harness.record(stream.window(.seconds(60)))
+        let lines = harness.record(stream)
+        try await harness.ssc.start()
+        await harness.advance()
+        for number in 0..<3 as Range<Int64> {
+            try root.write("\(number)", "\(number)\n", at: 1_001_500 + number * 1000)
+        }
+        harness.clock.advance(by: .seconds(5))
+        await harness.listener.batchSettled(.seconds(1006))
+        await harness.ssc.stop()
+        for batches in [window.batches, lines.batches] {
+            #expect(batches.map { $0.elements.sorted() } == [[], ["0", "1", "2"]])
+        }
+    }
+
     @Test("nor does a stop of ten minutes", arguments: FileDetection.allCases)
     func stopped(detection: FileDetection) async throws {
         let root = try WatchedDirectory()

@@ -72,6 +72,50 @@ struct FilesOddTests {
         #expect(warnings.all.first?.contains("\(root.path)/itself: Too many levels") == true)
     }
 
+    @Test(
+        "a file that cannot be looked at for a while is not read again", .timeLimit(.minutes(5)),
+        arguments: FileDetection.allCases)
+    func unseen(detection: FileDetection) async throws {
+        let (root, elsewhere) = (try WatchedDirectory(), try WatchedDirectory())
+        let warnings = Notes<String>()
+        let harness = StreamHarness.forFiles(
+            remember: .seconds(1), detection: detection, warnings)
+        let lines = harness.record(harness.ssc.textFileStream(root.path))
+        /// Lets the link in the watched directory lead to a file, or into a circle.
+        func close(_ name: String) throws {
+            let path = "\(elsewhere.path)/\(name)"
+            if FileSystem.exists(path) {
+                try FileSystem.rename(path, to: path + ".kept", durability: .handedOver)
+            }
+            #expect(symlink(name, path) == 0)
+        }
+        func open(_ name: String) throws {
+            let path = "\(elsewhere.path)/\(name)"
+            try FileSystem.rename(path + ".kept", to: path, durability: .handedOver)
+        }
+        for name in ["old", "new"] {
+            #expect(symlink("\(elsewhere.path)/\(name)", "\(root.path)/\(name)") == 0)
+        }
+        try elsewhere.write("old", "old\n", at: 99_500)
+        try close("old")
+        try await harness.ssc.start()
+        try elsewhere.write("new", "new\n", at: 100_500)
+        await harness.advance()
+        try close("new")
+        try root.write("a", "a\n", at: 101_500)
+        await harness.advance()
+        try open("new")
+        try open("old")
+        for _ in 0..<2 { await harness.advance() }
+        await harness.ssc.stop()
+        #expect(lines.batches.map(\.elements) == [["new"], ["a"], [], []])
+        #expect(warnings.all.filter { $0.contains("Too many levels") }.count == 2)
+        let reason =
+            detection == .byAppearance ? "there at the start and changed" : "modified before"
+        #expect(warnings.all.contains { $0.contains("/old: \(reason)") }, "\(warnings.all)")
+        #expect(warnings.all.count == 3, "\(warnings.all)")
+    }
+
     @Test("a pipe fails its batch by name instead of being waited for", .timeLimit(.minutes(5)))
     func pipe() async throws {
         let root = try WatchedDirectory()

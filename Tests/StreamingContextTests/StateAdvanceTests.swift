@@ -180,6 +180,71 @@ struct StateAdvanceTests {
         #expect(seen.withLock { $0[10] } == [18, 25, 33, 42, 52])
     }
 
+    @Test("it is in a letter also when the operation has panes of it that can be computed by now")
+    func passedAndDue() async throws {
+        let medium = SimulatedStorageMedium()
+        let isDown = Locked(true)
+        let seen = Locked<[Int64: [Int]]>([:])
+        func declare(_ harness: StreamHarness) {
+            let pairs = harness.input(Self.batches).map { pair in
+                if pair.1 == 3, isDown.withLock({ $0 }) { throw SinkDown() }
+                return pair
+            }
+            let recent = pairs.reduceByKeyAndWindow(+, window: .seconds(5), slide: .seconds(5))
+            Keeper.update.sums(pairs).window(.seconds(5), slide: .seconds(5)).join(recent)
+                .foreachRDD { rdd, time in
+                    let sums = try await rdd.collect().map(\.1.0)
+                    seen.withLock { $0[time.milliseconds / 1000] = sums }
+                }
+        }
+        let first = try await harness(medium, .continue)
+        declare(first)
+        try await start(first)
+        for _ in 0..<4 { await first.advanceAndSettle() }
+        #expect(await first.ssc.stop(graceful: true).pendingBatches == [.seconds(3)])
+        isDown.withLock { $0 = false }
+        let second = try await harness(medium, .continue, from: .seconds(4))
+        declare(second)
+        try await start(second)
+        for _ in 0..<6 { await second.advanceAndSettle() }
+        #expect(await second.ssc.stop(graceful: true).pendingBatches.isEmpty)
+        #expect(try await LetterRun.entries(medium).map(\.id.batchTime) == [.seconds(3)])
+        #expect(seen.withLock { $0[10] } == [18, 25, 33, 42, 52])
+    }
+
+    @Test("what no window reads is not computed", arguments: [false, true])
+    func betweenPanes(isReduced: Bool) async throws {
+        let medium = SimulatedStorageMedium()
+        let (made, seen) = (Notes<Int>(), Notes<Int>())
+        func declare(_ harness: StreamHarness) {
+            let pairs = pairs(harness, poison: 13).map { pair in
+                made.add(pair.1)
+                return pair
+            }
+            let (window, slide) = (Duration.seconds(2), Duration.seconds(10))
+            let recent =
+                isReduced
+                ? pairs.reduceByKeyAndWindow(+, window: window, slide: slide)
+                : pairs.window(window, slide: slide)
+            recent.foreachRDD { rdd in
+                seen.add(try await rdd.collect().reduce(0) { $0 + $1.1 })
+            }
+        }
+        let first = try await harness(medium, .stop)
+        declare(first)
+        try await start(first)
+        for _ in 0..<19 { await first.advance() }
+        #expect(await first.ssc.stop(graceful: true).pendingBatches.isEmpty)
+        #expect(made.all == [9, 10, 19] && seen.all == [19])
+        let second = try await harness(medium, .stop, from: .seconds(19))
+        declare(second)
+        try await start(second)
+        for _ in 0..<3 { await second.advance() }
+        await second.ssc.stop(graceful: true)
+        #expect(made.all == [9, 10, 19, 20] && seen.all == [19, 39])
+        #expect(first.errors.isEmpty && second.errors.isEmpty)
+    }
+
     @Test("a retry for the sake of the state does not run the operation again")
     func retried() async throws {
         let medium = SimulatedStorageMedium()
@@ -194,13 +259,30 @@ struct StateAdvanceTests {
             if number < 3 { throw SinkDown() }
             return pair
         }
-        Keeper.update.sums(pairs).foreachRDD { _ in calls.withLock { $0 += 1 } }
-            .onFailure(retry: RetryPolicy(maxAttempts: 3, initialBackoff: .zero))
+        let sum = Accumulator<Int>()
+        Keeper.update.sums(pairs).foreachRDD { _ in
+            calls.withLock { $0 += 1 }
+            sum.add(1)
+        }
+        .onFailure(retry: RetryPolicy(maxAttempts: 3, initialBackoff: .zero))
         try await start(harness)
         await harness.advanceAndSettle()
         #expect(await harness.ssc.stop(graceful: true).pendingBatches.isEmpty)
         #expect(harness.errors.isEmpty)
         #expect(calls.withLock { $0 } == 1 && tries.withLock { $0 } == 3)
+        #expect(sum.value == 1)
+    }
+
+    @Test("what an operation adds does not count when the state fails for good")
+    func addedInVain() async throws {
+        let harness = try await harness(SimulatedStorageMedium(), .continue)
+        let sum = Accumulator<Int>()
+        Keeper.update.sums(pairs(harness, poison: 2)).foreachRDD { _ in sum.add(1) }
+            .onFailure(retry: RetryPolicy(maxAttempts: 2, initialBackoff: .zero))
+        try await start(harness)
+        for _ in 0..<3 { await harness.advanceAndSettle() }
+        #expect(await harness.ssc.stop().pendingBatches == [.seconds(2)])
+        #expect(sum.value == 2)
     }
 
     @Test("a body that swallows the failure of the state does not complete the batch")

@@ -72,6 +72,19 @@ package final class AddedSums: Sendable {
         for update in own { update.commit() }
     }
 
+    /// Counts what is in it where the user's closures may run.
+    package func settle() async {
+        guard isFilled else { return count() }
+        await UserThreads.run { self.count() }
+    }
+
+    private var isFilled: Bool {
+        state.withLock { state in
+            guard case .open(let parts, let own) = state else { return false }
+            return !parts.isEmpty || !own.isEmpty
+        }
+    }
+
     /// Drops what is in it: the operation has failed.
     package func drop() {
         state.withLock { state in if case .open = state { state = .dropped } }

@@ -8,7 +8,7 @@ public struct EngineProgram: Sendable {
 
     /// The kernels that plans name.
     public private(set) var kernels: [KernelID: Kernel] = [:]
-    /// Describes the graph; see `DStreamGraph.fingerprint`.
+    /// Describes the graph and the numbers of its kernels; see `DStreamGraph.fingerprint`.
     public var fingerprint = ""
     /// The type that builds the graph in other processes; nil: nothing does.
     public var application: String?
@@ -37,6 +37,12 @@ public struct EngineProgram: Sendable {
         next += 1
         kernels[kernel.id] = kernel
         return kernel
+    }
+
+    /// Describes which operator has which number: one after the other, each behind a semicolon.
+    package var kernelFingerprint: String {
+        kernels.values.sorted { $0.id.graphNumber < $1.id.graphNumber }
+            .map { ";kernel \($0.id.graphNumber):\($0.site.name)" }.joined()
     }
 
     /// Says of which types an operator's tables are.

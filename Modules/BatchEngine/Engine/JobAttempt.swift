@@ -21,15 +21,20 @@ package struct JobAttempt: Sendable {
     }
 
     /// Runs `body` as this try: what it adds to accumulators counts when it has succeeded.
-    package static func run<Result>(
-        _ number: Int, isProvisional: Bool, _ body: () async throws -> Result
-    ) async throws -> Result {
+    package static func run(
+        _ number: Int, isProvisional: Bool, _ body: () async throws -> Void
+    ) async throws {
+        let attempt = JobAttempt(number: number, isProvisional: isProvisional)
+        try await attempt.collectingSums(body).settle()
+    }
+
+    /// Runs `body` as this try, or a part of it, and returns what it adds to accumulators.
+    package func collectingSums(_ body: () async throws -> Void) async throws -> AddedSums {
         let sums = AddedSums()
         let attempt = JobAttempt(number: number, isProvisional: isProvisional, sums: sums)
         do {
-            let result = try await $current.withValue(attempt) { try await body() }
-            sums.count()
-            return result
+            try await Self.$current.withValue(attempt) { try await body() }
+            return sums
         } catch {
             sums.drop()
             throw error

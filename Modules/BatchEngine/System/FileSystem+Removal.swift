@@ -54,13 +54,27 @@ extension FileSystem {
             throw error
         }
         defer { closedir(directory) }
-        var names: [String] = []
-        while let entry = readdir(directory) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) { tuple in
+        return try names(in: path) {
+            guard let entry = readdir(directory) else { return nil }
+            return withUnsafePointer(to: &entry.pointee.d_name) { tuple in
                 tuple.withMemoryRebound(to: CChar.self, capacity: 1) { String(cString: $0) }
             }
+        }
+    }
+
+    /// The names that a directory gives one after the other, without `.` and `..`.
+    ///
+    /// - Parameter next: gives nil at the end, and with an error number when it cannot go on.
+    package static func names(
+        in path: String, _ next: () -> String?
+    ) throws(SystemError) -> [String] {
+        var names: [String] = []
+        while true {
+            clearErrno()
+            guard let name = next() else { break }
             if name != ".", name != ".." { names.append(name) }
         }
+        guard currentErrno() == 0 else { throw SystemError.last("readdir", path) }
         return names
     }
 }

@@ -117,6 +117,15 @@ package struct SystemError: Error, Equatable, Sendable, CustomStringConvertible 
     }
 }
 
+/// Forgets the error of earlier calls of this thread.
+func clearErrno() {
+    #if canImport(Glibc)
+        Glibc.errno = 0
+    #else
+        Darwin.errno = 0
+    #endif
+}
+
 /// This thread's error number.
 func currentErrno() -> Int32 {
     #if canImport(Glibc)

@@ -6,26 +6,49 @@ struct KeptStream: Sendable {
     let node: StreamNode
     /// Their numbers in declaration order.
     let outputs: [Int]
+    /// The only streams that read its batches; nil: each batch counts.
+    let readers: [StreamNode]?
+
+    /// Whether a batch is to be computed.
+    func keeps(_ time: BatchTime) -> Bool {
+        readers?.contains { $0.reads(time, of: node) } ?? true
+    }
 }
 
 extension DStreamGraph {
     /// The streams that keep something of their batches, in declaration order.
     ///
-    /// - Parameter isCheckpointed: whether what windows read is kept, too.
+    /// - Parameters:
+    ///   - isCheckpointed: whether what windows read is kept, too.
+    ///   - remember: how long the user has all batches remembered.
     static func keptStreams(
-        among nodes: [StreamNode], _ outputs: [Output], isCheckpointed: Bool
+        among nodes: [StreamNode], _ outputs: [Output], isCheckpointed: Bool, remember: Duration?
     ) -> [KeptStream] {
-        var readers: [ObjectIdentifier: [Int]] = [:]
+        var depending: [ObjectIdentifier: [Int]] = [:]
         for output in outputs {
             for node in StreamNode.ancestors(of: [output.node]) {
-                readers[ObjectIdentifier(node), default: []].append(output.number)
+                depending[ObjectIdentifier(node), default: []].append(output.number)
+            }
+        }
+        var children: [ObjectIdentifier: [StreamNode]] = [:]
+        for node in nodes {
+            for parent in node.parents {
+                children[ObjectIdentifier(parent), default: []].append(node)
             }
         }
         return nodes.compactMap { node in
-            guard let outputs = readers[ObjectIdentifier(node)],
-                node.keepsBatches(isCheckpointed: isCheckpointed)
-            else { return nil }
-            return KeptStream(node: node, outputs: outputs)
+            guard let numbers = depending[ObjectIdentifier(node)] else { return nil }
+            if node.traits.stateShape != nil || node.traits.isIncremental {
+                return KeptStream(node: node, outputs: numbers, readers: nil)
+            }
+            guard isCheckpointed, node.isInCheckpoints else { return nil }
+            // Slices may ask for any batch, and an output operation asks for each.
+            let isReadAtWill =
+                remember != nil || node.settings.withLock { $0.ownRemember > .zero }
+                || outputs.contains { $0.node === node }
+            return KeptStream(
+                node: node, outputs: numbers,
+                readers: isReadAtWill ? nil : children[ObjectIdentifier(node)])
         }
     }
 
@@ -42,7 +65,7 @@ extension DStreamGraph {
     ) async throws {
         var due: [Int: [Dataset]] = [:]
         var passed: Set<Int> = []
-        for stream in state.kept {
+        for stream in state.kept where stream.keeps(time) {
             let operation = operations.last(where: stream.outputs.contains)
             guard let output = operation ?? stream.outputs.last else { continue }
             switch try await stream.node.plan(at: time, context) {
@@ -55,37 +78,38 @@ extension DStreamGraph {
         let failures = BatchFailures()
         /// Lets the job of an operation compute what is due of its streams.
         func advance(_ job: inout OutputJob, _ output: Output) {
-            let advance = BatchAdvance(
-                datasets: due.removeValue(forKey: output.number) ?? [], failures: failures,
-                batch: context.batch)
-            let inputs = job.deadLetterContents.map { _ in
-                DeadLetterCapture(
+            let datasets = due.removeValue(forKey: output.number) ?? []
+            let keepsLetters = job.failure?.policy == .deadLetter
+            let inputs: DeadLetterCapture? =
+                keepsLetters && !datasets.isEmpty
+                ? DeadLetterCapture(
                     output.node, nil, at: time, inputs: state.inputNodes, context.batch)
-            }
-            job.advance(advance, inputs)
+                : nil
+            job.advance(
+                BatchAdvance(datasets: datasets, failures: failures, batch: context.batch), inputs)
         }
         if !due.isEmpty {
             for index in jobs.indices { advance(&jobs[index], state.outputs[operations[index]]) }
         }
         for number in passed.union(due.keys).sorted() {
             let (output, id) = (state.outputs[number], state.operationIDs[number])
-            var job: OutputJob?
-            if due[number] != nil {
+            // What state has passed has to be in a letter, whatever else is due.
+            var job =
+                passed.contains(number)
+                ? await output.passedJob(
+                    jobs.count, id, at: time, inputs: state.inputNodes, context)
+                : nil
+            if job == nil {
                 let handling = output.handling(state.failures)
-                var hidden = OutputJob(
-                    outputOperation: jobs.count, site: output.site, operationID: id,
-                    failure: handling, run: {})
                 if handling.policy == .deadLetter {
                     await Self.makeInputs(of: output.node, at: time, context)
-                    hidden.deadLetterContents = { .inputs([]) }
                 }
-                advance(&hidden, output)
-                job = hidden
-            } else {
-                job = await output.passedJob(
-                    jobs.count, id, at: time, inputs: state.inputNodes, context)
+                job = OutputJob(
+                    outputOperation: jobs.count, site: output.site, operationID: id,
+                    failure: handling, run: {})
             }
             guard var job else { continue }
+            advance(&job, output)
             job.isHidden = true
             jobs.append(job)
         }
@@ -93,10 +117,9 @@ extension DStreamGraph {
 }
 
 extension StreamNode {
-    /// Whether each batch of the stream must be computed for the sake of later ones.
-    fileprivate func keepsBatches(isCheckpointed: Bool) -> Bool {
-        if traits.stateShape != nil || traits.isIncremental { return true }
-        return isCheckpointed && settings.withLock { $0.boundary != nil && $0.capture != nil }
+    /// Whether checkpoints keep batches of the stream.
+    var isInCheckpoints: Bool {
+        settings.withLock { $0.boundary != nil && $0.capture != nil }
     }
 }
 
@@ -143,18 +166,21 @@ private struct BatchAdvance: Sendable {
 extension OutputJob {
     /// Computes what streams keep of the batch once the operation has succeeded.
     ///
-    /// - Parameter inputs: what a dead letter keeps when that fails; nil: there is to be none.
+    /// - Parameter inputs: what a dead letter keeps when that fails; nil: it cannot, or there is to be
+    ///   no letter.
     fileprivate mutating func advance(_ advance: BatchAdvance, _ inputs: DeadLetterCapture?) {
-        let (operation, contents) = (run, deadLetterContents)
-        let hasSucceeded = Locked(false)
+        let operation = run
+        // What the operation has added to accumulators; nil: it has not succeeded.
+        let added = Locked<AddedSums?>(nil)
         run = {
             do {
                 // A retry for the sake of what is kept does not run the operation again.
-                if !hasSucceeded.withLock({ $0 }) {
-                    try await operation()
-                    hasSucceeded.withLock { $0 = true }
+                if added.withLock({ $0 == nil }) {
+                    let sums = try await JobAttempt.current.collectingSums(operation)
+                    added.withLock { $0 = sums }
                 }
                 try await advance.run()
+                await added.withLock { $0 }?.settle()
             } catch {
                 guard !JobAttempt.current.isProvisional, !Task.isCancelled else { throw error }
                 advance.failures.note()
@@ -162,19 +188,20 @@ extension OutputJob {
                 throw error
             }
         }
-        guard let contents, let inputs else { return }
+        let ofInputs = inputs.map { inputs in { @Sendable in try await inputs.contents() } }
+        guard let contents = deadLetterContents ?? ofInputs else { return }
         deadLetterContents = {
             advance.failures.note()
-            guard hasSucceeded.withLock({ $0 }) else {
+            guard let ofInputs, added.withLock({ $0 != nil }) else {
                 let contents = try await contents()
                 await advance.settle()
                 return contents
             }
-            // The batch is set aside without being in any state.
+            // The batch is dead-lettered without being in any state.
             for dataset in advance.datasets where dataset.computed.current == nil {
                 dataset.markFailed()
             }
-            return try await inputs.contents()
+            return try await ofInputs()
         }
     }
 }

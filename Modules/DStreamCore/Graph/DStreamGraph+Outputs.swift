@@ -87,7 +87,7 @@ extension DStreamGraph {
         where input.madePlan(at: time) == nil
             && !(input.choosesParts && input.hasFailedToMake(time))
         {
-            // One that cannot be made is told of in the dead letter, or prevents it.
+            // One that cannot be made is reported in the dead letter, or prevents it.
             _ = try? await input.plan(at: time, context)
         }
     }
@@ -102,6 +102,7 @@ extension DStreamGraph {
             ($0.outputs, $0.failures, $0.inputNodes, $0.operationIDs)
         }
         guard outputs.contains(where: { $0.handling(defaults).policy == .deadLetter }) else {
+            for input in inputs { input.noteBegun(time, false) }
             return nil
         }
         var tagged = context

@@ -119,9 +119,9 @@ public final class DStreamGraph: Sendable {
         state.withLock { state in state.problems.contains { $0.site == site } }
     }
 
-    /// Says who hears of declarations made too late.
-    package func onLateProblem(_ hear: @escaping @Sendable (StreamError) -> Void) {
-        state.withLock { $0.onLateProblem = hear }
+    /// Says who is notified of declarations made too late.
+    package func onLateProblem(_ notify: @escaping @Sendable (StreamError) -> Void) {
+        state.withLock { $0.onLateProblem = notify }
     }
 
     /// Remembers RDDs of all streams for at least `duration`; can be set once.
@@ -263,7 +263,7 @@ extension DStreamGraph {
                     output.node.freezeElements(&program)
                 }
             }
-            program.fingerprint = fingerprint
+            program.fingerprint = fingerprint + program.kernelFingerprint
             program.remakeError = { name, message, site, underlying in
                 StreamError.Code(name: name).map {
                     StreamError($0, message, site: site, underlying: underlying)
@@ -281,7 +281,8 @@ extension DStreamGraph {
             }
             if checkpoints.areWritten { found += missingCodecs(in: usedNodes) }
             let kept = Self.keptStreams(
-                among: usedNodes, outputs, isCheckpointed: checkpoints.areWritten)
+                among: usedNodes, outputs, isCheckpointed: checkpoints.areWritten,
+                remember: remember)
             state.withLock { $0.kept = kept }
             found += outputs.flatMap { deadLetterProblems(of: $0, failures) }
             found += nameProblems
@@ -343,6 +344,7 @@ extension DStreamGraph {
         let (failures, inputs) = (state.failures, state.inputNodes)
         var tagged = context
         tagged.batch.batchMilliseconds = time.milliseconds
+        for input in inputs { input.noteBegun(time) }
         var jobs: [OutputJob] = []
         var operations: [Int] = []
         for output in state.outputs {

@@ -51,7 +51,8 @@ private struct StreamCapture: Sendable {
                 try refuseToGoOn(after: error)
                 unread.append(
                     DeadLetter.UnreadPart(
-                        name: part.name, reason: Self.cause(of: error), part: try part.encoded()))
+                        name: part.name, reason: "\(FailureCause(error).error)",
+                        part: try part.encoded()))
             }
         }
         return (found, unread)
@@ -63,15 +64,6 @@ private struct StreamCapture: Sendable {
         if let error = error as? EngineError, error.code == .abandoned || error.code == .stopped {
             throw error
         }
-    }
-
-    /// What is below the wrappers of engine and operator, in words.
-    private static func cause(of error: any Error) -> String {
-        if let failure = error as? OperatorFailure { return cause(of: failure.underlying) }
-        if let failure = error as? EngineError, let underlying = failure.underlying {
-            return cause(of: underlying)
-        }
-        return "\(error)"
     }
 
     /// The parts of an input's plan, and a plan of each; nil: it does not consist of such.
@@ -188,6 +180,22 @@ struct DeadLetterCapture: Sendable {
 extension StreamNode {
     /// Whether the stream chooses which files or offsets a batch reads.
     var choosesParts: Bool { traits.files != nil || traits.isDirect }
+
+    /// Notes that a batch is being generated, or given up before it has chosen what it reads.
+    func noteBegun(_ time: BatchTime, _ isBegun: Bool = true) {
+        guard choosesParts else { return }
+        settings.withLock { settings in
+            if isBegun { settings.begun.insert(time) } else { settings.begun.remove(time) }
+        }
+    }
+
+    /// Whether a batch may choose what it reads, unless it has.
+    ///
+    /// One that failed, was skipped, or was over before a restart leaves it to the next batch: what a
+    /// window chose for it would be in no other output operation.
+    func mayChoose(for time: BatchTime) -> Bool {
+        settings.withLock { $0.begun.contains(time) && !$0.failed.contains(time) }
+    }
 
     /// The plan of a batch, if it was made; the inner nil: there is no RDD.
     func madePlan(at time: BatchTime) -> Plan?? {

@@ -79,6 +79,8 @@ public final class StreamNode: Sendable {
         var plans: [BatchTime: Plan] = [:]
         /// No plan is older; nil: there is none.
         var oldestPlan: BatchTime?
+        /// Batches of a stream that chooses what they read, generated in this run.
+        var begun: Set<BatchTime> = []
         /// Batches that could not be made.
         var failed: Set<BatchTime> = []
         /// Whether an input stream gives nothing but what dead letters hold.
@@ -201,7 +203,9 @@ extension StreamNode {
         }
         guard isBoundary || isCopyable, let level else { return }
         let (kernel, codec) = addMaterialize(to: &program)
-        guard isBoundary else { return }
+        guard isBoundary else {
+            return settings.withLock { $0.elements = (kernel, codec) }
+        }
         settings.withLock { settings in
             settings.boundary = Boundary(kernel: kernel, codec: codec, level: level)
             guard let reach = elementReach(settings) else { return }
@@ -258,7 +262,7 @@ extension StreamNode {
         }
     }
 
-    /// Tells the parents how far back they are asked for batches, once the children have told it.
+    /// Notes in the parents how far back they are asked for batches, once the children have done so.
     ///
     /// - Parameter remember: how far back the user asks.
     func demandPanes(_ remember: Duration?) {
@@ -451,6 +455,7 @@ extension StreamNode {
                     settings.oldestPlan = oldest + slideDuration
                 }
             }
+            settings.begun.removeAll(through: threshold)
             settings.failed.removeAll(through: threshold)
             settings.withoutRDD.removeAll(through: threshold)
             settings.passed.removeAll(through: threshold)

@@ -6,10 +6,12 @@ internal import BatchEngine
 ///
 /// The last two read on, and report what was skipped with ``StreamEvent/inputSkipped(time:stream:reason:)``.
 public enum DataLossPolicy: Sendable, Hashable {
-    /// The batch cannot be generated, and no later one either, until another policy is chosen or the
-    /// records are back, Kafka's `none`.
+    /// The batch cannot be generated, and no later one either, Kafka's `none`: until another policy is
+    /// chosen, or the records are back.
     ///
-    /// A topic that was made anew and has outgrown the old one meanwhile still fails.
+    /// A partition that was seen to be gone, or to end too early, stays lost however much it has grown
+    /// since: it may have been made anew. If it was not, make the batch forget it, with `inspect inputs
+    /// forget`, while the program is stopped.
     case fail
     /// The stream reads on from the oldest record that is there.
     case earliest

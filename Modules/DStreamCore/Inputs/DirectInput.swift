@@ -14,7 +14,7 @@ final class DirectInput: Sendable {
         /// How often the source is asked.
         var retry: RetryPolicy
         var clock: any StreamClock
-        /// Who hears of retries and of what is skipped.
+        /// Is notified of retries and of what is skipped.
         var report: @Sendable (StreamEvent) -> Void
     }
 
@@ -28,8 +28,20 @@ final class DirectInput: Sendable {
         var next: [TopicPartition: Int64] = [:]
         /// Where partitions ended that were found to end before that.
         var lost: [TopicPartition: Int64] = [:]
-        /// The remembered batches, oldest first.
+        /// The remembered batches, oldest first; the newest is one of them.
         var batches: [Batch] = []
+        /// Whether this run has chosen offsets, by what the source says now: what earlier runs had
+        /// found to be lost says no more.
+        var hasChosen = false
+
+        /// Whether the stream has begun: what is new from then on is read from its beginning.
+        var hasBegun: Bool { !batches.isEmpty || !next.isEmpty }
+
+        /// Forgets batches before a time, but for the newest.
+        mutating func forget(before time: BatchTime) {
+            let oldest = min(time, batches.last?.time ?? time)
+            batches.removeAll { $0.time < oldest }
+        }
 
         mutating func settle(_ batch: Batch) {
             if let index = batches.firstIndex(where: { $0.time > batch.time }) {
@@ -44,9 +56,13 @@ final class DirectInput: Sendable {
         }
 
         /// Takes note of partitions that cannot go on, unless they have gone on since.
-        mutating func mark(_ marks: [OffsetRange]) {
+        ///
+        /// - Parameter choice: what an earlier run kept of them, and which of them are none.
+        mutating func mark(_ marks: [OffsetRange], of choice: InputChoice? = nil) {
+            if choice != nil, hasChosen { return }
             for mark in marks where next[mark.topicPartition] == mark.untilOffset {
-                lost[mark.topicPartition] = mark.fromOffset
+                let isNone = choice?.skips(mark.description) == true
+                lost[mark.topicPartition] = isNone ? nil : mark.fromOffset
             }
         }
     }
@@ -62,12 +78,14 @@ final class DirectInput: Sendable {
     }
 
     /// The ranges of a batch: those it had before, or chosen and kept now.
+    ///
+    /// - Parameter isBegun: whether it may still choose; if not, the next batch takes what there is.
     func ranges(
-        from source: some DirectSource, of stream: StreamID, at batch: BatchTime,
+        from source: some DirectSource, of stream: StreamID, at batch: BatchTime, isBegun: Bool,
         remembering: Duration, _ context: GenerationContext
     ) async throws -> [OffsetRange] {
         let (known, newest) = state.withLock { state in
-            state.batches.removeAll { $0.time < batch - remembering }
+            state.forget(before: batch - remembering)
             return (state.batches.last { $0.time == batch }?.ranges, state.batches.last?.time)
         }
         let kept = await context.choices?.choice(of: stream, for: batch)
@@ -81,19 +99,25 @@ final class DirectInput: Sendable {
             return Self.remaining(ranges, kept)
         }
         if let newest, newest > batch { return [] }
+        guard isBegun else { return [] }
         if let kept {
             let marks = try codec.value(of: kept.bytes)
-            state.withLock { $0.mark(marks) }
+            state.withLock { $0.mark(marks, of: kept) }
         }
         let chosen = try await choosing(from: source, of: stream, at: batch, context)
         if let marks = chosen.marks {
-            // Before the new topic outgrows the old: then nobody could tell any more.
+            // Before the new topic outgrows the old: then it could not be noticed any more.
             state.withLock { $0.mark(marks) }
             if !marks.isEmpty {
                 try await context.choices?.keep(
                     InputChoice(.lostOffsets, codec.bytes(of: marks)), of: stream, for: batch)
             }
-            throw StreamError(.offsetsUnreadable, Self.refusal(of: chosen.losses))
+            let isKept = !marks.isEmpty && context.choices != nil
+            throw StreamError(
+                .offsetsUnreadable,
+                Self.refusal(
+                    of: chosen.losses,
+                    forgettingBy: isKept ? "DIR \(batch.milliseconds) \(stream)" : nil))
         }
         try await context.choices?.keep(
             InputChoice(.offsets, codec.bytes(of: chosen.ranges)), of: stream, for: batch)
@@ -110,18 +134,25 @@ final class DirectInput: Sendable {
                 state.lost[loss.partition] = nil
             }
             state.settle(Batch(time: batch, ranges: chosen.ranges))
+            state.hasChosen = true
         }
         return chosen.ranges
     }
 
     private static func remaining(_ ranges: [OffsetRange], _ kept: InputChoice?) -> [OffsetRange] {
         guard let kept, !kept.forgotten.isEmpty else { return ranges }
-        return ranges.filter { !kept.leavesOut($0.description) }
+        return ranges.filter { !kept.skips($0.description) }
     }
 
-    private static func refusal(of losses: [OffsetLoss]) -> String {
-        losses.map(\.text).joined(separator: "; ")
-            + ". Bring the records back, or declare the stream with onDataLoss: .earliest or .skip"
+    /// What happened, and the ways out.
+    ///
+    /// - Parameter place: of what was kept of losses, which are not asked for again until it is
+    ///   forgotten; nil: there is nothing of the kind.
+    private static func refusal(of losses: [OffsetLoss], forgettingBy place: String?) -> String {
+        let again = place.map { ", stop, and run: inspect inputs forget \($0)" } ?? ""
+        return losses.map(\.text).joined(separator: "; ")
+            + ". Bring the records back\(again); or declare the stream with onDataLoss: .earliest or "
+            + ".skip"
     }
 
     // MARK: Choosing
@@ -151,7 +182,7 @@ final class DirectInput: Sendable {
     ) async throws -> Chosen {
         let latest = try await asking(stream, batch) { try await source.latestOffsets() }
         let earliest = try await asking(stream, batch) { try await source.earliestOffsets() }
-        let (next, lost) = state.withLock { ($0.next, $0.lost) }
+        let (next, lost, hasBegun) = state.withLock { ($0.next, $0.lost, $0.hasBegun) }
         var chosen = Chosen()
         for (partition, end) in latest.sorted(by: { $0.key < $1.key }) {
             let oldest = earliest[partition]
@@ -172,7 +203,7 @@ final class DirectInput: Sendable {
                         }
                     }
                 }
-            } else if let oldest, !next.isEmpty {
+            } else if let oldest, hasBegun {
                 // It was added while the stream ran: all of it is new.
                 start = oldest
             } else {

@@ -9,7 +9,7 @@ extension DStreamGraph {
     ///   - onDataLoss: what follows when records are gone.
     ///   - retry: how often the source is asked for its offsets.
     ///   - clock: what waits between these attempts.
-    ///   - report: hears of retries and of what is skipped.
+    ///   - report: is notified of retries and of what is skipped.
     package func directStream<Source: DirectSource>(
         _ source: Source, maximumPerPartition maximum: Int?, onDataLoss: DataLossPolicy,
         retry: RetryPolicy, clock: any StreamClock,
@@ -34,7 +34,7 @@ extension DStreamGraph {
                 let ranges: [OffsetRange]
                 do {
                     ranges = try await input.ranges(
-                        from: source, of: id, at: batch,
+                        from: source, of: id, at: batch, isBegun: node.mayChoose(for: batch),
                         remembering: node.rememberDuration ?? .zero, context)
                 } catch let error where !(error is CancellationError) {
                     throw StreamError(

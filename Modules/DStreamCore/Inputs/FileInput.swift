@@ -24,7 +24,7 @@ package final class FileInput: Sendable {
         package var minimumRemember: Duration
         /// The clock of batches; its time now is that of the start.
         package var clock: any StreamClock
-        /// Where people are told what is not read, and why.
+        /// Where it is reported what is not read, and why.
         package var report: @Sendable (DiagnosticLevel, String) -> Void
 
         /// States how directories are watched; what is left has defaults.
@@ -58,7 +58,9 @@ package final class FileInput: Sendable {
             var tables: KnownFiles.Tables = [:]
             for (path, directory, key, file) in FileListing.known(of: paths, detection) {
                 tables[directory, default: [:]][key] = file
-                guard let known, known.tables[directory]?[key]?.print != file.print else {
+                // What cannot be looked at is reported by its reading.
+                guard let known, file.print != 0, known.tables[directory]?[key]?.print != file.print
+                else {
                     continue
                 }
                 reports.append(
@@ -76,7 +78,7 @@ package final class FileInput: Sendable {
 
     struct State {
         var selection: FileSelection
-        /// Whether an earlier run's is gone on from.
+        /// Whether it resumes from an earlier run's.
         var isRestored = false
         /// Batches that the earlier run has given their files, and this one not yet.
         var restored: Set<BatchTime> = []
@@ -84,10 +86,11 @@ package final class FileInput: Sendable {
         var known: KnownFiles?
         var progress = KnownFilesProgress()
         var shifts = ClockShifts()
-        /// What people were told and what has not changed since.
-        var told: Set<String> = []
-        /// Directories that something is being saved into, since when, and whether that was told.
-        var unfinished: [String: (since: BatchTime, isTold: Bool)] = [:]
+        /// The problems that were reported and last.
+        var reported: Set<String> = []
+        /// Directories that something is being saved into, since when, and whether that was
+        /// reported.
+        var unfinished: [String: (since: BatchTime, isReported: Bool)] = [:]
     }
 
     private let configuration: Configuration
@@ -155,12 +158,13 @@ package final class FileInput: Sendable {
         expand(state.withLock { $0.selection.paths(of: batch) } ?? [])
     }
 
-    /// What is known once a batch has its files, chosen now unless that was done before.
+    /// What is known once a batch has its files, chosen now unless that was done before; nil: it has
+    /// none, and may not choose any more.
     ///
     /// It counts once it is given to ``settle(_:at:)``.
     func selecting(
-        at batch: BatchTime, earlier choice: [String]?, remembering: Duration
-    ) -> Selected {
+        at batch: BatchTime, isBegun: Bool, earlier choice: [String]?, remembering: Duration
+    ) -> Selected? {
         let (selection, known, restored) = state.withLock {
             ($0.selection, $0.known, $0.restored)
         }
@@ -172,6 +176,8 @@ package final class FileInput: Sendable {
             selected.selection.adopt(choice, for: batch)
             // Chosen after the last checkpoint: that does not say which files these were.
             selected.take(again: choice, at: batch, nil, detection)
+        } else if !isBegun {
+            return nil
         } else if !selected.selection.isPast(batch) {
             let shifts = observeClock(at: batch)
             let judgement = FileJudgement(
@@ -228,12 +234,12 @@ package final class FileInput: Sendable {
         let listing = FileListing(
             configuration.pattern, isRecursive: configuration.isRecursive,
             filter: configuration.filter)
-        tell(listing, at: batch)
+        report(listing, at: batch)
         return listing
     }
 
-    /// Tells people what is wrong, once for as long as it is.
-    private func tell(_ listing: FileListing, at batch: BatchTime) {
+    /// Reports what is wrong, once for as long as it is.
+    private func report(_ listing: FileListing, at batch: BatchTime) {
         var problems = listing.problems
         if !listing.isDirectoryThere, problems.isEmpty, listing.files.isEmpty {
             problems.append(
@@ -243,16 +249,17 @@ package final class FileInput: Sendable {
             let old = state.unfinished
             state.unfinished = [:]
             for directory in listing.unfinished {
-                var wait = old[directory] ?? (since: batch, isTold: false)
-                wait.isTold = wait.isTold || batch - wait.since >= state.selection.window
+                var wait = old[directory] ?? (since: batch, isReported: false)
+                wait.isReported =
+                    wait.isReported || batch - wait.since >= state.selection.window
                 state.unfinished[directory] = wait
-                guard wait.isTold else { continue }
+                guard wait.isReported else { continue }
                 problems.append(
                     "\(directory) holds _temporary and no _SUCCESS: its files are read when saving "
                         + "has ended. If nothing is saved there any more, remove _temporary")
             }
-            defer { state.told = Set(problems) }
-            return problems.filter { !state.told.contains($0) }
+            defer { state.reported = Set(problems) }
+            return problems.filter { !state.reported.contains($0) }
         }
         for problem in news { configuration.report(.warning, problem) }
     }
@@ -280,7 +287,7 @@ package final class FileInput: Sendable {
 }
 
 extension FileInput {
-    /// Goes on from what an earlier run knew.
+    /// Resumes from what an earlier run knew.
     func restore(
         start: BatchTime, _ batches: [FileSelection.Batch], _ known: KnownFiles?
     ) {

@@ -33,6 +33,9 @@ package struct FileJudgement {
     private static let exampleMaximum = 3
     /// How far ahead of its batch a file is reported to be.
     private static let futureTolerance = Duration.seconds(10)
+    /// How many files of a directory are kept, beyond those that cannot be looked at, while it is not
+    /// known which of those they are.
+    private static let unseenAllowance = 1000
     /// Under which directory things are known that lie in none that is watched.
     private static let outside = KnownFiles.key("")
 
@@ -62,6 +65,7 @@ package struct FileJudgement {
                 case .byModificationTime: judge(entry, old, &files, selection, batch, shifts)
                 }
             }
+            keep(directory.unseen.count, of: old, &files)
             tables[directory.key] = files
         }
         tables[Self.outside] = noted(listing.files, .isNoDirectory, in: Self.outside)
@@ -78,7 +82,8 @@ package struct FileJudgement {
         self.init(KnownFiles(detection), birth)
         for directory in listing.directories {
             var files = noted(directory.directories, .isDirectory, in: directory.key)
-            for entry in directory.files where isKnown(entry) {
+            let unseen = directory.unseen.map(FileSelection.Entry.init(unseen:))
+            for entry in directory.files + unseen where isKnown(entry) {
                 let key = KnownFiles.key(of: entry, isSaved: directory.isSaved, detection)
                 files[key] = file(entry, .passed)
                 pass(entry.path, .isOld)
@@ -109,19 +114,32 @@ package struct FileJudgement {
             files[key] = self.file(entry, .read)
             return
         }
-        if file.print != entry.print, file.state == .read || file.state == .passed {
+        if file.print != entry.print {
             if key == byInode, file.birth != 0, birth(entry.path) != file.birth {
                 // Another file, which was given the number of the one that was there.
                 file = self.file(entry, .read)
                 chosen.append(entry.path)
-            } else {
+            } else if file.state == .read || file.state == .passed {
                 let isOld = file.state == .passed
                 let isAgain = isSaved && !isOld
                 pass(entry.path, isOld ? .oldHasChanged : isAgain ? .wasSavedAgain : .hasChanged)
                 file.state = .changed
             }
+            file.print = entry.print
         }
         files[key] = file
+    }
+
+    /// Keeps what may be known of paths that cannot be looked at: their hashes are not known, and
+    /// what is forgotten would be read again.
+    private func keep(
+        _ unseen: Int, of old: [UInt64: KnownFiles.File], _ files: inout [UInt64: KnownFiles.File]
+    ) {
+        if unseen == 0 { return }
+        let missing = old.filter { files[$0.key] == nil }
+        let limit = unseen + Self.unseenAllowance
+        if missing.count <= limit { return files.merge(missing) { new, _ in new } }
+        for key in missing.keys.sorted().prefix(limit) { files[key] = missing[key] }
     }
 
     /// By Spark's rule.
@@ -200,7 +218,7 @@ extension KnownFiles {
 }
 
 extension FileJudgement.Passed {
-    /// What people are told.
+    /// What is reported.
     func text(_ reason: FileJudgement.Reason) -> String {
         let more = count > examples.count ? " and \(count - examples.count) more" : ""
         return examples.joined(separator: ", ") + more + ": " + reason.text

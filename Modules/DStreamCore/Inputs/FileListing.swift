@@ -13,6 +13,8 @@ package struct FileListing: Sendable {
         package var files: [FileSelection.Entry] = []
         /// The directories in it, whose files are not read.
         package var directories: [String] = []
+        /// What is there and cannot be looked at now.
+        package var unseen: [String] = []
 
         /// Makes a directory.
         package init(key: UInt64, isSaved: Bool = false, files: [FileSelection.Entry] = []) {
@@ -33,7 +35,7 @@ package struct FileListing: Sendable {
     /// Whether any directory is there.
     package var isDirectoryThere = false
 
-    /// How many files of a directory people are told of that cannot be looked at.
+    /// How many files of a directory are reported that cannot be looked at.
     static let problemMaximum = 10
     /// What is in a directory while files are being saved into it, and what says that all are there.
     private static let (unfinishedMark, savedMark) = ("_temporary", "_SUCCESS")
@@ -46,7 +48,7 @@ package struct FileListing: Sendable {
     /// - Parameters:
     ///   - isRecursive: whether directories in directories are listed, at any depth; links to
     ///     directories are not followed there.
-    ///   - filter: which paths may be read, of those whose names hide nothing.
+    ///   - filter: which files may be read, by path, of those whose names hide nothing.
     init(
         _ pattern: DirectoryPattern, isRecursive: Bool, filter: (String) -> Bool
     ) {
@@ -60,7 +62,10 @@ package struct FileListing: Sendable {
         while let path = open.popLast() {
             var own: [String] = []
             do {
-                guard let directory = try list(path, filter: filter, &own) else { continue }
+                guard
+                    let directory = try list(
+                        path, isRecursive: isRecursive, filter: filter, &own)
+                else { continue }
                 directories.append(directory)
                 if isRecursive {
                     directories[directories.count - 1].directories = []
@@ -78,7 +83,8 @@ package struct FileListing: Sendable {
 
     /// Lists a directory; nil when it is to be left alone now.
     private mutating func list(
-        _ directory: String, filter: (String) -> Bool, _ problems: inout [String]
+        _ directory: String, isRecursive: Bool, filter: (String) -> Bool,
+        _ problems: inout [String]
     ) throws(SystemError) -> Directory? {
         guard let status = try FileSystem.status(directory), status.isDirectory else { return nil }
         let names = try FileSystem.list(directory)
@@ -91,28 +97,16 @@ package struct FileListing: Sendable {
             key: KnownFiles.key(directory, status.inode), isSaved: isSaved)
         for name in names where FileSelection.isVisible(name) {
             let path = directory == "/" ? "/\(name)" : "\(directory)/\(name)"
-            guard filter(path), let status = Self.status(path, &problems) else { continue }
-            if status.isDirectory {
-                listed.directories.append(path)
-            } else {
-                listed.files.append(FileSelection.Entry(path: path, status))
+            let isWanted = filter(path)
+            guard isWanted || isRecursive else { continue }
+            do {
+                try listed.add(path, isWanted: isWanted, &problems)
+            } catch {
+                problems.append("\(error)")
+                if isWanted { listed.unseen.append(path) }
             }
         }
         return listed
-    }
-
-    /// What is at a listed path; nil when it is gone or cannot be looked at.
-    private static func status(
-        _ path: String, _ problems: inout [String]
-    ) -> FileSystem.Status? {
-        do {
-            if let status = try FileSystem.status(path) { return status }
-            // What took the place of bytes that are no UTF-8 is not found under its own name.
-            if path.unicodeScalars.contains("\u{FFFD}") {
-                problems.append("\(path) cannot be read: its name is no UTF-8; rename it")
-            }
-        } catch { problems.append("\(error)") }
-        return nil
     }
 
     /// What files that were chosen before a restart are known as now; those that are gone are not.
@@ -121,12 +115,15 @@ package struct FileListing: Sendable {
     ) -> [(path: String, directory: UInt64, key: UInt64, file: KnownFiles.File)] {
         paths.compactMap { path in
             let parent = FileSystem.parent(of: path) ?? "."
-            guard let directory = try? FileSystem.status(parent),
-                let status = try? FileSystem.status(path)
-            else { return nil }
-            let entry = FileSelection.Entry(path: path, status)
+            guard let directory = try? FileSystem.status(parent) else { return nil }
+            let entry: FileSelection.Entry
+            do {
+                guard let status = try FileSystem.status(path) else { return nil }
+                entry = FileSelection.Entry(path: path, status)
+            } catch { entry = FileSelection.Entry(unseen: path) }
             let isSaved = FileSystem.exists("\(parent)/\(savedMark)")
-            let file = KnownFiles.File(print: entry.print, birth: birth(of: path), state: .read)
+            let birth = detection == .byAppearance ? birth(of: path) : 0
+            let file = KnownFiles.File(print: entry.print, birth: birth, state: .read)
             return (
                 path, KnownFiles.key(parent, directory.inode),
                 KnownFiles.key(of: entry, isSaved: isSaved, detection), file
@@ -140,7 +137,32 @@ package struct FileListing: Sendable {
     }
 }
 
+extension FileListing.Directory {
+    /// Adds what is at a path: nothing when it is gone.
+    ///
+    /// - Throws: when it cannot be looked at.
+    fileprivate mutating func add(
+        _ path: String, isWanted: Bool, _ problems: inout [String]
+    ) throws(SystemError) {
+        guard let status = try FileSystem.status(path) else {
+            // What took the place of bytes that are no UTF-8 is not found under its own name.
+            if path.unicodeScalars.contains("\u{FFFD}") {
+                problems.append("\(path) cannot be read: its name is no UTF-8; rename it")
+            }
+            return
+        }
+        if status.isDirectory {
+            directories.append(path)
+        } else if isWanted {
+            files.append(FileSelection.Entry(path: path, status))
+        }
+    }
+}
+
 extension FileSelection.Entry {
+    /// What cannot be looked at: it is known by its path, and as old.
+    init(unseen path: String) { self.init(path: path, modified: .zero) }
+
     fileprivate init(path: String, _ status: FileSystem.Status) {
         let parts = status.modified.components
         self.init(

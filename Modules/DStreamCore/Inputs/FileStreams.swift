@@ -23,7 +23,8 @@ extension DStreamGraph {
             pipe: { format.pipe(site) },
             compute: { node, batch, context in
                 let chosen = try await input.files(
-                    of: id, at: batch, remembering: node.rememberDuration ?? .zero, site, context)
+                    of: id, at: batch, isBegun: node.mayChoose(for: batch),
+                    remembering: node.rememberDuration ?? .zero, site, context)
                 let records = format.recordCount.map { count in
                     chosen.reduce(0) { $0 + count($1.byteCount) }
                 }
@@ -58,36 +59,44 @@ extension DStreamGraph {
 
 extension FileInput {
     /// The files of a batch: those that are known to be its own, or chosen and kept now.
+    ///
+    /// - Parameter isBegun: whether it may still choose; if not, the next batch takes what there is.
     fileprivate func files(
-        of stream: StreamID, at batch: BatchTime, remembering: Duration, _ site: OperatorSite,
-        _ context: GenerationContext
+        of stream: StreamID, at batch: BatchTime, isBegun: Bool, remembering: Duration,
+        _ site: OperatorSite, _ context: GenerationContext
     ) async throws -> [FileSlice] {
-        // Directories can be slow, or hang: not on a thread that others need.
-        func perform<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async throws -> Value
-        {
-            let result = Locked<Value?>(nil)
-            try await context.batch.engine.perform("\(site), files of batch \(batch)") {
-                let value = body()
-                result.withLock { $0 = value }
-            }
-            guard let value = result.withLock({ $0 }) else { throw CancellationError() }
-            return value
+        let files = Locked<[FileSlice]>([])
+        // Directories can be slow, or hang: not on a thread that others need. All at once: a choice
+        // that is kept and not settled would be made again by the next batch.
+        try await context.batch.engine.perform("\(site), files of batch \(batch)") {
+            let found =
+                context.isReading
+                ? self.remembered(at: batch)
+                : try await self.choosing(
+                    of: stream, at: batch, isBegun: isBegun, remembering: remembering,
+                    context.choices)
+            files.withLock { $0 = found }
         }
-        if context.isReading {
-            return try await perform { self.remembered(at: batch) }
-        }
-        let earlier = await context.choices?.choice(of: stream, for: batch)
+        return files.withLock { $0 }
+    }
+
+    /// Chooses, keeps the choice and settles it; blocks the thread.
+    private func choosing(
+        of stream: StreamID, at batch: BatchTime, isBegun: Bool, remembering: Duration,
+        _ choices: (any InputChoices)?
+    ) async throws -> [FileSlice] {
+        let earlier = await choices?.choice(of: stream, for: batch)
         let paths = try earlier.map { try Codec<[String]>.of().value(of: $0.bytes) }
-        let selected = try await perform {
-            self.selecting(at: batch, earlier: paths, remembering: remembering)
-        }
-        if earlier == nil, let choices = context.choices {
+        guard
+            let selected = selecting(
+                at: batch, isBegun: isBegun, earlier: paths, remembering: remembering)
+        else { return [] }
+        if earlier == nil, let choices {
             let chosen = try Codec<[String]>.of().bytes(
                 of: selected.selection.paths(of: batch) ?? [])
             try await choices.keep(InputChoice(.files, chosen), of: stream, for: batch)
         }
-        let files = try await perform { self.settle(selected, at: batch) }
-        return files.filter { earlier?.leavesOut($0.path) != true }
+        return settle(selected, at: batch).filter { earlier?.skips($0.path) != true }
     }
 }
 

@@ -108,14 +108,24 @@ public final class ListenerBus: Sendable {
     private func deliverWaiting() {
         while let (event, listeners) = takeWaiting() {
             for listener in listeners {
-                state.withLock { $0.call = (listener, event) }
+                note((listener, event))
                 listener.onEvent(event)
             }
-            state.withLock { $0.call = nil }
+            note(nil)
         }
     }
 
-    /// The next event with those to tell, or nil if none waits and delivery has thereby ended.
+    /// Notes which listener is being called.
+    private func note(_ call: (listener: any StreamingListener, event: StreamEvent)?) {
+        let earlier = state.withLock { state in
+            defer { state.call = call }
+            return state.call
+        }
+        // A removed listener may end with this, and its end may call the bus: not under the lock.
+        withExtendedLifetime(earlier) {}
+    }
+
+    /// The next event with those to notify, or nil if none waits and delivery has thereby ended.
     ///
     /// Listeners are looked up for each event, so adding and removing takes effect with the next.
     private func takeWaiting() -> (StreamEvent, [any StreamingListener])? {

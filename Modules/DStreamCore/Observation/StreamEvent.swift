@@ -38,8 +38,8 @@ public enum StreamEvent: Sendable, Hashable {
 
     /// A batch was due and its generation began late by a duration.
     case batchLate(time: BatchTime, by: Duration)
-    /// Batches were left out, the first of them at a time; how many. Those before were told one by
-    /// one, as late.
+    /// Batches were skipped, the first of them at a time; how many. Those before were reported one
+    /// by one, as late.
     case batchesSkipped(from: BatchTime, count: Int)
     /// A batch could not be generated; nothing of it has run.
     case batchGenerationFailed(time: BatchTime, message: String)

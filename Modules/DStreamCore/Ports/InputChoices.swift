@@ -21,7 +21,9 @@ public struct InputChoice: Sendable, Hashable {
     public var kind: Kind
     /// The choice.
     public var bytes: [UInt8]
-    /// What of it the batch leaves out, as somebody asked, by name.
+    /// What of it the batch skips, as somebody asked, by name.
+    ///
+    /// Of ``Kind/lostOffsets``: which losses are none, as the records are there again.
     public var forgotten: [String] = []
 
     /// Makes a choice.
@@ -54,8 +56,8 @@ public struct InputChoice: Sendable, Hashable {
         get throws { try Codec<[OffsetRange]>.of().value(of: bytes) }
     }
 
-    /// Whether a file, or a range of offsets, is to be left out.
-    func leavesOut(_ name: String) -> Bool {
+    /// Whether a file, or a range of offsets, is to be skipped.
+    func skips(_ name: String) -> Bool {
         forgotten.contains { $0 == name || name.hasPrefix($0 + "/") }
     }
 }

@@ -49,16 +49,15 @@ extension StreamNode {
     /// Whether a window asks for several batches of this stream at once, and checkpoints keep them.
     fileprivate func keepsPanes(for window: StreamNode) -> Bool {
         window.traits.parentRemember > .zero && window.slideDuration > slideDuration
-            && settings.withLock { $0.capture != nil && $0.boundary != nil }
+            && isInCheckpoints
     }
 
     /// The batches up to a time that the next window asks for and that have no plan yet.
     fileprivate func openPanes(of window: StreamNode, through time: BatchTime) -> [BatchTime] {
         settings.withLock { settings in
             guard let zero = settings.zeroTime else { return [] }
-            let slide = max(1, window.slideDuration.milliseconds)
-            let ended = (time - zero).milliseconds / slide
-            let start = zero + .milliseconds((ended + 1) * slide) - window.traits.parentRemember
+            let ended = (time - zero).milliseconds / max(1, window.slideDuration.milliseconds)
+            let start = window.readingStart(of: ended + 1, of: self, zero)
             var panes: [BatchTime] = []
             var pane = max(start, zero) + slideDuration
             while pane <= time {
@@ -69,5 +68,21 @@ extension StreamNode {
             }
             return panes
         }
+    }
+
+    /// After which time this stream's batch of a number reads a parent.
+    private func readingStart(
+        of number: Int64, of parent: StreamNode, _ zero: BatchTime
+    ) -> BatchTime {
+        let time = zero + .milliseconds(number * max(1, slideDuration.milliseconds))
+        return time - max(traits.parentRemember, parent.slideDuration)
+    }
+
+    /// Whether any batch of this stream reads a parent's batch.
+    func reads(_ batch: BatchTime, of parent: StreamNode) -> Bool {
+        guard let zero = settings.withLock({ $0.zeroTime }) else { return true }
+        let slide = max(1, slideDuration.milliseconds)
+        let next = ((batch - zero).milliseconds + slide - 1) / slide
+        return readingStart(of: next, of: parent, zero) < batch
     }
 }

@@ -5,7 +5,7 @@ extension StreamNode {
     /// How many slides after the batch of which a checkpoint has the stream a restart makes again.
     private static let slideMaximum = 10
 
-    /// The capture of a stream that goes on from its own last batch: of one batch in a while.
+    /// The capture of a stream that is made from its own last batch: of one batch in a while.
     ///
     /// Later ones are made again, as they were made, of that one and of the parent's batches, which
     /// are in checkpoints anyway. So a checkpoint costs what its batches brought and not what a

@@ -4,7 +4,7 @@ internal import Synchronization
 extension DStream {
     /// Says how an earlier type of state becomes the one that `updateStateByKey` keeps now.
     ///
-    /// A checkpoint with states of type `Old` is then gone on from, once; one with states of this
+    /// A run then resumes from a checkpoint with states of type `Old`, once; one with states of this
     /// program's type is used as it is. Several may be given, one for each earlier type.
     ///
     /// - Parameters:

@@ -45,7 +45,7 @@ public struct CommittedBatches: Sendable, Hashable {
     /// How many ranges are remembered; of more the oldest are forgotten.
     ///
     /// Batches that come one after the other make one range. A new one begins after a batch that
-    /// was left out or failed, and after each start that does not go on from a checkpoint.
+    /// was skipped or failed, and after each start that does not resume from a checkpoint.
     public static let rangeMaximum = 10_000
 
     /// The ranges, oldest first.

@@ -4,7 +4,7 @@ public import BatchEngine
 public struct SinkStart: Sendable, Hashable {
     /// The time between the batches that will come.
     public var slide: Duration
-    /// What the run goes on from; nil: it begins anew, or keeps no checkpoints.
+    /// What the run resumes from; nil: it begins anew, or keeps no checkpoints.
     public var resumption: SinkResumption?
     /// Whether no batch will come, but old ones whose dead letters are replayed.
     public var isReplay: Bool
@@ -41,7 +41,7 @@ public struct SinkResumption: Sendable, Hashable {
 /// A batch goes through it in two steps. Tasks *prepare* its partitions, in parallel and as often as
 /// a task is tried; what they prepare is seen by nobody. When all partitions are prepared, the batch
 /// is *committed*: its data appear, and with them the note that the batch is there. After a restart
-/// the sink tells which batches it holds, and those are not computed again.
+/// the sink reports which batches it holds, and those are not computed again.
 ///
 /// `FileSink` and `SQLiteSink` are such outputs; `checkTransactionalSink` of DStreamTestKit checks
 /// one of your own. Give it to `write(to:)`.
@@ -64,11 +64,11 @@ public protocol TransactionalSink<Element>: Sendable {
 
     /// What it writes to, with the name of the output where several share a place.
     ///
-    /// Equal in every run of the program, different for any two outputs: it tells whose batches are
+    /// Equal in every run of the program, different for any two outputs: it says whose batches are
     /// committed.
     var id: String { get }
 
-    /// Takes hold of the place, drops what was prepared and not committed, and tells what is.
+    /// Takes hold of the place, drops what was prepared and not committed, and reports what is.
     ///
     /// - Parameter slide: the time between the batches that will come.
     /// - Returns: the batches that were committed under this ``id`` by any earlier run.

@@ -4,7 +4,7 @@ internal import Synchronization
 extension DStream {
     /// The RDDs of the batches from one time to another, both included, oldest first.
     ///
-    /// Times between two batches are rounded down; batches without RDD are left out. What the stream
+    /// Times between two batches are rounded down; batches without RDD are skipped. What the stream
     /// does not remember any more is computed again from what its parents remember: call
     /// `remember(_:)` on the context for as long as you look back. Batches that have not come yet are
     /// made as if they came now; what an input such as a queue gives to them is used up.

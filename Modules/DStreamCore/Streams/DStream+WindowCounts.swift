@@ -26,7 +26,7 @@ extension DStream {
 
     /// How often each element occurs in the last `window`, every `slide`.
     ///
-    /// Elements that do not occur are left out. Needs a checkpoint directory, as in Spark.
+    /// Elements that do not occur are not in it. Needs a checkpoint directory, as in Spark.
     ///
     /// - Parameters:
     ///   - window: a positive multiple of this stream's slide.

@@ -1,4 +1,4 @@
-/// The bookkeeping of a recurring timer: which times are due, in order, none left out.
+/// The bookkeeping of a recurring timer: which times are due, in order, none skipped.
 ///
 /// A value without a clock: whoever owns it sleeps until `nextDue` and then takes what is due. After
 /// a jump of the clock every missed time is handed out, one by one.

@@ -106,7 +106,8 @@ public struct PendingInputs: Sendable, Hashable {
 
     /// Lets a batch run again without parts of what a stream chose for it, for good.
     ///
-    /// What is in them is in no batch; the next start says so.
+    /// What is in them is in no batch; the next start says so. Of ``InputChoice/Kind/lostOffsets`` nothing is
+    /// skipped: the batch asks the source again, and reads on where earlier batches ended.
     ///
     /// - Parameters:
     ///   - parts: by name, as in ``Input/parts``; nil: all of them.
@@ -146,12 +147,6 @@ public struct PendingInputs: Sendable, Hashable {
                 .notFound,
                 "\(directory): stream \(stream) has chosen nothing for batch "
                     + "\(batch.milliseconds), or the batch does not run again")
-        }
-        if input.kind == .lostOffsets {
-            throw CheckpointError(
-                .notFound,
-                "\(directory): stream \(stream) could not choose offsets for batch "
-                    + "\(batch.milliseconds); declare it with onDataLoss: .earliest or .skip")
         }
         for part in parts ?? [] where !input.parts.contains(where: { $0.isPart(part) }) {
             throw CheckpointError(

@@ -16,7 +16,7 @@ final class GenerationWorker: Sendable {
     let inputInfo: InputInfoTracker
     private let context: GenerationContext
     private let mailbox: Mailbox<JobGenerator.Message>
-    /// At most one batch, one clean-up and one probe, and one batch set aside per failure.
+    /// At most one batch, one clean-up and one probe, and one batch given up per failure.
     private let work = Mailbox<Work>(capacity: 1)
 
     init(

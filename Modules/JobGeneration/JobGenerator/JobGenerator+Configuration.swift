@@ -16,7 +16,7 @@ extension JobGenerator {
         public var maxQueuedBatches: Int
         /// How many failed batches are kept for a re-run.
         ///
-        /// Beyond that the oldest is set aside for good and reported. A value below 1 counts as 1. The
+        /// Beyond that the oldest is given up for good and reported. A value below 1 counts as 1. The
         /// default bounds the blocks that are kept for them.
         public var maxFailedBatches: Int
         /// How many batches may complete without a checkpoint that says so, at least 1.

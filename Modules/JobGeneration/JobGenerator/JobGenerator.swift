@@ -10,7 +10,7 @@ public import DStreamCore
 /// checkpoint store it is forgotten at completion.
 ///
 /// ## Ordering
-/// Batches are generated in the order of their times, one at a time, re-runs first. None is left out
+/// Batches are generated in the order of their times, one at a time, re-runs first. None is skipped
 /// unless ``DStreamCore/LateBatches/skip`` says so.
 ///
 /// ## Isolation
@@ -116,10 +116,10 @@ public actor JobGenerator {
             group.addTask(executorPreference: thread) { [self] in
                 await keepTime(on: grid, from: firstBatch) {
                     // What follows a tick calls listeners: not on the thread of all timers.
-                    if thread == nil { await tell(.ticked) } else { mailbox.post(.ticked) }
+                    if thread == nil { await takeNow(.ticked) } else { mailbox.post(.ticked) }
                 }
             }
-            group.addTask { [self] in await worker.run { await tell($0) } }
+            group.addTask { [self] in await worker.run { await takeNow($0) } }
             if let checkpoints {
                 group.addTask { [mailbox, worker] in
                     await checkpoints.run(
@@ -186,7 +186,7 @@ public actor JobGenerator {
 
 extension JobGenerator {
     /// Takes a message after those that wait, in place of the loop: that wakes no thread.
-    private func tell(_ message: Message) {
+    private func takeNow(_ message: Message) {
         let wakesLoop = takesMessages
         mailbox.post(message, quietly: true)
         takeWaiting()

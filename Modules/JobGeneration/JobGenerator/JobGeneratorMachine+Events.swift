@@ -58,7 +58,7 @@ extension JobGeneratorMachine {
         case generate(BatchTime)
         /// Tell that a batch is generated late.
         case reportLate(BatchTime, by: Duration)
-        /// Tell that batches are left out, one interval apart.
+        /// Report that batches are skipped, one interval apart.
         case reportSkipped(from: BatchTime, count: Int64)
         /// Write a checkpoint, in place of one that waits.
         case writeCheckpoint(Checkpoint)

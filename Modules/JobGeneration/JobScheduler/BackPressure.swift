@@ -69,6 +69,6 @@ struct Rate: Sendable, Hashable {
     let stream: StreamID
     let elementsPerSecond: Double
 
-    /// The rate in whole elements, as events tell it.
+    /// The rate in whole elements, as events report it.
     var rounded: Int64 { Int64(exactly: elementsPerSecond.rounded(.down)) ?? .max }
 }

@@ -1,6 +1,6 @@
 public import DStreamCore
 
-/// Runs job sets in the order of their batches, and tells listeners how they go.
+/// Runs job sets in the order of their batches, and notifies listeners of how they go.
 ///
 /// All outputs of a batch are run, also after one of them failed. A failed one is tried again, after
 /// a wait on the clock, as often as it says. Then its batch is never done: it stays among
@@ -227,8 +227,8 @@ extension JobScheduler {
     /// Decides and performs.
     private func take(_ message: Message) {
         switch message {
-        case .submit(let jobSet, let time, let hear):
-            onEnd[jobSet.time] = hear
+        case .submit(let jobSet, let time, let notify):
+            onEnd[jobSet.time] = notify
             perform(machine.handle(.submitted(jobSet, at: time), now: clock.now), error: nil)
         case .jobEnded(let job, let end):
             var (failure, error): (JobFailure?, StreamError?)

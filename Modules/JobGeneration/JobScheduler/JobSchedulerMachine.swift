@@ -1,7 +1,7 @@
 internal import BatchEngine
 package import DStreamCore
 
-/// Decides which job runs next and what listeners hear: the batches of a scheduler.
+/// Decides which job runs next and what listeners are notified of: the batches of a scheduler.
 ///
 /// A value without clock, lock or suspension: it takes an event and returns what is to be done.
 ///
@@ -29,7 +29,7 @@ package struct JobSchedulerMachine: Sendable {
         case submitted(JobSet, at: BatchTime)
         /// A job ended, well or badly.
         case jobEnded(batch: BatchTime, outputOperation: Int, failure: JobFailure?)
-        /// A failed batch is set aside for good.
+        /// A failed batch is given up for good.
         case setAside(BatchTime)
         /// No further job is to start.
         case stop
@@ -100,7 +100,7 @@ package struct JobSchedulerMachine: Sendable {
     /// - Returns: what is to be done, in this order.
     package mutating func handle(_ event: Event, now: BatchTime) -> [Action] {
         if phase == .ended {
-            // The submitter is told even now, so that it does not wait for ever.
+            // The submitter is notified even now, so that it does not wait for ever.
             guard case .submitted(let jobSet, _) = event else { return [] }
             return refuse(jobSet.time)
         }
@@ -228,7 +228,7 @@ package struct JobSchedulerMachine: Sendable {
         return end()
     }
 
-    /// Ends whatever is under way: nobody will hear of the jobs that run.
+    /// Ends whatever is under way: nobody is notified of the jobs that run.
     ///
     /// - Returns: what is to be done; nothing when the machine has ended already.
     package mutating func end() -> [Action] {

@@ -66,6 +66,6 @@ public protocol JobQueue: Sendable {
         _ jobSet: JobSet, onEnd: @escaping @Sendable (JobSetOutcome) -> Void
     ) async throws
 
-    /// No longer lists a failed batch as pending: it is set aside for good.
+    /// No longer lists a failed batch as pending: it is given up for good.
     func setAside(_ batch: BatchTime) async
 }

@@ -9,6 +9,7 @@ struct DurableRun {
     static let directory = "/checkpoints"
     var medium = SimulatedStorageMedium()
     var policy = FailurePolicy.stop
+    var engine = StreamHarness.usualEngine
     let warnings = Notes<String>()
 
     /// Parts on the run's medium.
@@ -31,7 +32,8 @@ struct DurableRun {
         components.checkpointStore = store
         components.logger = NotingLogger(notes: warnings)
         let harness = StreamHarness(
-            startTime: start, configuration: configuration, components: components)
+            startTime: start, engine: engine, configuration: configuration,
+            components: components)
         declare(harness)
         _ = try await StreamingContext.getOrCreate(checkpointDirectory: Self.directory) {
             harness.ssc
