@@ -127,6 +127,17 @@ package final class OpenFile: Sendable {
         return status.st_nlink > 0
     }
 
+    /// Whether its path still names it.
+    package func isAtItsPath() throws(SystemError) -> Bool {
+        var (own, named) = (stat(), stat())
+        guard fstat(number, &own) == 0 else { throw SystemError.last("fstat", path) }
+        guard stat(path, &named) == 0 else {
+            if [ENOENT, ENOTDIR].contains(currentErrno()) { return false }
+            throw SystemError.last("stat", path)
+        }
+        return own.st_ino == named.st_ino && own.st_dev == named.st_dev
+    }
+
     /// Whether it belongs to the user this program runs as.
     package func isOwn() throws(SystemError) -> Bool {
         var status = stat()

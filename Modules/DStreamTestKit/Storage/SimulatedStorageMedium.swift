@@ -149,7 +149,9 @@ public final class SimulatedStorageMedium: StorageMedium {
     /// Takes a lock that nobody else has; never waits.
     public func lock(_ path: String, owner: String) throws -> any StorageLock {
         let number = try perform(.lock, path) { state in try state.lock(path, owner: owner) }
-        return SimulatedLock { [self] in
+        return SimulatedLock {
+            try self.state.withLock { try $0.checkLock(path, number) }
+        } giveBack: { [self] in
             state.withLock { state in
                 if state.locks[path]?.number == number { state.locks[path] = nil }
             }
@@ -220,10 +222,17 @@ private struct SimulatedFile: StorageFile {
 }
 
 private final class SimulatedLock: StorageLock {
+    private let isHeld: @Sendable () throws -> Void
     private let giveBack: @Sendable () -> Void
 
-    init(giveBack: @escaping @Sendable () -> Void) { self.giveBack = giveBack }
+    init(
+        isHeld: @escaping @Sendable () throws -> Void, giveBack: @escaping @Sendable () -> Void
+    ) {
+        (self.isHeld, self.giveBack) = (isHeld, giveBack)
+    }
     deinit { giveBack() }
+
+    func check() throws { try isHeld() }
 
     func release() { giveBack() }
 }

@@ -147,6 +147,12 @@ struct SimulatedStorageState: Sendable {
         return lastLock
     }
 
+    func checkLock(_ path: String, _ number: Int) throws {
+        guard locks[path].map({ $0.number == number }) ?? true, entries[path] != nil else {
+            throw StorageError(.locked, "lock", path, "it was removed, or made anew")
+        }
+    }
+
     mutating func setContents(of path: String, to bytes: [UInt8]) {
         lastInode += 1
         files[lastInode] = SimulatedBytes(durable: bytes)

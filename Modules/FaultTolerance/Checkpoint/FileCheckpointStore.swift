@@ -137,7 +137,10 @@ public final class FileCheckpointStore: CheckpointStore {
             let bytes = try CheckpointFormat.bytes(
                 of: CheckpointFormat.Contents(
                     record: record, sequence: sequence, void: void, stateEnd: log.end))
-            try await medium.perform { try $0.replaceFile(path, with: bytes) }
+            try await medium.perform { [lock] in
+                try lock.check()
+                try $0.replaceFile(path, with: bytes)
+            }
         } catch {
             let newest = pieces.map(\.time).max() ?? record.time
             state.withLock { $0.void.append(number: sequence, newest: newest) }

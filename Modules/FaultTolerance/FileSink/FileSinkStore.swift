@@ -264,10 +264,11 @@ final class FileSinkStore: Sendable {
     // MARK: Committing
 
     func commit(_ files: [StagedFile], _ batch: BatchTime) throws {
-        let (isOpen, isKnown, step) = state.withLock { state in
-            (state.lock != nil, state.committed.contains(batch), state.step)
+        let (lock, isKnown, step) = state.withLock { state in
+            (state.lock, state.committed.contains(batch), state.step)
         }
-        guard isOpen else { throw closed(batch) }
+        guard let lock else { throw closed(batch) }
+        try lock.check()
         if isKnown { return discard(files) }
         let entry = CommittedFiles(
             batch: batch,

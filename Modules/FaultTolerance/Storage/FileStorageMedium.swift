@@ -123,6 +123,12 @@ private final class SystemStorageLock: StorageLock {
 
     init(file: OpenFile) { self.file = Locked(file) }
 
+    func check() throws {
+        guard let file = file.withLock({ $0 }) else { return }
+        let isThere = try translated { () throws(SystemError) in try file.isAtItsPath() }
+        guard isThere else { throw StorageError.replacedLock(file.path) }
+    }
+
     // The system gives the lock back with the last descriptor of the opening.
     func release() { file.withLock { $0 = nil } }
 }

@@ -64,6 +64,14 @@ extension StorageError {
             .notFound, "sync", path, "the file was removed while it was written; keep it in place")
     }
 
+    /// Another program may have locked the path of a lock that is still held.
+    static func replacedLock(_ path: String) -> StorageError {
+        StorageError(
+            .locked, "lock", path,
+            "it was removed, or its directory was moved, while this program used it, and another one "
+                + "may use what is there now; end this program")
+    }
+
     /// What a system call reported.
     init(_ error: SystemError) {
         let code: Code =

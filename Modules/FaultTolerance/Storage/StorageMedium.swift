@@ -115,8 +115,20 @@ extension StorageFile {
 
 /// A lock that is held; given back when released, at the latest with the object.
 public protocol StorageLock: Sendable {
+    /// Makes sure that what was locked is still what its path names: after the file was removed, or its
+    /// directory moved, another program may have locked the same path, and what is written by path
+    /// would go into that one's directory.
+    ///
+    /// - Throws: ``StorageError`` `.locked`.
+    func check() throws
+
     /// Gives the lock back; a second time does nothing.
     func release()
+}
+
+extension StorageLock {
+    /// Where a path cannot come to name something else there is nothing to check.
+    public func check() throws {}
 }
 
 extension StorageMedium {

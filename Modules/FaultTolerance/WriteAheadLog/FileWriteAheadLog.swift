@@ -100,7 +100,7 @@ public final class FileWriteAheadLog: WriteAheadLog {
         cutByteCount = opening.tornByteCount
         lastSegment = opening.segments.last?.name
         catalogue = LogCatalogue(opening)
-        let writer = LogWriter(opening, medium, directory, options, catalogue)
+        let writer = LogWriter(opening, medium, directory, options, catalogue, lock)
         state = Locked(State(writer: writer))
     }
 

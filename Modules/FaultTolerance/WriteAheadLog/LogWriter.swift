@@ -120,6 +120,7 @@ struct LogWriter: Sendable {
     let directory: String
     let options: FileWriteAheadLog.Options
     let catalogue: LogCatalogue
+    private let lock: any StorageLock
 
     private var current: Current?
     private var nextSequence: UInt64
@@ -133,9 +134,10 @@ struct LogWriter: Sendable {
 
     init(
         _ opening: LogOpening, _ medium: any StorageMedium, _ directory: String,
-        _ options: FileWriteAheadLog.Options, _ catalogue: LogCatalogue
+        _ options: FileWriteAheadLog.Options, _ catalogue: LogCatalogue, _ lock: any StorageLock
     ) {
         self.medium = medium
+        self.lock = lock
         self.directory = directory
         self.options = options
         self.catalogue = catalogue
@@ -317,6 +319,7 @@ struct LogWriter: Sendable {
         if let lastName, lastName.start == name.start, lastName.stop == name.stop {
             name.number = lastName.number + 1
         }
+        try lock.check()
         while true {
             defer { name.number += 1 }
             do {
