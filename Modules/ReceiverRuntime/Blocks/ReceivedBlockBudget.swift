@@ -1,4 +1,5 @@
 public import BatchEngine
+internal import DStreamCore
 
 /// Bounds the bytes of received blocks that are stored, over all receivers: those of their elements
 /// and of their metadata, and 640 for each block, which has its places in tables.
