@@ -209,32 +209,22 @@ struct Runtime: Sendable {
 
     /// Stops receiving and processes everything received; false when the limit has passed.
     private func drain(within limit: Duration) async -> Bool {
-        let (tracker, generator) = (tracker, generator)
-        return await answer(by: clock.monotonicNow + limit) {
+        let (clock, tracker, generator) = (clock, tracker, generator)
+        let draining = Question {
             await tracker.stop(graceful: true)
             do { try await generator.drain() } catch { return false }
             return true
-        } ?? false
-    }
-
-    /// Waits until a deadline for what an actor answers: one that a call of the user's blocks, such as
-    /// a listener's, never does, and a task group would wait for it.
-    private func answer<Value: Sendable>(
-        by deadline: Duration, _ question: @escaping @Sendable () async -> Value
-    ) async -> Value? {
-        let answer = AsyncMonitor<Value?>(nil)
-        let asking = Task {
-            let value = await question()
-            answer.update { $0 = value }
         }
         await withTaskGroup(of: Void.self) { group in
-            group.addTask { [clock] in try? await clock.sleep(untilMonotonic: deadline) }
-            group.addTask { _ = try? await answer.wait(until: { $0 }) }
+            group.addTask { try? await clock.sleep(for: limit) }
+            group.addTask { await draining.wait() }
             await group.next()
             group.cancelAll()
         }
-        asking.cancel()
-        return answer.read { $0 }
+        let isDrained = draining.answer ?? false
+        draining.cancel()
+        await draining.waitBriefly()
+        return isDrained
     }
 
     /// Abandons closures and receivers that do not end within `grace`.
@@ -248,24 +238,23 @@ struct Runtime: Sendable {
                 reason: "\(appName) was stopped and waited for \(grace)")
             UserThreads.replaceThreads()
             abandoned.change { $0 = closures }
-            let (tracker, deadline) = (tracker, clock.monotonicNow + grace)
-            _ = await answer(by: deadline) {
+            let tracker = tracker
+            await Question {
                 // Before those who wait for them hear of the end.
                 let receivers = await tracker.receivers.filter(\.isActive)
                 abandoned.change { $0 = closures + receivers.map { "receiver \($0.name)" } }
                 await tracker.abandon()
-            }
-            try await clock.sleep(untilMonotonic: deadline)
+            }.waitBriefly()
+            try await clock.sleep(for: grace)
         } catch {
             return
         }
-        let report = await answer(by: clock.monotonicNow + grace) {
-            await stopReport(isDrained: false, abandoned: abandoned.value)
-        }
+        let reporting = Question { await stopReport(isDrained: false, abandoned: abandoned.value) }
+        await reporting.waitBriefly()
         if Task.isCancelled { return }
         var unknown = StreamingContext.StopReport()
         unknown.abandoned = abandoned.value
-        onOverdue(report ?? unknown)
+        onOverdue(reporting.answer ?? unknown)
     }
 
     private func stopReport(

@@ -62,7 +62,7 @@ struct MemoryBoundTests {
         .timeLimit(.minutes(5)), arguments: [[2], Array(1...10)] as [[Int64]])
     func failedBatchesMakeRoom(failing: [Int64]) async throws {
         var configuration = StreamingContext.Configuration()
-        configuration.receiver.receivedBytesLimit = 4000
+        configuration.receiver.receivedBytesLimit = 7200
         configuration.failurePolicy = .continue
         let engine = LocalEngine(slots: 2)
         let harness = StreamHarness(engine: .custom(engine), configuration: configuration)
@@ -71,7 +71,7 @@ struct MemoryBoundTests {
             if failing.contains(time.milliseconds / 1000) { throw Boom() }
         }
         try await harness.ssc.start()
-        // Blocks of 800 bytes, one a batch: they only fit as long as earlier ones are removed.
+        // Blocks of 800 bytes, and 640 each, one a batch: they only fit as long as earlier ones are removed.
         for number in 0..<10 {
             try await feed.store(block: [Int](repeating: number, count: 100))
             await harness.advance()

@@ -26,8 +26,8 @@ enum Allowances {
             reason: "a receiver that ignores its end must be abandoned at the deadline, not awaited"
         ),
         Allowance(
-            path: "Modules/StreamingContext/Runtime.swift", what: "Task {}", count: 1,
-            reason: "an actor that a call of the user's blocks is left at the deadline"),
+            path: "Modules/StreamingContext/Question.swift", what: "Task {}", count: 1,
+            reason: "an actor that a call of the user's blocks never answers, and is not awaited"),
         Allowance(
             path: "Modules/StreamingContext/StreamingContext+Life.swift", what: "Task {}", count: 1,
             reason: "start() returns while run() goes on; the context owns the task"),

@@ -91,6 +91,8 @@ func finish<Value: Sendable>(_ work: @escaping @Sendable () async -> Value) -> V
         result.withLock { $0 = value }
         done.signal()
     }
-    done.wait()
-    return result.withLock { $0! }
+    while true {
+        done.wait()
+        if let value = result.withLock({ $0 }) { return value }
+    }
 }

@@ -52,7 +52,8 @@ package final class BackgroundWriter: Sendable {
         state.withLock { state in
             let written = state.isDraining ? 0 : writeWhatFits(bytes)
             guard written < bytes.count else { return }
-            guard state.waiting.count + bytes.count - written <= maximumByteCount else {
+            // What was begun is not cut.
+            guard written > 0 || state.waiting.count + bytes.count <= maximumByteCount else {
                 return state.dropped += 1
             }
             state.noteDropped()

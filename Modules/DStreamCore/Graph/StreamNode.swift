@@ -240,17 +240,12 @@ extension StreamNode {
     }
 
     /// How far back batches have to be in checkpoints as later ones ask for them; nil: none has.
-    private func elementReach(_ settings: Settings) -> Duration? {
+    func elementReach(_ settings: Settings) -> Duration? {
         if settings.persistLevel == nil || traits.isSource && !settings.isCopied { return nil }
         if traits.files != nil || traits.isDirect { return nil }
         // Operators with state remember more batches than anyone asks for.
         let reach = traits.stateShape == nil ? settings.remember ?? .zero : settings.asked
         return reach > slideDuration ? reach : nil
-    }
-
-    /// How far back later batches ask for the stream's, where checkpoints hold these; nil: they do not.
-    var paneReach: Duration? {
-        settings.withLock { $0.boundary == nil ? nil : elementReach($0) }
     }
 
     /// Has checkpoints keep the batches of a source that later ones ask for and no restart would find.

@@ -46,6 +46,11 @@ extension DStreamGraph {
 }
 
 extension StreamNode {
+    /// How far back later batches ask for the stream's, where checkpoints hold these; nil: they do not.
+    var paneReach: Duration? {
+        settings.withLock { $0.boundary == nil ? nil : elementReach($0) }
+    }
+
     /// Whether a window asks for several batches of this stream at once, and checkpoints keep them.
     fileprivate func keepsPanes(for window: StreamNode) -> Bool {
         window.traits.parentRemember > .zero && window.slideDuration > slideDuration

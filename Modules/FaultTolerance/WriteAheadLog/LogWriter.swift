@@ -307,6 +307,7 @@ struct LogWriter: Sendable {
     }
 
     private mutating func write(_ extent: LogExtent) throws {
+        try lock.check()
         try medium.replaceFile(directory + "/" + LogExtent.name, with: extent.bytes)
         self.extent = extent
     }
