@@ -118,6 +118,47 @@ struct GracefulStopTests {
         harness.clock.finish()
     }
 
+    /// Blocks whoever posts what it waits for.
+    private final class BlockingListener: StreamingListener {
+        let isBlocking = TestGate()
+        let semaphore = DispatchSemaphore(value: 0)
+        let isAwaited: @Sendable (StreamEvent) -> Bool
+
+        init(_ isAwaited: @escaping @Sendable (StreamEvent) -> Bool) { self.isAwaited = isAwaited }
+
+        func onEvent(_ event: StreamEvent) {
+            guard isAwaited(event) else { return }
+            isBlocking.open()
+            semaphore.wait()
+        }
+    }
+
+    @Test(
+        "a listener that blocks keeps no stop from its deadline", .timeLimit(.minutes(5)),
+        arguments: ["batch", "receiver"])
+    func blockingListener(poster: String) async throws {
+        let harness = StreamHarness()
+        let listener = BlockingListener { event in
+            switch event {
+            case .batchCompleted: poster == "batch"
+            case .receiverRestarting: poster == "receiver"
+            default: false
+            }
+        }
+        harness.ssc.addStreamingListener(listener)
+        _ = harness.record(
+            harness.ssc.receiverStream(ScriptedReceiver<Int>([.block([1]), .fail(Boom())])))
+        try await harness.ssc.start()
+        if poster == "batch" { harness.clock.advance(by: .seconds(1)) }
+        try await listener.isBlocking.wait()
+        let report = try await harness.clock.driving {
+            await harness.ssc.stop(graceful: true, deadline: .seconds(5))
+        }
+        #expect(!report.isDrained && !report.isUnderWay)
+        #expect(harness.ssc.state == .stopped)
+        listener.semaphore.signal()
+    }
+
     @Test("a stop that is not graceful abandons, too", .timeLimit(.minutes(5)))
     func ungraceful() async throws {
         let blocked = Blocked(inTask: true)

@@ -71,4 +71,25 @@ struct StandardInputTests {
         close(ends[0])
         close(ends[1])
     }
+
+    @Test("the configured write-ahead log is that of the standard input as well")
+    func logged() async throws {
+        var configuration = StreamingContext.Configuration()
+        configuration.receiverWriteAheadLog.isEnabled = true
+        for protection in [nil, .ignore] as [InputProtection?] {
+            let harness = StreamHarness(configuration: configuration)
+            _ = harness.record(
+                harness.ssc.lineStream(
+                    descriptor: open("/dev/null", O_RDONLY), storageLevel: .memoryOnly,
+                    maxLineBytes: 100, longLines: .truncate, protection: protection,
+                    OperatorSite("standardInputStream", file: #fileID, line: #line)))
+            guard protection == nil else {
+                try await harness.ssc.start()
+                await harness.ssc.stop()
+                continue
+            }
+            let error = await #expect(throws: StreamError.self) { try await harness.ssc.start() }
+            #expect(error?.code == .checkpointDirectoryMissing)
+        }
+    }
 }
