@@ -387,7 +387,8 @@ extension StreamingContext {
     }
 
     private func warnOfClock(_ now: BatchTime, behind newest: BatchTime) {
-        guard now < newest else { return }
+        // The last batch of a graceful stop lies up to one interval ahead.
+        guard newest - now > batchInterval else { return }
         components.logger.log(
             level: .warning,
             "\(appName): the clock is at \(now), before the latest batch of the checkpoint, "
@@ -430,7 +431,10 @@ extension StreamingContext {
         guard isFirst else { return }
         close()
         ActiveContexts.remove(self)
-        if let problem = runtime.problem(of: report) { self.report(problem) }
+        if let problem = runtime.problem(of: report) {
+            components.logger.log(level: .warning, "\(problem.message)")
+            self.report(problem)
+        }
         termination.end()
         runtime.stopReport.set(report)
     }

@@ -95,7 +95,7 @@ struct InspectTests {
             #expect(usage.status == 2 && usage.lines.first?.hasPrefix("usage: inspect ") == true)
             try FileSystem.createDirectory("\(folder)/checkpoint")
             let empty = Output(
-                lines: ["no batch that runs again has chosen what it reads, in checkpoint"],
+                lines: ["no batch that runs again has chosen files or offsets in checkpoint"],
                 status: 0)
             #expect(try await inspect(folder, "checkpoint") == empty)
             let none = try await inspect(folder, "none")

@@ -13,7 +13,7 @@ struct InputsReport {
         let pending = try await PendingInputs.read(from: directory)
         for input in pending.inputs { Swift.print("\(input)") }
         if pending.inputs.isEmpty {
-            Swift.print("no batch that runs again has chosen what it reads, in \(directory)")
+            Swift.print("no batch that runs again has chosen files or offsets in \(directory)")
         }
         return true
     }
