@@ -81,7 +81,7 @@ extension StreamingContext {
         graph.setFailureDefaults(configuration.failurePolicy, hasDeadLetters: true)
         let registrations = recordProblems(hasDirectory: true)
         try graph.start(zeroTime: found.record.zeroTime)
-        let plan = graph.plan(forStateOf: found.record.operators)
+        let plan = graph.plan(forStateOf: found.record)
         for (old, new) in plan.taken.sorted(by: { $0.key < $1.key }) {
             findings.append(
                 "\(new) goes on with its state" + (old == new ? "" : ", which was that of \(old)"))

@@ -94,7 +94,9 @@ struct Runtime: Sendable {
             lateBatches: configuration.lateBatches,
             maxQueuedBatches: configuration.maxQueuedBatches)
         generation.checkpointSpacing = configuration.checkpointSpacing
-        generation.settings = configuration.settings
+        generation.settings = configuration.settings.merging(context.graph.windowLengths) {
+            own, _ in own
+        }
         checkpointStore = checkpoints.map { NamingCheckpointStore(base: $0.store, logs: logs) }
         generator = JobGenerator(
             generation, source: graph,

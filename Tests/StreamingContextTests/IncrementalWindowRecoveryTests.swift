@@ -125,4 +125,23 @@ struct IncrementalWindowRecoveryTests {
         let after = try await run(on: medium, from: last, to: 26)
         #expect(before.output.merging(after.output) { $1 } == whole.output)
     }
+
+    @Test("a window of another length does not continue from the old one", arguments: [2, 6])
+    func otherLength(seconds: Int64) async throws {
+        let run = DurableRun()
+        func declare(_ harness: StreamHarness, _ window: Int64) {
+            let input = harness.input([[("a", 1)], [("a", 2)], [("a", 3)], [("a", 4)]])
+            _ = harness.record(
+                input.reduceByKeyAndWindow(+, inverse: -, window: .seconds(window)))
+        }
+        let harness = try await run.start(from: .zero) { declare($0, 3) }
+        for _ in 0..<4 { await harness.advance() }
+        await harness.ssc.stop(graceful: true)
+        let refusal = try await run.refusal(from: .seconds(5)) { declare($0, seconds) }
+        #expect(refusal?.code == .checkpointMismatch)
+        let text = "\(refusal as Any)"
+        #expect(text.contains("a window of 3000 ms"), "\(text)")
+        #expect(text.contains("discardState(of:"), "\(text)")
+        #expect(try await run.refusal(from: .seconds(5)) { declare($0, 3) } == nil)
+    }
 }

@@ -108,6 +108,9 @@ package final class IODescriptor: Sendable {
         ioThread.endWaits(for: number, .failure(SystemError.closed("poll", subject)))
     }
 
+    /// Whether it was closed, by this side.
+    package var isClosing: Bool { state.withLock { $0.isClosing } }
+
     private func acquire() -> Bool {
         state.withLock { state in
             guard !state.isClosing else { return false }

@@ -179,7 +179,11 @@ package final class TCPConnection: Sendable {
         return try descriptor.use("recv") { number throws(SystemError) in
             let count = retryingInterrupted { recv(number, buffer.baseAddress, buffer.count, 0) }
             if count > 0 { return .bytes(count) }
-            if count == 0 { return .end }
+            if count == 0 {
+                // What closes here shuts down first, which reads like the peer's end.
+                if descriptor.isClosing { throw SystemError.closed("recv", subject) }
+                return .end
+            }
             let code = currentErrno()
             if code == EAGAIN || code == EWOULDBLOCK { return .nothingYet }
             throw SystemError(call: "recv", errno: code, subject: subject)

@@ -29,6 +29,8 @@ public final class StreamNode: Sendable {
         /// took from, its first parent's last ``parentRemember``; of other parents it is made of the
         /// RDD at the same time.
         @usableFromInline package var isIncremental = false
+        /// How long the window is that the operator makes of its own one before; nil: it makes none.
+        @usableFromInline package var slidWindow: Duration?
         /// The shape name of what the operator keeps between batches; nil: nothing.
         public var stateShape: String?
         /// Whether that is what comes out.

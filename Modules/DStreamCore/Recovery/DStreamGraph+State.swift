@@ -48,12 +48,38 @@ extension DStreamGraph {
 
     /// Says which operator would go on with which state of a checkpoint.
     ///
-    /// - Parameter operators: those of the checkpoint's record.
-    package func plan(forStateOf operators: [StatefulOperator]) -> StatePlan {
-        let matching = matching(operators)
+    /// - Parameter record: the checkpoint's.
+    package func plan(forStateOf record: CheckpointRecord) -> StatePlan {
+        let matching = matching(record.operators)
+        let problems = matching.problems + lengthProblems(record, matching)
         return StatePlan(
             taken: matching.taken.mapValues(\.id), new: matching.new.map(\.id),
-            discarded: matching.discarded, problems: matching.problems.map(\.message))
+            discarded: matching.discarded, problems: problems.map(\.message))
+    }
+
+    /// How long the windows are that continue from the one before, for the records of checkpoints.
+    public var windowLengths: [String: String] {
+        var lengths: [String: String] = [:]
+        for (candidate, _) in stateCaptures {
+            lengths[Self.lengthKey(candidate.this)] = candidate.windowText
+        }
+        return lengths
+    }
+
+    private static func lengthKey(_ known: StatefulOperator) -> String { "window.\(known.id)" }
+
+    /// The windows of other lengths than in a record, where it says which.
+    private func lengthProblems(
+        _ record: CheckpointRecord, _ matching: StateMatching
+    ) -> [StreamError] {
+        let sources = Dictionary(uniqueKeysWithValues: matching.taken.map { ($1, $0) })
+        return stateCaptures.compactMap { candidate, _ in
+            guard let known = record.operators.first(where: { $0.id == sources[candidate.this] }),
+                let length = record.configuration[Self.lengthKey(known)],
+                length != candidate.windowText
+            else { return nil }
+            return StateMatching.lengthened(known, from: length, to: candidate)
+        }
     }
 
     /// Puts back what operators kept; called between the start and the first batch.
@@ -68,7 +94,8 @@ extension DStreamGraph {
         _ pieces: [OperatorState], of record: CheckpointRecord, parallelism: Int? = nil
     ) throws {
         let matching = matching(record.operators)
-        if let error = StreamError.gathering(matching.problems) { throw error }
+        let problems = matching.problems + lengthProblems(record, matching)
+        if let error = StreamError.gathering(problems) { throw error }
         let time = record.newestCompleted ?? record.zeroTime
         let origin = StateCapture.Origin(
             time: time, parallelism: max(1, parallelism ?? record.parallelism),
@@ -120,7 +147,10 @@ extension DStreamGraph {
         for node in nodes {
             let settings = node.settings.withLock { $0 }
             let (name, formerly) = names[node.number] ?? (nil, nil)
-            func add(_ capture: StateCapture?, _ suffix: String, _ shape: String, isState: Bool) {
+            func add(
+                _ capture: StateCapture?, _ suffix: String, _ shape: String, isState: Bool,
+                _ slidWindow: Duration? = nil
+            ) {
                 guard var capture else { return }
                 capture.migrations = isState ? settings.migrations : [:]
                 var this = StatefulOperator(
@@ -133,14 +163,16 @@ extension DStreamGraph {
                 }
                 let candidate = StateMatching.Candidate(
                     this: this, site: node.site, formerly: formerly,
-                    migrations: Set(capture.migrations.keys))
+                    migrations: Set(capture.migrations.keys), slidWindow: slidWindow)
                 captures.append((candidate, capture))
             }
-            add(settings.capture, "", node.traits.stateShape ?? node.shape, isState: true)
+            add(
+                settings.capture, "", node.traits.stateShape ?? node.shape, isState: true,
+                node.traits.slidWindow)
             let givesState = node.traits.givesState
             add(
                 settings.elementCapture, StatefulOperator.outputSuffix, node.shape,
-                isState: givesState)
+                isState: givesState, node.traits.slidWindow)
         }
         return captures
     }

@@ -13,6 +13,10 @@ struct StateMatching {
         var formerly: String?
         /// The shapes of earlier states that it can make its own from.
         var migrations: Set<String> = []
+        /// How long the window is that continues from the state; nil: there is none.
+        var slidWindow: Duration?
+
+        var windowText: String? { slidWindow.map { "\($0.milliseconds) ms" } }
     }
 
     /// For each id in the checkpoint, the operator that takes its state.
@@ -103,6 +107,18 @@ struct StateMatching {
                 + "state into the new one with migrateState(from:), give it up with "
                 + "discardState(of: \"\(known.discardName)\"), or go back to the old type",
             site: candidate.site)
+    }
+
+    /// A window of another length would take away, for ever, what the one before does not hold.
+    static func lengthened(
+        _ known: StatefulOperator, from length: String, to candidate: Candidate
+    ) -> StreamError {
+        StreamError(
+            .checkpointMismatch,
+            "\(known) was a window of \(length), and in this program it is one of "
+                + "\(candidate.windowText ?? "no length"), which cannot continue from it; "
+                + "go back to the old length, or give the window up with discardState(of: "
+                + "\"\(known.discardName)\")", site: candidate.site)
     }
 
     private static func ambiguous(

@@ -83,9 +83,11 @@ extension DStream {
         _ step: WindowStep<Key, Value>, _ span: WindowSpan, _ partitions: Int?,
         _ placement: KeyPlacement<Key>
     ) -> DStream<(Key, (Value, Int))> where Element == (Key, Value) {
+        var traits = span.incrementalTraits
+        traits.slidWindow = span.window
         // The previous window is found through the operator's own table.
-        DStream<(Key, (Value, Int))>(
-            graph, step.site, parents: [node], slide: span.slide, traits: span.incrementalTraits,
+        return DStream<(Key, (Value, Int))>(
+            graph, step.site, parents: [node], slide: span.slide, traits: traits,
             pipe: { step.pipe },
             compute: { [node] own, time, context in
                 try await windowPlan(panes: node, own: own, span, time, partitions, context)
