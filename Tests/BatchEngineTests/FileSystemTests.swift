@@ -82,12 +82,12 @@ struct FileSystemTests {
             let path = "\(root)/pipe"
             try #require(mkfifo(path, 0o600) == 0)
             let file = try OpenFile(path, .read)
-            #expect(try file.isSpecial())
+            #expect(try file.status().isSpecial)
             #expect(throws: SystemError.self) { try file.read(at: 0, count: 1) }
             #expect(throws: SystemError.self) { try FileSystem.readAll(path) }
             _ = try OpenFile("\(root)/plain", .append)
-            #expect(try !OpenFile("\(root)/plain", .read).isSpecial())
-            #expect(try !OpenFile(root, .read).isSpecial())
+            #expect(try !OpenFile("\(root)/plain", .read).status().isSpecial)
+            #expect(try !OpenFile(root, .read).status().isSpecial)
         }
     }
 

@@ -39,11 +39,11 @@ struct FilesRestartTests {
         init(
             _ root: WatchedDirectory, _ directory: String, _ store: Store, from start: BatchTime,
             detection: FileDetection = .byAppearance, lateBatches: LateBatches = .generate,
-            infos: Notes<String> = Notes(), _ warnings: Notes<String> = Notes()
+            _ warnings: Notes<String> = Notes()
         ) async throws {
             let harness = StreamHarness.forFiles(
                 detection: detection, lateBatches: lateBatches, from: start, store: store,
-                infos: infos, warnings)
+                warnings)
             lines = harness.record(harness.ssc.textFileStream(root.path))
             self.harness = harness
             _ = try await StreamingContext.getOrCreate(checkpointDirectory: directory) {
@@ -141,12 +141,14 @@ struct FilesRestartTests {
         }
     }
 
-    @Test("a file that was replaced before its batch ran again is reported, and read by it alone")
+    @Test(
+        "a file that was replaced before its batch ran again fails it, and is read by the next one")
     func replaced() async throws {
         try await inDirectory { directory in
             let (root, store) = (try WatchedDirectory(), Store())
             let warnings = Notes<String>()
             var all: [[String]] = []
+            var errors: [String] = []
             for (start, isFailing) in [(100, true), (103, false)] as [(Int64, Bool)] {
                 let harness = StreamHarness.forFiles(
                     from: .seconds(start), store: store, warnings)
@@ -164,12 +166,27 @@ struct FilesRestartTests {
                 await harness.advance()
                 await harness.ssc.stop(graceful: true)
                 all += lines.batches.map(\.elements).filter { !$0.isEmpty }
-                try root.write("a", "2\n", at: 100_500)
+                errors = harness.errors.map { "\($0)" }
+                if isFailing { try root.write("a", "2\n", at: 100_500) }
             }
             #expect(all == [["2"]])
-            let texts = warnings.all.filter { $0.contains("is not the file that batch 101000") }
-            #expect(texts.count == 1, "\(warnings.all)")
+            #expect(errors.count == 1, "\(errors)")
+            let reason = "\(root.path)/a cannot be read: another file has taken the name"
+            #expect(errors.first?.contains(reason) == true)
+            #expect(errors.first?.contains("101000") == true)
         }
+    }
+
+    /// What an earlier version kept: paths, and not which files had them.
+    private static func earlier(_ piece: OperatorState, reading path: String) -> OperatorState {
+        var writer = ByteWriter()
+        writer.writeZigzag(BatchTime.seconds(100).milliseconds)
+        writer.writeZigzag(BatchTime.seconds(101).milliseconds)
+        writer.writeVarint(1)
+        writer.writeString(path)
+        return OperatorState(
+            operatorID: piece.operatorID, time: piece.time, kind: .whole, partition: 0,
+            partitionCount: 1, values: EncodedValues(bytes: writer.bytes, count: 1))
     }
 
     @Test("a checkpoint of an earlier version is gone on from by times")
@@ -184,8 +201,8 @@ struct FilesRestartTests {
             await first.harness.advance()
             await first.harness.ssc.stop(graceful: true)
             store.kept.withLock { kept in
-                kept.state = kept.state.filter { $0.partition == 0 }
-                for index in kept.state.indices { kept.state[index].partitionCount = 1 }
+                guard let newest = kept.state.last(where: { $0.partition == 2 }) else { return }
+                kept.state = [Self.earlier(newest, reading: "\(root.path)/a")]
             }
             try root.write("b", "b\n", at: 103_000)
             let second = try await Run(root, directory, store, from: .seconds(105), warnings)

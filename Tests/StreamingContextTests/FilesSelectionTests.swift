@@ -83,7 +83,7 @@ struct FilesSelectionTests {
             remembering: Duration = .zero
         ) -> [String] {
             selection.prepare(for: batch, remembering: remembering)
-            if let paths = selection.paths(of: batch) { return paths }
+            if let files = selection.files(of: batch) { return files.map(\.path) }
             if selection.isPast(batch) { return [] }
             var listing = FileListing()
             listing.directories = [FileListing.Directory(key: 1, files: files)]
@@ -91,7 +91,7 @@ struct FilesSelectionTests {
                 listing, known: known, selection: selection, batch: batch, shifts: [.zero])
             selection.adopt(judgement.chosen, for: batch)
             known.take(judgement.tables, at: batch)
-            return judgement.chosen
+            return judgement.chosen.map(\.path)
         }
     }
 

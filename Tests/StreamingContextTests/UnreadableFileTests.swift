@@ -136,7 +136,7 @@ struct UnreadableFileTests {
         #expect("\(second.errors)".contains("b.gz cannot be read"), "\(second.errors)")
 
         let pending = try await run.pendingInputs()
-        #expect(pending.map(\.batch) == [.seconds(102)] && pending[0].kind == .files)
+        #expect(pending.map(\.batch) == [.seconds(102)] && pending[0].kind == .markedFiles)
         #expect(pending[0].name == "textFileStream")
         let parts = ["\(root.path)/b.gz", "\(root.path)/good"]
         #expect(pending[0].parts == parts)

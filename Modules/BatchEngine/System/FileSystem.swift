@@ -30,6 +30,21 @@ package enum FileSystem {
         package let modified: Duration
         /// Its number in its file system: another file of the same name has another one.
         package let inode: UInt64
+        /// When it was made, in nanoseconds since 1970-01-01 00:00 UTC; `nil` when the file system does
+        /// not say.
+        ///
+        /// It tells a file from an earlier one whose inode it was given.
+        package let birth: Int64?
+
+        fileprivate init(_ status: dstream_file_status) {
+            let kind = mode_t(truncatingIfNeeded: status.mode) & S_IFMT
+            isDirectory = kind == S_IFDIR
+            isSpecial = kind != S_IFDIR && kind != S_IFREG
+            byteCount = Int(status.size)
+            modified = .seconds(status.modified_seconds) + .nanoseconds(status.modified_nanoseconds)
+            inode = status.inode
+            birth = status.birth == 0 ? nil : status.birth
+        }
     }
 
     // MARK: Reading
@@ -67,32 +82,21 @@ package enum FileSystem {
     /// What is at the path, following links; `nil` when nothing is.
     package static func status(_ path: String) throws(SystemError) -> Status? {
         try SystemError.refuseNull(in: path, "stat")
-        var status = stat()
-        guard stat(path, &status) == 0 else {
-            let code = currentErrno()
-            if code == ENOENT || code == ENOTDIR { return nil }
-            throw SystemError(call: "stat", errno: code, subject: path)
-        }
-        #if canImport(Darwin)
-            let modified = status.st_mtimespec
-        #else
-            let modified = status.st_mtim
-        #endif
-        let kind = status.st_mode & S_IFMT
-        return Status(
-            isDirectory: kind == S_IFDIR, isSpecial: kind != S_IFDIR && kind != S_IFREG,
-            byteCount: Int(status.st_size), modified: SystemTime.duration(modified),
-            inode: UInt64(status.st_ino))
+        // An empty path stands for an open file.
+        if path.isEmpty { return nil }
+        var status = dstream_file_status()
+        let code = dstream_file_status(-1, path, &status)
+        if code == ENOENT || code == ENOTDIR { return nil }
+        guard code == 0 else { throw SystemError(call: "stat", errno: code, subject: path) }
+        return Status(status)
     }
 
-    /// When the file at the path was made, in nanoseconds since 1970-01-01 00:00 UTC; `nil` when the
-    /// file system does not say.
-    ///
-    /// It tells a file from an earlier one whose inode it was given.
-    package static func birth(of path: String) -> Int64? {
-        if path.utf8.contains(0) { return nil }
-        let birth = dstream_file_birth(path)
-        return birth == 0 ? nil : birth
+    /// What is known of an open file.
+    static func status(ofOpen number: Int32, _ path: String) throws(SystemError) -> Status {
+        var status = dstream_file_status()
+        let code = dstream_file_status(number, "", &status)
+        guard code == 0 else { throw SystemError(call: "fstat", errno: code, subject: path) }
+        return Status(status)
     }
 
     /// Whether a link is at the path, wherever it leads.

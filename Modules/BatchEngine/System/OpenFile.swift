@@ -112,12 +112,9 @@ package final class OpenFile: Sendable {
         return Int(status.st_size)
     }
 
-    /// Whether it is a pipe, a socket or a device: reading may wait, or never end.
-    package func isSpecial() throws(SystemError) -> Bool {
-        var status = stat()
-        guard fstat(number, &status) == 0 else { throw SystemError.last("fstat", path) }
-        let kind = status.st_mode & S_IFMT
-        return kind != S_IFREG && kind != S_IFDIR
+    /// What the system knows of it.
+    package func status() throws(SystemError) -> FileSystem.Status {
+        try FileSystem.status(ofOpen: number, path)
     }
 
     /// Whether the file has a name: one that was removed is gone with its last opening.

@@ -5,6 +5,13 @@ internal import Synchronization
 protocol InputPart: PartitionValues {
     /// What people call it.
     var name: String { get }
+
+    /// What a task is given that reads it once it can be read again.
+    func encodedForReplay() throws -> EncodedValues
+}
+
+extension InputPart {
+    func encodedForReplay() throws -> EncodedValues { try encoded() }
 }
 
 /// What a batch holds of one stream, ready to be computed and encoded.
@@ -52,7 +59,7 @@ private struct StreamCapture: Sendable {
                 unread.append(
                     DeadLetter.UnreadPart(
                         name: part.name, reason: "\(FailureCause(error).error)",
-                        part: try part.encoded()))
+                        part: try part.encodedForReplay()))
             }
         }
         return (found, unread)

@@ -214,7 +214,7 @@ extension StreamNode {
             guard codec != nil else { return noteUncapturable(kernel, &settings) }
             if traits.isIncremental, settings.asked <= slideDuration {
                 settings.capture = incrementalCapture()
-            } else if traits.stateShape == nil {
+            } else if traits.stateShape == nil, !choosesParts {
                 settings.capture = elementCapture(reach)
             } else {
                 settings.elementCapture = elementCapture(reach)
@@ -244,9 +244,10 @@ extension StreamNode {
     /// How far back batches have to be in checkpoints as later ones ask for them; nil: none has.
     func elementReach(_ settings: Settings) -> Duration? {
         if settings.persistLevel == nil || traits.isSource && !settings.isCopied { return nil }
-        if traits.files != nil || traits.isDirect { return nil }
-        // Operators with state remember more batches than anyone asks for.
-        let reach = traits.stateShape == nil ? settings.remember ?? .zero : settings.asked
+        // Operators with state remember more batches than anyone asks for; files and offsets can be
+        // read again while nobody does.
+        let isAsked = traits.stateShape != nil || choosesParts
+        let reach = isAsked ? settings.asked : settings.remember ?? .zero
         return reach > slideDuration ? reach : nil
     }
 

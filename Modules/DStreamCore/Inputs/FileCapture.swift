@@ -51,7 +51,8 @@ extension FileInput {
     /// The capture of which files were read by which batches, those not completed included, and which
     /// files are dealt with.
     ///
-    /// The first is partition 0 of two, or of one in earlier versions, the second partition 1.
+    /// The first is partition 2 of three, in earlier versions 0 and without which files the paths were;
+    /// the second partition 1.
     var capture: StateCapture {
         StateCapture(
             take: { [self] request in
@@ -70,13 +71,14 @@ extension FileInput {
                 return (pieces, next.oldest)
             },
             restore: { [self] pieces, _ in
-                guard let last = pieces.last(where: { $0.partition == 0 }) else { return }
-                let (start, batches) = try last.values.selection()
+                guard let last = pieces.last(where: { $0.partition != 1 }) else { return }
+                let (start, batches) = try last.values.selection(hasPaths: last.partition == 0)
                 var known: KnownFiles?
                 // Before the first whole there may be changes that belong to one which is gone.
                 var isBaseMissing = false
                 for piece in pieces where piece.partition == 1 {
-                    let (detection, tables) = try piece.values.files()
+                    // Earlier versions had other hashes, which say nothing now.
+                    guard let (detection, tables) = try piece.values.files() else { continue }
                     if piece.kind == .whole {
                         known = KnownFiles(detection, tables: tables)
                         isBaseMissing = false
@@ -102,16 +104,16 @@ extension StateCapture.Request {
         writer.writeZigzag(selection.start.milliseconds)
         for batch in selection.batches {
             writer.writeZigzag(batch.time.milliseconds)
-            writer.writeVarint(UInt64(batch.paths.count))
-            for path in batch.paths { writer.writeString(path) }
+            writer.writeVarint(UInt64(batch.files.count))
+            for file in batch.files { file.write(to: &writer) }
         }
         return piece(
-            .whole, (0, 2),
+            .whole, (2, 3),
             EncodedValues(bytes: try writer.takeBytes(), count: selection.batches.count))
     }
 
     fileprivate func piece(of known: KnownFiles) throws -> OperatorState {
-        piece(.whole, (1, 2), try EncodedValues.files(known.detection, known.tables))
+        piece(.whole, (1, 3), try EncodedValues.files(known.detection, known.tables))
     }
 
     fileprivate func piece(
@@ -130,21 +132,25 @@ extension StateCapture.Request {
             }
         }
         return piece(
-            .changes, (1, 2), try EncodedValues.files(detection, set),
+            .changes, (1, 3), try EncodedValues.files(detection, set),
             try EncodedValues.keys(removed))
     }
 }
 
 extension EncodedValues {
-    fileprivate func selection() throws -> (BatchTime, [FileSelection.Batch]) {
+    fileprivate func selection(hasPaths: Bool) throws -> (BatchTime, [FileSelection.Batch]) {
         try bytes.withUnsafeBytes { buffer in
             var reader = ByteReader(buffer)
             let start = try reader.readTime()
             var batches: [FileSelection.Batch] = []
             while !reader.isAtEnd {
                 let time = try reader.readTime()
-                let paths = try (0..<(try reader.readCount())).map { _ in try reader.readString() }
-                batches.append(FileSelection.Batch(time: time, paths: paths))
+                let files = try (0..<(try reader.readCount())).map { _ in
+                    hasPaths
+                        ? ChosenFile(path: try reader.readString())
+                        : try ChosenFile(from: &reader)
+                }
+                batches.append(FileSelection.Batch(time: time, files: files))
             }
             return (start, batches)
         }
@@ -156,7 +162,7 @@ extension EncodedValues {
         _ detection: FileDetection, _ tables: KnownFiles.Tables
     ) throws -> EncodedValues {
         var writer = ByteWriter()
-        writer.writeByte(detection == .byAppearance ? 0 : 1)
+        writer.writeByte(detection == .byAppearance ? 2 : 3)
         for (directory, files) in tables where !files.isEmpty {
             writer.writeFixed(directory)
             writer.writeVarint(UInt64(files.count))
@@ -171,11 +177,12 @@ extension EncodedValues {
         return EncodedValues(bytes: try writer.takeBytes(), count: count)
     }
 
-    fileprivate func files() throws -> (FileDetection, KnownFiles.Tables) {
+    fileprivate func files() throws -> (FileDetection, KnownFiles.Tables)? {
         try bytes.withUnsafeBytes { buffer in
             var reader = ByteReader(buffer)
-            let detection: FileDetection =
-                try reader.readByte() == 0 ? .byAppearance : .byModificationTime
+            let form = try reader.readByte()
+            if form < 2 { return nil }
+            let detection: FileDetection = form == 2 ? .byAppearance : .byModificationTime
             var tables: KnownFiles.Tables = [:]
             while !reader.isAtEnd {
                 let directory: UInt64 = try reader.readFixed()

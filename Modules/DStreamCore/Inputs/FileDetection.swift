@@ -7,8 +7,9 @@ public enum FileDetection: Sendable, Hashable, CaseIterable {
     /// What was not there before and is there now is read by the next batch, whatever its times: the
     /// default.
     ///
-    /// A file is known by its path and its inode. One that grows or changes after it was read is not
-    /// read again; another file that takes its name is. About 40 bytes of memory are used for each
+    /// A file is known by its name and its inode, in its directory. One that grows or changes after a
+    /// batch had chosen it is not read again; another file that takes its name is, by a batch of its
+    /// own: the batch that had chosen the first one, and has not read it yet, fails. About 40 bytes of memory are used for each
     /// file that is in the directories now, and forgotten when it leaves them.
     ///
     /// Needs a file system whose inodes stay what they are, as those of local disks and of NFS do.

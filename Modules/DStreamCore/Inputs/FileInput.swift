@@ -46,30 +46,17 @@ package final class FileInput: Sendable {
         /// What is dealt with, and in full in the directories it speaks of, or only added.
         fileprivate var tables: KnownFiles.Tables?
         fileprivate var isComplete = true
-        fileprivate var reports: [(level: DiagnosticLevel, text: String)] = []
+        /// Whether all files lie in directories that the checkpoint does not know.
+        fileprivate var isElsewhere = false
+        fileprivate var reports: [String] = []
 
-        /// Takes files that a batch was given before a restart: what is at their paths is its own.
-        ///
-        /// - Parameter known: what is known of them; nil: it is not known which files they were.
-        fileprivate mutating func take(
-            again paths: [String], at batch: BatchTime, _ known: KnownFiles?,
-            _ detection: FileDetection
-        ) {
+        /// Learns which files a batch was given before a restart that no checkpoint speaks of.
+        fileprivate mutating func learn(_ files: [ChosenFile]) {
             var tables: KnownFiles.Tables = [:]
-            for (path, directory, key, file) in FileListing.known(of: paths, detection) {
-                tables[directory, default: [:]][key] = file
-                // What cannot be looked at is reported by its reading.
-                guard let known, file.print != 0, known.tables[directory]?[key]?.print != file.print
-                else {
-                    continue
-                }
-                reports.append(
-                    (
-                        .warning,
-                        "\(path) is not the file that batch \(batch) was given before the "
-                            + "restart: the batch reads what is there now, and no other one does. "
-                            + "Leave files in place until their batch has completed"
-                    ))
+            for file in files where file.directory != 0 {
+                let key = KnownFiles.key(ofNameIn: file.path, file.inode)
+                tables[file.directory, default: [:]][key] = KnownFiles.File(
+                    print: file.print, birth: file.birth, state: .read)
             }
             self.tables = tables
             isComplete = false
@@ -80,8 +67,8 @@ package final class FileInput: Sendable {
         var selection: FileSelection
         /// Whether it resumes from an earlier run's.
         var isRestored = false
-        /// Batches that the earlier run has given their files, and this one not yet.
-        var restored: Set<BatchTime> = []
+        /// Whether this run has not looked yet what is there, and an earlier one has.
+        var isUnseen = false
         /// nil: it was not looked yet, and an earlier run left nothing of the kind.
         var known: KnownFiles?
         var progress = KnownFilesProgress()
@@ -133,7 +120,7 @@ package final class FileInput: Sendable {
         let listing = list(at: newest ?? selection.start)
         let limit = max(newest ?? selection.start, selection.start)
         let judgement = FileJudgement(
-            start: listing, detection, birth: FileListing.birth(of:)
+            start: listing, detection
         ) { entry in
             // All of it at a start: only by Spark's rule, times count then.
             if newest == nil, detection == .byAppearance { return true }
@@ -143,7 +130,7 @@ package final class FileInput: Sendable {
         state.withLock { $0.known = KnownFiles(detection, tables: judgement.tables) }
         for (reason, passed) in judgement.passed.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
             guard newest != nil, reason == .isOld else {
-                configuration.report(.info, passed.text(reason))
+                configuration.report(.warning, passed.text(reason))
                 continue
             }
             configuration.report(
@@ -155,7 +142,7 @@ package final class FileInput: Sendable {
 
     /// The files of a batch that was asked for before; none when that is not remembered.
     func remembered(at batch: BatchTime) -> [FileSlice] {
-        expand(state.withLock { $0.selection.paths(of: batch) } ?? [])
+        (state.withLock { $0.selection.files(of: batch) } ?? []).map(FileSlice.init)
     }
 
     /// What is known once a batch has its files, chosen now unless that was done before; nil: it has
@@ -163,41 +150,36 @@ package final class FileInput: Sendable {
     ///
     /// It counts once it is given to ``settle(_:at:)``.
     func selecting(
-        at batch: BatchTime, isBegun: Bool, earlier choice: [String]?, remembering: Duration
+        at batch: BatchTime, isBegun: Bool, earlier choice: [ChosenFile]?, remembering: Duration
     ) -> Selected? {
-        let (selection, known, restored) = state.withLock {
-            ($0.selection, $0.known, $0.restored)
-        }
+        let (selection, known) = state.withLock { ($0.selection, $0.known) }
         var selected = Selected(selection: selection)
         selected.selection.prepare(for: batch, remembering: remembering)
-        if let paths = selected.selection.paths(of: batch) {
-            if restored.contains(batch) { selected.take(again: paths, at: batch, known, detection) }
-        } else if let choice {
+        if selected.selection.files(of: batch) != nil { return selected }
+        if let choice {
             selected.selection.adopt(choice, for: batch)
-            // Chosen after the last checkpoint: that does not say which files these were.
-            selected.take(again: choice, at: batch, nil, detection)
+            selected.learn(choice)
         } else if !isBegun {
             return nil
         } else if !selected.selection.isPast(batch) {
             let shifts = observeClock(at: batch)
             let judgement = FileJudgement(
                 list(at: batch), known: known ?? KnownFiles(detection),
-                selection: selected.selection, batch: batch, shifts: shifts,
-                birth: FileListing.birth(of:))
+                selection: selected.selection, batch: batch, shifts: shifts)
             selected.selection.adopt(judgement.chosen, for: batch)
             selected.tables = judgement.tables
+            selected.isElsewhere = judgement.isElsewhere
             selected.reports = judgement.passed.sorted { $0.key.rawValue < $1.key.rawValue }
-                .map { ($0.isUsual ? .info : .warning, $1.text($0)) }
+                .map { $1.text($0) }
         }
         return selected
     }
 
     /// Notes a selection and gives the files of its batch.
     func settle(_ selected: Selected, at batch: BatchTime) -> [FileSlice] {
-        state.withLock { state in
+        let isMoved = state.withLock { state in
             state.selection = selected.selection
-            state.restored.remove(batch)
-            guard let tables = selected.tables else { return }
+            guard let tables = selected.tables else { return false }
             var known = state.known ?? KnownFiles(detection)
             state.known = nil
             let change =
@@ -205,9 +187,21 @@ package final class FileInput: Sendable {
                 ? known.take(tables, at: batch) : known.add(tables, at: batch)
             state.known = known
             state.progress.note(change)
+            guard selected.isComplete else { return false }
+            defer { state.isUnseen = false }
+            return state.isUnseen && selected.isElsewhere
         }
-        for (level, text) in selected.reports { configuration.report(level, text) }
-        return expand(selected.selection.paths(of: batch) ?? [])
+        for text in selected.reports { configuration.report(.warning, text) }
+        let files = selected.selection.files(of: batch) ?? []
+        if isMoved {
+            configuration.report(
+                .warning,
+                "of the directories whose files the checkpoint knows none is in "
+                    + "\(configuration.pattern), so batch \(batch) reads all that is there: "
+                    + "\(files.count) files. If another directory is to be watched, begin with an "
+                    + "empty checkpoint directory")
+        }
+        return files.map(FileSlice.init)
     }
 
     // MARK: Looking
@@ -263,25 +257,38 @@ package final class FileInput: Sendable {
         }
         for problem in news { configuration.report(.warning, problem) }
     }
+}
 
-    /// The files to read for the chosen paths: for a directory, which only earlier versions chose,
-    /// those directly in it.
-    private func expand(_ paths: [String]) -> [FileSlice] {
-        paths.flatMap { path in
-            do {
-                let status = try FileSystem.status(path)
-                guard let status, status.isDirectory else {
-                    return [FileSlice(path: path, byteCount: status?.byteCount ?? 0)]
+extension FileInput {
+    /// Refuses streams that would go on with what a checkpoint knows of one another's directories.
+    static func refuseExchanged(_ inputs: [(input: FileInput, site: OperatorSite)]) throws {
+        let all = inputs.map { input, site in
+            let known = input.state.withLock { $0.known?.tables.keys }
+            return (
+                known: Set(known.map(Array.init) ?? []), found: input.foundDirectories(), site: site
+            )
+        }
+        for this in all where this.known.isDisjoint(with: this.found.keys) {
+            for other in all {
+                let directory = other.known.first {
+                    this.found[$0] != nil && other.found[$0] == nil
                 }
-                return try FileSystem.list(path).filter(FileSelection.isVisible).map { name in
-                    let path = "\(path)/\(name)"
-                    return FileSlice(
-                        path: path, byteCount: try FileSystem.status(path)?.byteCount ?? 0)
-                }
-            } catch {
-                // Its task fails with the reason, and the batch is run again with all its files.
-                return [FileSlice(path: path, byteCount: 0)]
+                guard let path = directory.flatMap({ this.found[$0] }) else { continue }
+                throw StreamError(
+                    .checkpointMismatch,
+                    "\(path) was watched by another stream, now \(other.site): file streams are told "
+                        + "by their order. Declare them in the order they had, or begin with an "
+                        + "empty checkpoint directory", site: this.site)
             }
+        }
+    }
+
+    /// The directories that are watched now, by their hashes.
+    private func foundDirectories() -> [UInt64: String] {
+        let paths = configuration.pattern.find().directories
+        return paths.reduce(into: [:]) { found, path in
+            guard let status = try? FileSystem.status(path) else { return }
+            found[KnownFiles.key(path, status.inode)] = path
         }
     }
 }
@@ -296,7 +303,7 @@ extension FileInput {
                 slide: state.selection.slide, window: state.selection.window, start: start,
                 batches: batches)
             state.isRestored = true
-            state.restored = Set(batches.map(\.time))
+            state.isUnseen = true
             // By another rule, other files count as dealt with.
             state.known = known?.detection == detection ? known : nil
         }

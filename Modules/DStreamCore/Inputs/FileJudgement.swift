@@ -37,35 +37,44 @@ package struct FileJudgement {
     /// known which of those they are.
     private static let unseenAllowance = 1000
     /// Under which directory things are known that lie in none that is watched.
-    private static let outside = KnownFiles.key("")
+    private static let outside = KnownFiles.key("", 0)
 
-    /// The paths to read.
-    package private(set) var chosen: [String] = []
+    /// The files to read.
+    package private(set) var chosen: [ChosenFile] = []
     /// All that is dealt with, in the directories that were listed.
     package private(set) var tables: KnownFiles.Tables = [:]
     /// What is not read, as far as it was not known before.
     package private(set) var passed: [Reason: Passed] = [:]
+    /// Whether files are known, and all that are there lie in directories that nothing is known of.
+    package private(set) var isElsewhere = false
 
     private let known: KnownFiles
-    /// When a file was made, as a hash; asked of few files.
-    private let birth: (String) -> UInt32
 
     /// Judges what a batch finds.
     package init(
         _ listing: FileListing, known: KnownFiles, selection: FileSelection, batch: BatchTime,
-        shifts: [Duration], birth: @escaping (String) -> UInt32 = { _ in 0 }
+        shifts: [Duration]
     ) {
-        self.init(known, birth)
+        self.init(known)
+        let directories = Set(listing.directories.map(\.key))
+        let absent = known.tables.filter {
+            $0.key != Self.outside && !directories.contains($0.key)
+        }
+        isElsewhere =
+            known.detection == .byAppearance && !absent.isEmpty
+            && listing.directories.contains { !$0.files.isEmpty }
         for directory in listing.directories {
-            let old = known.tables[directory.key] ?? [:]
+            let old = known.tables[directory.key] ?? Self.moved(directory, from: absent)
+            if old != nil { isElsewhere = false }
             var files = noted(directory.directories, .isDirectory, in: directory.key)
             for entry in directory.files {
                 switch known.detection {
-                case .byAppearance: judge(entry, isSaved: directory.isSaved, old, &files)
-                case .byModificationTime: judge(entry, old, &files, selection, batch, shifts)
+                case .byAppearance: judge(entry, in: directory, old ?? [:], &files)
+                case .byModificationTime:
+                    judge(entry, in: directory, old ?? [:], &files, selection, batch, shifts)
                 }
             }
-            keep(directory.unseen.count, of: old, &files)
+            keep(directory.unseen.count, of: old ?? [:], &files)
             tables[directory.key] = files
         }
         tables[Self.outside] = noted(listing.files, .isNoDirectory, in: Self.outside)
@@ -76,16 +85,16 @@ package struct FileJudgement {
     /// - Parameter isKnown: which files no batch is to read any more.
     init(
         start listing: FileListing, _ detection: FileDetection,
-        birth: @escaping (String) -> UInt32 = { _ in 0 },
         isKnown: (FileSelection.Entry) -> Bool
     ) {
-        self.init(KnownFiles(detection), birth)
+        self.init(KnownFiles(detection))
         for directory in listing.directories {
             var files = noted(directory.directories, .isDirectory, in: directory.key)
             let unseen = directory.unseen.map(FileSelection.Entry.init(unseen:))
             for entry in directory.files + unseen where isKnown(entry) {
-                let key = KnownFiles.key(of: entry, isSaved: directory.isSaved, detection)
-                files[key] = file(entry, .passed)
+                let isByName = directory.isSaved || detection == .byModificationTime
+                let key = KnownFiles.key(of: entry, isSaved: isByName)
+                files[key] = KnownFiles.File(entry, .passed)
                 pass(entry.path, .isOld)
             }
             tables[directory.key] = files
@@ -93,33 +102,46 @@ package struct FileJudgement {
         tables[Self.outside] = noted(listing.files, .isNoDirectory, in: Self.outside)
     }
 
-    private init(_ known: KnownFiles, _ birth: @escaping (String) -> UInt32) {
-        self.known = known
-        self.birth = birth
+    private init(_ known: KnownFiles) { self.known = known }
+
+    /// What is known of a directory that had another path before: files of the same name and number
+    /// were in it, which were made and modified when these were.
+    private static func moved(
+        _ directory: FileListing.Directory, from absent: KnownFiles.Tables
+    ) -> [UInt64: KnownFiles.File]? {
+        let tables = absent.values.filter { table in
+            directory.files.contains { entry in
+                let key = KnownFiles.key(of: entry, isSaved: directory.isSaved)
+                guard let file = table[key], file.print == entry.print else { return false }
+                return file.birth == entry.birth && (entry.birth != 0 || !directory.isSaved)
+            }
+        }
+        if tables.isEmpty { return nil }
+        return tables.reduce(into: [:]) { all, table in all.merge(table) { $1 } }
     }
 
     /// By what was there before.
     private mutating func judge(
-        _ entry: FileSelection.Entry, isSaved: Bool, _ old: [UInt64: KnownFiles.File],
-        _ files: inout [UInt64: KnownFiles.File]
+        _ entry: FileSelection.Entry, in directory: FileListing.Directory,
+        _ old: [UInt64: KnownFiles.File], _ files: inout [UInt64: KnownFiles.File]
     ) {
-        let (byPath, byInode) = (
-            KnownFiles.key(entry.path), KnownFiles.key(entry.path, entry.inode)
+        let (byName, byInode) = (
+            KnownFiles.key(ofNameIn: entry.path), KnownFiles.key(ofNameIn: entry.path, entry.inode)
         )
+        let isSaved = directory.isSaved
         // What was read before it was known that a batch was saved here, or after, is known too.
-        let candidates = isSaved ? [byPath, byInode] : [byInode, byPath]
+        let candidates = isSaved ? [byName, byInode] : [byInode, byName]
         let key = candidates.first { old[$0] != nil } ?? candidates[0]
-        guard var file = old[key] else {
-            if files[key] == nil { chosen.append(entry.path) }
-            files[key] = self.file(entry, .read)
+        let isOther =
+            old[key].map { key == byInode && $0.isOther(than: entry) } ?? true
+        guard var file = old[key], !isOther else {
+            // A file, or another one that was given the number of the one that was there.
+            if files[key] == nil { choose(entry, in: directory, isFixed: !isSaved) }
+            files[key] = KnownFiles.File(entry, .read)
             return
         }
         if file.print != entry.print {
-            if key == byInode, file.birth != 0, birth(entry.path) != file.birth {
-                // Another file, which was given the number of the one that was there.
-                file = self.file(entry, .read)
-                chosen.append(entry.path)
-            } else if file.state == .read || file.state == .passed {
+            if file.state == .read || file.state == .passed {
                 let isOld = file.state == .passed
                 let isAgain = isSaved && !isOld
                 pass(entry.path, isOld ? .oldHasChanged : isAgain ? .wasSavedAgain : .hasChanged)
@@ -128,6 +150,12 @@ package struct FileJudgement {
             file.print = entry.print
         }
         files[key] = file
+    }
+
+    private mutating func choose(
+        _ entry: FileSelection.Entry, in directory: FileListing.Directory, isFixed: Bool
+    ) {
+        chosen.append(ChosenFile(entry, in: directory.key, isFixed: isFixed))
     }
 
     /// Keeps what may be known of paths that cannot be looked at: their hashes are not known, and
@@ -144,15 +172,15 @@ package struct FileJudgement {
 
     /// By Spark's rule.
     private mutating func judge(
-        _ entry: FileSelection.Entry, _ known: [UInt64: KnownFiles.File],
-        _ files: inout [UInt64: KnownFiles.File], _ selection: FileSelection, _ batch: BatchTime,
-        _ shifts: [Duration]
+        _ entry: FileSelection.Entry, in directory: FileListing.Directory,
+        _ known: [UInt64: KnownFiles.File], _ files: inout [UInt64: KnownFiles.File],
+        _ selection: FileSelection, _ batch: BatchTime, _ shifts: [Duration]
     ) {
-        let key = KnownFiles.key(entry.path)
+        let key = KnownFiles.key(ofNameIn: entry.path)
         let old = known[key]
         let isSame = old?.print == entry.print
         if selection.hasRead(entry.path) {
-            var file = old ?? self.file(entry, .read)
+            var file = old ?? KnownFiles.File(entry, .read)
             if old != nil, !isSame, file.state != .changed {
                 pass(entry.path, .hasChanged)
                 file.state = .changed
@@ -166,24 +194,16 @@ package struct FileJudgement {
         }
         switch selection.verdict(on: entry.modified, for: batch, shifts: shifts) {
         case .due:
-            if files[key]?.state != .read { chosen.append(entry.path) }
-            files[key] = file(entry, .read)
+            if files[key]?.state != .read { choose(entry, in: directory, isFixed: false) }
+            files[key] = KnownFiles.File(entry, .read)
         case .waits(let wait) where wait > max(Self.futureTolerance, selection.slide):
             if old?.state != .waits || !isSame { pass(entry.path, .inFuture) }
-            files[key] = file(entry, .waits)
+            files[key] = KnownFiles.File(entry, .waits)
         case .waits: break
         case .tooOld:
             pass(entry.path, .tooOld)
-            files[key] = file(entry, .passed)
+            files[key] = KnownFiles.File(entry, .passed)
         }
-    }
-
-    private func file(
-        _ entry: FileSelection.Entry, _ state: KnownFiles.State
-    ) -> KnownFiles.File {
-        // Only files that are known by their inodes are told apart by it.
-        let birth = known.detection == .byAppearance ? birth(entry.path) : 0
-        return KnownFiles.File(print: entry.print, birth: birth, state: state)
     }
 
     /// Passes over paths once each.
@@ -209,11 +229,19 @@ package struct FileJudgement {
 
 extension KnownFiles {
     /// The hash by which a file is known.
-    static func key(
-        of entry: FileSelection.Entry, isSaved: Bool, _ detection: FileDetection
-    ) -> UInt64 {
-        isSaved || detection == .byModificationTime
-            ? key(entry.path) : key(entry.path, entry.inode)
+    static func key(of entry: FileSelection.Entry, isSaved: Bool) -> UInt64 {
+        key(ofNameIn: entry.path, isSaved ? 0 : entry.inode)
+    }
+}
+
+extension KnownFiles.File {
+    /// Whether it was made at another time than a file with its number.
+    fileprivate func isOther(than entry: FileSelection.Entry) -> Bool {
+        birth != 0 && entry.birth != 0 && birth != entry.birth
+    }
+
+    fileprivate init(_ entry: FileSelection.Entry, _ state: KnownFiles.State) {
+        self.init(print: entry.print, birth: entry.birth, state: state)
     }
 }
 
@@ -226,9 +254,6 @@ extension FileJudgement.Passed {
 }
 
 extension FileJudgement.Reason {
-    /// Whether it is nothing to worry about.
-    var isUsual: Bool { self == .isOld }
-
     /// The reason, and the way out.
     fileprivate var text: String {
         switch self {
@@ -239,11 +264,11 @@ extension FileJudgement.Reason {
             "there at the start and changed since, so not read. Write files elsewhere and rename "
                 + "them into the directory when they are complete"
         case .hasChanged:
-            "changed after a batch had read it, and not read again. Write files elsewhere, rename "
+            "changed after a batch had chosen it, and not read again. Write files elsewhere, rename "
                 + "them into the directory when they are complete, and what is added as a file of "
                 + "another name"
         case .wasSavedAgain:
-            "written again after a batch had read it, beside _SUCCESS, and not read again. Save "
+            "written again after a batch had chosen it, beside _SUCCESS, and not read again. Save "
                 + "other data into a directory of its own"
         case .tooOld:
             "modified before the start, or longer ago than fileStreamMinimumRemember, so not read. "

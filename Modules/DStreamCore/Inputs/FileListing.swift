@@ -108,33 +108,6 @@ package struct FileListing: Sendable {
         }
         return listed
     }
-
-    /// What files that were chosen before a restart are known as now; those that are gone are not.
-    static func known(
-        of paths: [String], _ detection: FileDetection
-    ) -> [(path: String, directory: UInt64, key: UInt64, file: KnownFiles.File)] {
-        paths.compactMap { path in
-            let parent = FileSystem.parent(of: path) ?? "."
-            guard let directory = try? FileSystem.status(parent) else { return nil }
-            let entry: FileSelection.Entry
-            do {
-                guard let status = try FileSystem.status(path) else { return nil }
-                entry = FileSelection.Entry(path: path, status)
-            } catch { entry = FileSelection.Entry(unseen: path) }
-            let isSaved = FileSystem.exists("\(parent)/\(savedMark)")
-            let birth = detection == .byAppearance ? birth(of: path) : 0
-            let file = KnownFiles.File(print: entry.print, birth: birth, state: .read)
-            return (
-                path, KnownFiles.key(parent, directory.inode),
-                KnownFiles.key(of: entry, isSaved: isSaved, detection), file
-            )
-        }
-    }
-
-    /// When a file was made, as a hash; 0: the file system does not say.
-    static func birth(of path: String) -> UInt32 {
-        FileSystem.birth(of: path).map { max(1, KnownFiles.hash($0)) } ?? 0
-    }
 }
 
 extension FileListing.Directory {
@@ -163,11 +136,17 @@ extension FileSelection.Entry {
     /// What cannot be looked at: it is known by its path, and as old.
     init(unseen path: String) { self.init(path: path, modified: .zero) }
 
-    fileprivate init(path: String, _ status: FileSystem.Status) {
+    init(path: String, _ status: FileSystem.Status) {
         let parts = status.modified.components
         self.init(
             path: path, modified: BatchTime(milliseconds: status.modified.milliseconds),
             inode: status.inode,
-            print: KnownFiles.hash(Int64(status.byteCount), parts.seconds, parts.attoseconds))
+            print: KnownFiles.hash(Int64(status.byteCount), parts.seconds, parts.attoseconds),
+            birth: status.birthHash, byteCount: status.byteCount)
     }
+}
+
+extension FileSystem.Status {
+    /// When it was made, as a hash; 0: the file system does not say.
+    var birthHash: UInt32 { birth.map { max(1, KnownFiles.hash($0)) } ?? 0 }
 }

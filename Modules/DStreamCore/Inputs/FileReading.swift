@@ -93,7 +93,13 @@ enum FileReading {
                     if try FileSystem.status(slice.path)?.isSpecial == true { throw special }
                     let file = try OpenFile(slice.path, .read)
                     // Something else may have taken the name since.
-                    if try file.isSpecial() { throw special }
+                    let status = try file.status()
+                    if status.isSpecial { throw special }
+                    if let problem = slice.problem(with: status) {
+                        throw StreamError(
+                            .fileUnreadable, "\(slice.path) cannot be read: \(problem)",
+                            site: site)
+                    }
                     try read(context, file, sink)
                 } catch let error as SystemError where error.subject == slice.path {
                     // Of this file: what an output could not write has another subject.

@@ -16,13 +16,22 @@ package struct FileSelection: Sendable {
         package let inode: UInt64
         /// Changes with its length and with its modification time.
         package let print: UInt32
+        /// When it was made, as a hash; 0: the file system does not say.
+        package let birth: UInt32
+        /// How long it is.
+        package let byteCount: Int
 
         /// States what was listed.
-        package init(path: String, modified: BatchTime, inode: UInt64 = 0, print: UInt32 = 0) {
+        package init(
+            path: String, modified: BatchTime, inode: UInt64 = 0, print: UInt32 = 0,
+            birth: UInt32 = 0, byteCount: Int = 0
+        ) {
             self.path = path
             self.modified = modified
             self.inode = inode
             self.print = print
+            self.birth = birth
+            self.byteCount = byteCount
         }
     }
 
@@ -30,14 +39,16 @@ package struct FileSelection: Sendable {
     package struct Batch: Sendable, Hashable {
         /// The batch.
         package let time: BatchTime
-        /// The paths, in the order of the listing.
-        package let paths: [String]
+        /// The files, in the order of the listing.
+        package let files: [ChosenFile]
 
         /// States what a batch has read.
-        package init(time: BatchTime, paths: [String]) {
+        package init(time: BatchTime, files: [ChosenFile]) {
             self.time = time
-            self.paths = paths
+            self.files = files
         }
+
+        var paths: [ExactPath] { files.map { ExactPath($0.path) } }
     }
 
     /// What Spark's rule says of a time.
@@ -72,12 +83,12 @@ package struct FileSelection: Sendable {
         self.window = window
         self.start = start
         self.batches = batches
-        recent = Set(batches.flatMap(\.paths).map(ExactPath.init))
+        recent = Set(batches.flatMap(\.paths))
     }
 
     /// What a batch has read, if that is remembered.
-    package func paths(of batch: BatchTime) -> [String]? {
-        batches.last { $0.time <= batch }.flatMap { $0.time == batch ? $0.paths : nil }
+    package func files(of batch: BatchTime) -> [ChosenFile]? {
+        batches.last { $0.time <= batch }.flatMap { $0.time == batch ? $0.files : nil }
     }
 
     /// Whether a batch is before one that has chosen: it can get nothing any more.
@@ -101,7 +112,7 @@ package struct FileSelection: Sendable {
     package mutating func prepare(for batch: BatchTime, remembering remembered: Duration = .zero) {
         let oldest = first(for: batch) - slide - max(window, remembered)
         let old = batches.prefix { $0.time < oldest }
-        for batch in old { recent.subtract(batch.paths.map(ExactPath.init)) }
+        for batch in old { recent.subtract(batch.paths) }
         batches.removeFirst(old.count)
     }
 
@@ -109,9 +120,9 @@ package struct FileSelection: Sendable {
     package func hasRead(_ path: String) -> Bool { recent.contains(ExactPath(path)) }
 
     /// Remembers what a batch reads that is later than all that are remembered.
-    package mutating func adopt(_ paths: [String], for batch: BatchTime) {
-        recent.formUnion(paths.map(ExactPath.init))
-        batches.append(Batch(time: batch, paths: paths))
+    package mutating func adopt(_ files: [ChosenFile], for batch: BatchTime) {
+        batches.append(Batch(time: batch, files: files))
+        recent.formUnion(batches[batches.count - 1].paths)
     }
 
     /// Whether a batch reads what was modified at a time.

@@ -48,9 +48,12 @@ extension DStreamGraph {
 
     /// Lets file streams look what is there before the first batch; after ``restoreState(_:of:)``.
     package func beginFileInputs(on engine: any ExecutionEngine) async throws {
-        let inputs = fileInputs
+        let inputs = nodes.compactMap { node in node.traits.files.map { ($0, node.site) } }
         if inputs.isEmpty { return }
-        try await engine.perform("files at the start") { for input in inputs { input.begin() } }
+        try await engine.perform("files at the start") {
+            try FileInput.refuseExchanged(inputs)
+            for (input, _) in inputs { input.begin() }
+        }
     }
 
     /// The file streams: what the batches they remember have read.
@@ -86,15 +89,14 @@ extension FileInput {
         _ choices: (any InputChoices)?
     ) async throws -> [FileSlice] {
         let earlier = await choices?.choice(of: stream, for: batch)
-        let paths = try earlier.map { try Codec<[String]>.of().value(of: $0.bytes) }
         guard
             let selected = selecting(
-                at: batch, isBegun: isBegun, earlier: paths, remembering: remembering)
+                at: batch, isBegun: isBegun, earlier: try earlier?.chosenFiles,
+                remembering: remembering)
         else { return [] }
         if earlier == nil, let choices {
-            let chosen = try Codec<[String]>.of().bytes(
-                of: selected.selection.paths(of: batch) ?? [])
-            try await choices.keep(InputChoice(.files, chosen), of: stream, for: batch)
+            let chosen = try (selected.selection.files(of: batch) ?? []).encoded()
+            try await choices.keep(InputChoice(.markedFiles, chosen), of: stream, for: batch)
         }
         return settle(selected, at: batch).filter { earlier?.skips($0.path) != true }
     }

@@ -2,10 +2,11 @@ internal import BatchEngine
 
 /// The files in the watched directories that are dealt with: read, or reported as not read.
 ///
-/// Files and directories are known by 64-bit hashes of path and inode, in a table per directory. A
-/// file is forgotten when its directory was listed without it. A directory that is not there, or has
-/// another one in its place such as the empty place of a disk that was taken out, keeps its table:
-/// when it comes back, its files are not read again. Of such tables the newest 100 are kept.
+/// Directories are known by 64-bit hashes of path and inode, and files in them by those of name and
+/// inode. A file is forgotten when its directory was listed without it. A directory that is not there,
+/// or has another one in its place such as the empty place of a disk that was taken out, keeps its
+/// table: when it comes back, also at another path, its files are not read again. Of such tables the
+/// newest 100 are kept.
 package struct KnownFiles: Sendable {
     /// What is known of a file.
     package struct File: Sendable, Hashable {
@@ -115,16 +116,28 @@ package struct KnownFiles: Sendable {
 
     // MARK: Hashes
 
-    /// The hash by which a path is known whatever is there.
-    package static func key(_ path: String) -> UInt64 { key(path, 0) }
-
-    /// The hash by which something at a path is known.
-    ///
-    /// - Parameter inode: its number in its file system, never 0.
-    static func key(_ path: String, _ inode: UInt64) -> UInt64 {
+    /// The hash by which a directory is known.
+    package static func key(_ path: String, _ inode: UInt64) -> UInt64 {
         var path = path
+        return path.withUTF8 { key(UnsafeRawBufferPointer($0), inode) }
+    }
+
+    /// The hash by which something is known in its directory: by its name, wherever that lies.
+    ///
+    /// - Parameter inode: its number in its file system; 0: whatever has the name.
+    static func key(ofNameIn path: String, _ inode: UInt64 = 0) -> UInt64 {
+        var path = path
+        return path.withUTF8 { bytes in
+            let slash = bytes.lastIndex(of: UInt8(ascii: "/"))
+            let start = slash.map { $0 + 1 } ?? 0
+            return key(
+                UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: bytes[start...])), inode)
+        }
+    }
+
+    private static func key(_ bytes: UnsafeRawBufferPointer, _ inode: UInt64) -> UInt64 {
         var hasher = StableHasher()
-        hasher.combine(hash: path.withUTF8 { StableHasher.hash(UnsafeRawBufferPointer($0)) })
+        hasher.combine(hash: StableHasher.hash(bytes))
         hasher.combine(hash: inode)
         return hasher.finish()
     }

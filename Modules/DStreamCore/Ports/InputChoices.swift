@@ -6,7 +6,7 @@ public struct InputChoice: Sendable, Hashable {
     public enum Kind: UInt8, Sendable, Hashable {
         /// Not known: an earlier version wrote them.
         case unknown = 0
-        /// An array of paths.
+        /// An array of paths: earlier versions wrote them.
         case files = 1
         /// An array of ``OffsetRange``.
         case offsets = 2
@@ -15,6 +15,8 @@ public struct InputChoice: Sendable, Hashable {
         case lostOffsets = 3
         /// Nothing: the stream gave elements that it cannot give again.
         case taken = 4
+        /// Paths, and which files had them.
+        case markedFiles = 5
     }
 
     /// What the bytes are.
@@ -39,6 +41,7 @@ public struct InputChoice: Sendable, Hashable {
         get throws {
             switch kind {
             case .files: return try Codec<[String]>.of().value(of: bytes)
+            case .markedFiles: return try [ChosenFile](encoded: bytes).map(\.path)
             case .offsets, .lostOffsets: return try ranges.map(\.description)
             case .taken: return [InputChoice.takenName]
             case .unknown:
@@ -51,6 +54,14 @@ public struct InputChoice: Sendable, Hashable {
 
     /// What elements are called of which nothing else is known.
     static let takenName = "elements"
+
+    /// The files, of an earlier version's those that have the paths now.
+    var chosenFiles: [ChosenFile] {
+        get throws {
+            kind == .markedFiles
+                ? try [ChosenFile](encoded: bytes) : try names.map(ChosenFile.init(lookingAt:))
+        }
+    }
 
     private var ranges: [OffsetRange] {
         get throws { try Codec<[OffsetRange]>.of().value(of: bytes) }

@@ -22,7 +22,7 @@ final class WatchedDirectory: Sendable {
     /// Whether the file system says when files were made.
     static let tellsBirths: Bool = {
         guard let root = try? WatchedDirectory() else { return false }
-        return FileSystem.birth(of: root.path) != nil
+        return (try? FileSystem.status(root.path))??.birth != nil
     }()
 
     deinit { try? FileSystem.removeTree(path) }
@@ -55,7 +55,7 @@ final class WatchedDirectory: Sendable {
     }
 
     private func isBornLater(_ file: String) -> Bool {
-        let birth = FileSystem.birth(of: file)
+        let birth = (try? FileSystem.status(file))??.birth
         return lastBirth.withLock { last in
             defer { last = birth }
             return birth != last
@@ -67,6 +67,12 @@ final class WatchedDirectory: Sendable {
             tv_sec: Int(milliseconds / 1000), tv_nsec: Int(milliseconds % 1000) * 1_000_000)
         guard utimensat(AT_FDCWD, "\(path)/\(name)", [spec, spec], 0) == 0 else {
             throw SystemError.last("utimensat", name)
+        }
+    }
+
+    func link(_ name: String, to target: String) throws {
+        guard symlink("\(path)/\(target)", "\(path)/\(name)") == 0 else {
+            throw SystemError.last("symlink", name)
         }
     }
 
@@ -83,7 +89,7 @@ extension StreamHarness {
         remember: Duration = .seconds(60), detection: FileDetection = .byAppearance,
         lateBatches: LateBatches = .generate, from start: BatchTime = .seconds(100),
         store: (any CheckpointStore)? = nil, medium: (any StorageMedium)? = nil,
-        infos: Notes<String> = Notes(), _ warnings: Notes<String> = Notes()
+        _ warnings: Notes<String> = Notes()
     ) -> StreamHarness {
         var configuration = StreamingContext.Configuration()
         configuration.failurePolicy = .continue
@@ -92,7 +98,7 @@ extension StreamHarness {
         configuration.fileStreamDetection = detection
         configuration.lateBatches = lateBatches
         var components = StreamHarness.quietComponents
-        components.logger = NotingLogger(notes: warnings, infos: infos)
+        components.logger = NotingLogger(notes: warnings)
         components.checkpointStore = store
         if let medium { components.storageMedium = medium }
         return StreamHarness(
@@ -103,12 +109,10 @@ extension StreamHarness {
 /// Keeps what people would read.
 struct NotingLogger: DiagnosticLogger {
     let notes: Notes<String>
-    var infos = Notes<String>()
 
     func log(
         level: DiagnosticLevel, _ message: @autoclosure () -> String, metadata: [String: String]
     ) {
         if level >= .warning { notes.add(message()) }
-        if level == .info { infos.add(message()) }
     }
 }
