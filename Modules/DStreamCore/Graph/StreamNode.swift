@@ -244,8 +244,7 @@ extension StreamNode {
     /// How far back batches have to be in checkpoints as later ones ask for them; nil: none has.
     func elementReach(_ settings: Settings) -> Duration? {
         if settings.persistLevel == nil || traits.isSource && !settings.isCopied { return nil }
-        // Operators with state remember more batches than anyone asks for; files and offsets can be
-        // read again while nobody does.
+        // Operators with state remember more than anyone asks for, and parts can be read again.
         let isAsked = traits.stateShape != nil || choosesParts
         let reach = isAsked ? settings.asked : settings.remember ?? .zero
         return reach > slideDuration ? reach : nil
