@@ -37,8 +37,8 @@ public final class StreamNode: Sendable {
         public var givesState = false
         /// What watches the directories of a file stream; nil: the operator reads no files.
         package var files: FileInput?
-        /// Whether the operator reads ranges of offsets.
-        package var isDirect = false
+        /// What chooses the ranges of offsets of a direct stream; nil: the operator reads none.
+        var direct: DirectInput?
         /// Whether the operator is an input whose elements cannot be had again.
         @usableFromInline package var givesOnce = false
 
@@ -244,7 +244,7 @@ extension StreamNode {
     /// How far back batches have to be in checkpoints as later ones ask for them; nil: none has.
     func elementReach(_ settings: Settings) -> Duration? {
         if settings.persistLevel == nil || traits.isSource && !settings.isCopied { return nil }
-        if traits.files != nil || traits.isDirect { return nil }
+        if traits.files != nil || traits.direct != nil { return nil }
         // Operators with state remember more batches than anyone asks for.
         let reach = traits.stateShape == nil ? settings.remember ?? .zero : settings.asked
         return reach > slideDuration ? reach : nil
