@@ -97,7 +97,10 @@ struct Runtime: Sendable {
         generation.settings = configuration.settings.merging(context.graph.windowLengths) {
             own, _ in own
         }
-        checkpointStore = checkpoints.map { NamingCheckpointStore(base: $0.store, logs: logs) }
+        let letters = (deadLetters as? FileDeadLetterStore).map(KeptLetters.init)
+        checkpointStore = checkpoints.map {
+            NamingCheckpointStore(base: $0.store, logs: logs, letters: letters)
+        }
         generator = JobGenerator(
             generation, source: graph,
             queue: scheduler, allocator: tracker, inputInfo: InputInfoTracker(),

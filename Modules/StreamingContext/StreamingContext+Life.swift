@@ -347,6 +347,8 @@ extension StreamingContext {
         var runtime = try Runtime(
             self, registrations.map { $0.receiver(on: batchContext.engine) }, zeroTime: zeroTime,
             checkpoints, logs, deadLetters)
+        // What is removed from now on is missed by the next start.
+        _ = await runtime.checkpointStore?.letters?.settings()
         try await recover(runtime.tracker, logs, record, committed: committed)
         if let checkpoints, checkpoints.found == nil {
             // The checkpoint of what is left here was taken away.

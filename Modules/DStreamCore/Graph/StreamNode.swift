@@ -37,8 +37,8 @@ public final class StreamNode: Sendable {
         public var givesState = false
         /// What watches the directories of a file stream; nil: the operator reads no files.
         package var files: FileInput?
-        /// Whether the operator reads ranges of offsets.
-        package var isDirect = false
+        /// What chooses the ranges of offsets of a direct stream; nil: the operator reads none.
+        var direct: DirectInput?
         /// Whether the operator is an input whose elements cannot be had again.
         @usableFromInline package var givesOnce = false
 

@@ -66,10 +66,12 @@ extension DStreamGraph {
     }
 
     /// The place of an input stream; nil: there is no such stream.
-    package func site(of input: StreamID) -> OperatorSite? {
+    package func site(of input: StreamID) -> OperatorSite? { inputNode(input)?.site }
+
+    func inputNode(_ input: StreamID) -> StreamNode? {
         state.withLock { state in
             state.inputNodes.indices.contains(input.rawValue)
-                ? state.inputNodes[input.rawValue].site : nil
+                ? state.inputNodes[input.rawValue] : nil
         }
     }
 
