@@ -75,7 +75,7 @@ extension StreamingContext {
                 .checkpointUnreadable, "the write-ahead logs in \(directory): \(error)")
         }
         if let record {
-            try checkEvents(logs, await tracker.lastAllocated, record, committed)
+            try await checkEvents(logs, tracker, record, committed)
             if acceptsLoss(in: InputLogs.chosen) {
                 try await replaceLostChoices(logs, record, committed, tracker)
             } else {
@@ -96,22 +96,32 @@ extension StreamingContext {
         }
     }
 
-    /// Refuses events that know of fewer batches than a sink holds.
+    /// Refuses events that know of fewer batches than a sink holds; if that loss was accepted, these
+    /// batches get no blocks: the sink would skip them.
     private func checkEvents(
-        _ logs: ReceiverLogs?, _ newest: BatchTime?, _ record: CheckpointRecord,
+        _ logs: ReceiverLogs?, _ tracker: ReceiverTracker, _ record: CheckpointRecord,
         _ committed: [DStreamGraph.NewestCommitted]
-    ) throws {
+    ) async throws {
+        let newest = await tracker.lastAllocated
         guard let events = logs?.events, record.logs[InputLogs.events] != nil,
-            !acceptsLoss(in: InputLogs.events),
             let last = committed.max(by: { $0.batch < $1.batch }),
             last.batch > max(record.time, newest ?? record.time)
         else { return }
-        throw StreamError(
-            .checkpointUnreadable,
+        let message =
             "\(events.directory) has lost its end: the sink \(last.sink) holds batch "
-                + "\(last.batch), and the log knows of no batch after "
-                + "\(newest.map { "\($0)" } ?? "its beginning"). "
-                + MessageTable.see("damaged log"))
+            + "\(last.batch), and the log knows of no batch after "
+            + "\(newest.map { "\($0)" } ?? "its beginning"). "
+        guard acceptsLoss(in: InputLogs.events) else {
+            throw StreamError(
+                .checkpointUnreadable, message + MessageTable.see("damaged log"))
+        }
+        components.logger.log(
+            level: .error,
+            "\(appName): \(message)That was accepted: batches up to it get no received records, "
+                + "and records that are left may come again. " + MessageTable.see("damaged log"))
+        do { try await tracker.allocateNothing(through: last.batch) } catch {
+            throw StreamError(Self.code(of: error), "\(events.directory): \(error)")
+        }
     }
 
     /// Refuses choices that have not what a sink's batch was made of: the batch would choose anew, and
