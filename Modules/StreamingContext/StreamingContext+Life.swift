@@ -279,7 +279,9 @@ extension StreamingContext {
                 }
             }
             let problem = registration.protectionProblem(
-                hasDirectory: hasDirectory, batchContext.engine.capabilities)
+                hasDirectory: hasDirectory,
+                hasOwnHandler: components.makeReceivedBlockHandler != nil,
+                batchContext.engine.capabilities)
             if let problem { graph.record(problem) }
             if let problem = registration.placementProblem(on: batchContext.engine) {
                 graph.record(problem)

@@ -1,6 +1,7 @@
 import BatchEngine
 import DStreamTestKit
 import FaultTolerance
+import JobGeneration
 import StreamingContext
 import Synchronization
 import Testing
@@ -231,6 +232,55 @@ struct SwappedPartsTests {
         await harness.ssc.stop()
         #expect(seen.map { $0.batches.map(\.elements) } == [[[1]], [[2]]])
         engine.shutdown()
+    }
+
+    @Test("a block handler beside a write-ahead log is refused")
+    func blockHandlerAndLog() async throws {
+        let engine = LocalEngine(slots: 1)
+        var components = StreamHarness.quietComponents
+        components.storageMedium = SimulatedStorageMedium()
+        components.makeReceivedBlockHandler = { id, level, codec in
+            BlockStoreHandler(streamID: id, engine: engine, level: level, codec: codec)
+        }
+        let harness = StreamHarness(engine: .custom(engine), components: components)
+        harness.ssc.checkpoint("/checkpoints")
+        _ = harness.record(
+            harness.ssc.receiverStream(FeedReceiver<Int>(), protection: .writeAheadLog))
+        let error = await #expect(throws: StreamError.self) { try await harness.ssc.start() }
+        #expect(error?.code == .badDeclaration)
+        #expect(error?.message.contains("makeReceivedBlockHandler is set") == true)
+        engine.shutdown()
+    }
+
+    /// Asks for the same rate after each batch.
+    private struct FixedRate: RateEstimator {
+        func compute(
+            time: BatchTime, elements: Int, processingDelay: Duration, schedulingDelay: Duration
+        ) -> Double? { 7 }
+    }
+
+    @Test("a rate estimator")
+    func rateEstimator() async throws {
+        let made = Mutex<[StreamID]>([])
+        var components = StreamHarness.quietComponents
+        components.makeRateEstimator = { stream, interval in
+            #expect(interval == .seconds(1))
+            made.withLock { $0.append(stream) }
+            return FixedRate()
+        }
+        var configuration = StreamingContext.Configuration()
+        configuration.backpressure.isEnabled = true
+        let harness = StreamHarness(configuration: configuration, components: components)
+        let feed = FeedReceiver<Int>()
+        _ = harness.record(harness.ssc.receiverStream(feed))
+        try await harness.ssc.start()
+        try await feed.store(block: [1])
+        await harness.advance()
+        await harness.listener.first { event in
+            if case .rateUpdated(_, let rate) = event { rate == 7 } else { false }
+        }
+        await harness.ssc.stop()
+        #expect(made.withLock { $0 } == [StreamID(0)])
     }
 
     @Test("a logger")

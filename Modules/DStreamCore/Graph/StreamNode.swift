@@ -291,8 +291,7 @@ extension StreamNode {
     ///
     /// - Throws: ``StreamError`` `.notStarted` before the graph is started; what the operator
     ///   throws otherwise.
-    @usableFromInline
-    package func plan(at time: BatchTime, _ context: GenerationContext) async throws -> Plan? {
+    public func plan(at time: BatchTime, _ context: GenerationContext) async throws -> Plan? {
         let (known, isValid) = try settings.withLock { settings in
             guard let zeroTime = settings.zeroTime else {
                 throw StreamError(.notStarted, "the stream has not been started", site: site)
