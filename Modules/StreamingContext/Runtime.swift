@@ -92,9 +92,7 @@ struct Runtime: Sendable {
             lateBatches: configuration.lateBatches,
             maxQueuedBatches: configuration.maxQueuedBatches)
         generation.checkpointSpacing = configuration.checkpointSpacing
-        generation.settings = configuration.settings.merging(context.graph.windowLengths) {
-            own, _ in own
-        }
+        generation.settings = context.recordedSettings
         let letters = (deadLetters as? FileDeadLetterStore).map(KeptLetters.init)
         checkpointStore = checkpoints.map {
             NamingCheckpointStore(base: $0.store, logs: logs, letters: letters)

@@ -75,6 +75,8 @@ extension StreamingContext {
                 .checkpointUnreadable, "the write-ahead logs in \(directory): \(error)")
         }
         if let record {
+            let held = await tracker.heldBlocks
+            try graph.refuseMovedInputs(Set(held.map(\.streamID)), since: record)
             try await checkEvents(logs, tracker, record, committed)
             if acceptsLoss(in: InputLogs.chosen) {
                 try await replaceLostChoices(logs, record, committed, tracker)

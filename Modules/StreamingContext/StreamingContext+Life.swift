@@ -384,6 +384,7 @@ extension StreamingContext {
     ) throws {
         if let choices = logs?.choices {
             let inputs = try PendingInputs.inputs(in: choices.all, record)
+            try graph.refuseMovedInputs(Set(inputs.map(\.stream)), since: record)
             try checkRepeatedInputs(inputs, in: checkpointDirectory.withLock { $0 } ?? "")
             reportForgotten(inputs)
         }

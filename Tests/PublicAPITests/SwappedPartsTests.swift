@@ -45,7 +45,7 @@ private final class CountingEngine: ExecutionEngine {
     }
 
     func perform(
-        _ label: String, _ body: @escaping @Sendable () async throws -> Void
+        _ label: String, _ body: @escaping @concurrent @Sendable () async throws -> Void
     ) async throws {
         bodies.withLock { $0.append(label) }
         try await base.perform(label, body)

@@ -212,7 +212,7 @@ struct FilesDetectionTests {
             #expect(judgement.chosen.map(\.path) == ["\(round)/a", "f\(round)"])
             known.take(judgement.tables, at: .seconds(Int64(round)))
         }
-        #expect(known.count == 102)
+        #expect(known.count == 1002)
     }
 
     /// What a batch makes of one directory.

@@ -31,7 +31,7 @@ struct FilesFailedBatchTests {
         }
 
         func perform(
-            _ label: String, _ body: @escaping @Sendable () async throws -> Void
+            _ label: String, _ body: @escaping @concurrent @Sendable () async throws -> Void
         ) async throws {
             if label.contains("files of batch"), fails() {
                 throw EngineError(.noThreads, "no thread can be started")

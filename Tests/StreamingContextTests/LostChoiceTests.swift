@@ -189,7 +189,8 @@ struct LostChoiceTests {
         #expect(held.filter { $0.key < 103 } == [101: ["1"], 102: ["2"]], "\(held)")
         // What the sink holds of batch 102 is not known, and may come once more.
         let later = Set(held.filter { $0.key > 102 }.flatMap(\.value))
-        #expect(later.isSuperset(of: ["3", "4"]) && later.isSubset(of: ["2", "3", "4"]), "\(held)")
+        #expect(
+            later.isSuperset(of: ["3", "4"]) && later.isSubset(of: ["2", "3", "4"]), "\(held)")
         let told = run.warnings.all.filter { $0.contains("batches up to it get no received") }
         #expect(told.count == 1, "\(run.warnings.all)")
     }

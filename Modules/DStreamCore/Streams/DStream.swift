@@ -43,8 +43,9 @@ public struct DStream<Element: Sendable>: Sendable {
             })
     }
 
-    /// What a child builds on: this operator's chain, or the start of a stage when it is kept. Called
-    /// when the graph is frozen.
+    /// What a child builds on: this operator's chain, or the start of a stage when it is kept.
+    ///
+    /// Called when the graph is frozen.
     @inlinable
     public var pipe: @Sendable () -> Pipe<Element> {
         { [node, upstream] in node.isBoundary ? .source(node.site) : upstream() }

@@ -48,10 +48,11 @@ struct OwnParts {
             precondition(count == 0 || count == 3)
         }
         try await ssc.start()
-        while listener.batchCount < 3 {
+        var batches = listener.batches.makeAsyncIterator()
+        repeat {
             manual.advance(by: .seconds(1))
-            try await Task.sleep(for: .milliseconds(5))
-        }
+            _ = await batches.next()
+        } while table.rows.isEmpty
         await ssc.stop(graceful: true)
         engine.shutdown()
         precondition(table.rows.contains("FR 1") && table.rows.contains("IT 1"), "\(table.rows)")

@@ -31,12 +31,14 @@ nonisolated final class OwnLogger: DiagnosticLogger {
     }
 }
 
-/// Counts batches.
+/// Gives the times of completed batches.
 nonisolated final class OwnListener: StreamingListener {
-    private let count = Mutex(0)
-    var batchCount: Int { count.withLock { $0 } }
+    let batches: AsyncStream<BatchTime>
+    private let continuation: AsyncStream<BatchTime>.Continuation
 
-    func onBatchCompleted(_ batch: BatchInfo) { count.withLock { $0 += 1 } }
+    init() { (batches, continuation) = AsyncStream.makeStream() }
+
+    func onBatchCompleted(_ batch: BatchInfo) { continuation.yield(batch.batchTime) }
 }
 
 /// Lets receivers run as fast as ten elements a second.

@@ -42,7 +42,8 @@ nonisolated struct OwnReceiver: Receiver {
 
     func run(_ output: ReceiverOutput<Place>) async throws {
         try await output.store(block: places)
-        try await Task.sleep(for: .seconds(3600))
+        // Ends with the task.
+        for await _ in AsyncStream<Never>.makeStream().stream {}
     }
 }
 

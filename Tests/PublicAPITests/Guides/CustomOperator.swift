@@ -6,7 +6,7 @@ import Testing
 
 extension DStream where Element: Equatable {
     /// Without the elements that equal the one before them in their partition.
-    public func withoutRepeats(file: String = #fileID, line: UInt = #line) -> DStream {
+    func withoutRepeats(file: String = #fileID, line: UInt = #line) -> DStream {
         let site = OperatorSite("withoutRepeats", file: file, line: line)
         return DStream(
             graph, site, parents: [node], slide: slideDuration,
@@ -27,7 +27,7 @@ extension DStream where Element: Equatable {
 
 extension DStream {
     /// All elements in one partition, in the order of partitions.
-    public func inOnePartition(file: String = #fileID, line: UInt = #line) -> DStream {
+    func inOnePartition(file: String = #fileID, line: UInt = #line) -> DStream {
         let site = OperatorSite("inOnePartition", file: file, line: line)
         return DStream(
             graph, site, parents: [node], slide: slideDuration,
