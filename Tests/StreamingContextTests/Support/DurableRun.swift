@@ -27,7 +27,6 @@ struct DurableRun {
         var configuration = StreamingContext.Configuration()
         configuration.failurePolicy = policy
         configuration.maxTaskFailures = 1
-        configuration.checkpointSpacing = .zero
         var components = quietComponents
         components.checkpointStore = store
         components.logger = NotingLogger(notes: warnings)
