@@ -177,7 +177,11 @@ let package = Package(
                 "ProcessEngine", "StreamingContext", "FaultTolerance", "DStreamCore", "BatchEngine",
                 "DStreamTestKit", "workerprobe",
             ]),
-        tests("DStreamTestKitTests", ["BatchEngine", "DStreamCore", "DStreamTestKit"]),
+        tests(
+            "DStreamTestKitTests",
+            [
+                "BatchEngine", "DStreamCore", "FaultTolerance", "StreamingContext", "DStreamTestKit",
+            ]),
         tests(
             "StreamingContextTests",
             [

@@ -90,6 +90,7 @@ extension StreamingContext {
             await closeCheckpoints()
             close()
             termination.fail(error)
+            termination.end()
             claim.set(error)
             throw error
         }
@@ -156,6 +157,26 @@ extension StreamingContext {
             defer { group.cancelAll() }
             return try await group.next() ?? false
         }
+    }
+
+    /// Notifies `observer` of the error after which no later batch runs, and of the end.
+    ///
+    /// It is called at once for what has been before, may be called several times, and must not block.
+    package func onEnding(
+        _ observer: @escaping @Sendable (_ failure: (any Error)?, _ hasEnded: Bool) -> Void
+    ) {
+        termination.observe(observer)
+        guard let outcome = termination.halt.outcome else { return }
+        var failure: (any Error)?
+        do { try outcome.get() } catch { failure = error }
+        observer(failure, state == .stopped)
+    }
+
+    /// Whether a batch is one of this run, which is active; false for those that an earlier one has
+    /// completed.
+    package func hasBatch(_ batch: BatchTime) -> Bool {
+        guard case .active(let runtime) = life.withLock({ $0 }) else { return false }
+        return batch >= runtime.firstBatch || runtime.rerun.contains(batch)
     }
 
     /// Starts, and stops gracefully when the process is told to end (SIGINT, SIGTERM); when something

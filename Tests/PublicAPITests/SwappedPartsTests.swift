@@ -135,7 +135,7 @@ struct SwappedPartsTests {
         }
         try await ssc.start()
         clock.advance(by: .seconds(1))
-        await listener.batchSettled(.seconds(3601))
+        try await listener.batchSettled(.seconds(3601))
         await ssc.stop()
         #expect(times.withLock { $0 } == [.seconds(3601)])
     }
@@ -166,7 +166,7 @@ struct SwappedPartsTests {
             components.checkpointStore = store
             let harness = StreamHarness(
                 startTime: .seconds(start), engine: .custom(engine), components: components)
-            program(harness.input([[("a", 1)], [("a", 1)]]))
+            program(harness.input([[("a", 1)], [("a", 1)]], from: .seconds(1)))
             let directory = try FileSystem.createTemporaryDirectory(prefix: "swapped")
             defer { try? FileSystem.removeTree(directory) }
             let ssc = try await StreamingContext.getOrCreate(checkpointDirectory: directory) {
@@ -202,7 +202,7 @@ struct SwappedPartsTests {
         let seen = harness.record(harness.ssc.receiverStream(feed))
         try await harness.ssc.start()
         try await feed.store(block: [1, 2])
-        await harness.advance()
+        try await harness.advance()
         await harness.ssc.stop()
         #expect(seen.batches.map(\.elements) == [[1, 2]])
         #expect(store.noted.withLock { $0.count } == 1)
@@ -228,7 +228,7 @@ struct SwappedPartsTests {
         await #expect(throws: StrictHandler.Refused.self) {
             try await feeds[0].store(block: [0, 3])
         }
-        await harness.advance()
+        try await harness.advance()
         await harness.ssc.stop()
         #expect(seen.map { $0.batches.map(\.elements) } == [[[1]], [[2]]])
         engine.shutdown()
@@ -307,7 +307,7 @@ struct SwappedPartsTests {
         _ = harness.record(harness.ssc.receiverStream(feed))
         try await harness.ssc.start()
         try await feed.store(block: [1, 2, 3])
-        for _ in 0..<2 { await harness.advance() }
+        for _ in 0..<2 { try await harness.advance() }
         await harness.ssc.stop()
         #expect(counter.counts.withLock { $0.batches } == 2)
         #expect(counter.counts.withLock { $0.records } == 3)

@@ -38,7 +38,7 @@ struct AcceptedLossTests {
             let harness = try await run.start(from: .zero, declare(feed))
             try await feed.store(block: [1])
             queue.append(harness.ssc.batchContext.parallelize([10], partitions: 1))
-            await harness.advanceAndSettle()
+            try await harness.advanceAndSettle()
             try await feed.store(block: [2])
             await harness.ssc.stop()
         }
@@ -46,7 +46,7 @@ struct AcceptedLossTests {
         /// Goes on for a batch; with the loss of some logs.
         func goOn(from start: BatchTime, accepting names: [String] = []) async throws {
             let harness = try await run.start(from: start, declare(Feed(), accepting: names))
-            await harness.advanceAndSettle()
+            try await harness.advanceAndSettle()
             await harness.ssc.stop()
             #expect(harness.errors.isEmpty, "\(harness.errors)")
         }
@@ -114,7 +114,7 @@ struct AcceptedLossTests {
             try program.run.medium.list(directory).first { $0.hasPrefix("log-") })
         let segment = directory + "/" + name
         let before = try #require(program.run.medium.contents(of: segment))
-        await harness.advanceAndSettle()
+        try await harness.advanceAndSettle()
         let medium = program.run.medium.restarted()
         await harness.ssc.stop()
         medium.setContents(of: segment, to: before)
@@ -195,14 +195,14 @@ struct AcceptedLossTests {
             program.queue.append(harness.ssc.batchContext.parallelize([1], partitions: 1))
         }
         push()
-        await harness.advanceAndSettle()
+        try await harness.advanceAndSettle()
         let directory = DurableRun.directory + "/state"
         let name = try #require(
             try program.run.medium.list(directory).last { $0.hasPrefix("log-") })
         let segment = directory + "/" + name
         let before = try #require(program.run.medium.contents(of: segment))
         push()
-        await harness.advanceAndSettle()
+        try await harness.advanceAndSettle()
         let medium = program.run.medium.restarted()
         await harness.ssc.stop()
         medium.setContents(of: segment, to: before)
@@ -214,7 +214,7 @@ struct AcceptedLossTests {
         #expect(try await program.run.pendingInputs().map(\.batch) == [.seconds(2)])
         try await program.run.forget(of: 1, for: .seconds(2))
         let second = try await program.run.start(from: .seconds(2), program.declare(Feed()))
-        await second.listener.batchSettled(.seconds(2))
+        try await second.listener.batchSettled(.seconds(2))
         await second.ssc.stop()
         #expect(program.sink.rows == ["1:1", "2:2", "2:1"])
     }
@@ -229,14 +229,14 @@ struct AcceptedLossTests {
             program.queue.append(harness.ssc.batchContext.parallelize([1], partitions: 1))
         }
         push()
-        await harness.advanceAndSettle()
+        try await harness.advanceAndSettle()
         let directory = DurableRun.directory + "/chosen"
         let name = try #require(
             try program.run.medium.list(directory).last { $0.hasPrefix("log-") })
         let segment = directory + "/" + name
         let before = try #require(program.run.medium.contents(of: segment))
         push()
-        await harness.advanceAndSettle()
+        try await harness.advanceAndSettle()
         let medium = program.run.medium.restarted()
         await harness.ssc.stop()
         medium.setContents(of: segment, to: before)

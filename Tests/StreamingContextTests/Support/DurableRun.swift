@@ -31,7 +31,6 @@ struct DurableRun {
         configuration.lateBatches = lateBatches
         configuration.deadLetterDirectory = lettersDirectory
         configuration.maxTaskFailures = 1
-        configuration.checkpointSpacing = .zero
         var components = quietComponents
         components.checkpointStore = store
         components.logger = NotingLogger(notes: warnings)
