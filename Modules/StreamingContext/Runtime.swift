@@ -99,7 +99,7 @@ struct Runtime: Sendable {
         }
         let letters = (deadLetters as? FileDeadLetterStore).map(KeptLetters.init)
         checkpointStore = checkpoints.map {
-            NamingCheckpointStore(base: $0.store, logs: logs, letters: letters)
+            NamingCheckpointStore($0, logs, letters)
         }
         generator = JobGenerator(
             generation, source: graph,
