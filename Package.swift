@@ -180,7 +180,8 @@ let package = Package(
         tests(
             "DStreamTestKitTests",
             [
-                "BatchEngine", "DStreamCore", "FaultTolerance", "StreamingContext", "DStreamTestKit",
+                "BatchEngine", "DStreamCore", "JobGeneration", "ReceiverRuntime", "FaultTolerance",
+                "StreamingContext", "DStreamTestKit",
             ]),
         tests(
             "StreamingContextTests",

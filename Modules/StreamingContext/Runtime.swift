@@ -95,7 +95,7 @@ struct Runtime: Sendable {
         generation.settings = context.recordedSettings
         let letters = (deadLetters as? FileDeadLetterStore).map(KeptLetters.init)
         checkpointStore = checkpoints.map {
-            NamingCheckpointStore(base: $0.store, logs: logs, letters: letters)
+            NamingCheckpointStore($0, logs, letters)
         }
         generator = JobGenerator(
             generation, source: graph,

@@ -275,8 +275,8 @@ struct SwappedPartsTests {
         _ = harness.record(harness.ssc.receiverStream(feed))
         try await harness.ssc.start()
         try await feed.store(block: [1])
-        await harness.advance()
-        await harness.listener.first { event in
+        try await harness.advance()
+        try await harness.listener.first { event in
             if case .rateUpdated(_, let rate) = event { rate == 7 } else { false }
         }
         await harness.ssc.stop()

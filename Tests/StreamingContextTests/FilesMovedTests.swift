@@ -43,7 +43,7 @@ struct FilesMovedTests {
             if restarts, time > 100 {
                 harness = try await run.start(from: .seconds(Int64(time)), declare)
             }
-            await harness.advanceAndSettle()
+            try await harness.advanceAndSettle()
         }
         await harness.ssc.stop(graceful: true)
         #expect(sink.rows == ["101:a", "102:b"])
@@ -60,13 +60,13 @@ struct FilesMovedTests {
         #expect(symlink("\(other.path)/disk/old", "\(root.path)/old") == 0)
         var harness = try await run.start(from: .seconds(100), declare)
         #expect(symlink("\(other.path)/disk/a", "\(root.path)/a") == 0)
-        await harness.advanceAndSettle()
+        try await harness.advanceAndSettle()
         if restarts { await harness.ssc.stop(graceful: true) }
         try Self.move(other, "disk", "away")
         if restarts { harness = try await run.start(from: .seconds(101), declare) }
-        await harness.advanceAndSettle()
+        try await harness.advanceAndSettle()
         try Self.move(other, "away", "disk")
-        await harness.advanceAndSettle()
+        try await harness.advanceAndSettle()
         await harness.ssc.stop(graceful: true)
         #expect(sink.rows == ["101:a"])
     }
@@ -78,12 +78,12 @@ struct FilesMovedTests {
             Self.put($0.ssc.textFileStream("\(root.path)/in/*"), into: sink)
         }
         for number in 0..<150 { try root.write("in/\(number)/a", "a\n", at: 100_500) }
-        await harness.advanceAndSettle()
+        try await harness.advanceAndSettle()
         #expect(sink.rows.count == 150)
         try Self.move(root, "in", "away")
-        await harness.advanceAndSettle()
+        try await harness.advanceAndSettle()
         try Self.move(root, "away", "in")
-        await harness.advanceAndSettle()
+        try await harness.advanceAndSettle()
         await harness.ssc.stop(graceful: true)
         #expect(sink.rows.count == 150)
     }
@@ -100,7 +100,7 @@ struct FilesMovedTests {
             if next != place { try Self.move(root, place, next) }
             place = next
             try root.write("\(place)/\(name)", "\(name)\n", at: 100_500)
-            await harness.advanceAndSettle()
+            try await harness.advanceAndSettle()
         }
         await harness.ssc.stop(graceful: true)
         #expect(sink.rows == ["101:a", "102:b", "103:c"])
@@ -115,10 +115,10 @@ struct FilesMovedTests {
             Self.put($0.ssc.textFileStream("\(root.path)/*"), into: sink)
         }
         try root.write("in/a", "a\n", at: 100_500)
-        await harness.advanceAndSettle()
+        try await harness.advanceAndSettle()
         try OpenFile("\(root.path)/in/a", .append).write(Array("b\n".utf8))
         try Self.move(root, "in", "moved")
-        await harness.advanceAndSettle()
+        try await harness.advanceAndSettle()
         await harness.ssc.stop(graceful: true)
         #expect(sink.rows == ["101:a"])
         #expect(run.warnings.all.contains { $0.contains("/moved/a: changed after a batch") })
@@ -133,7 +133,7 @@ struct FilesMovedTests {
             Self.put($0.ssc.textFileStream("\(root.path)/in/*"), into: sink)
         }
         try root.write("in/day1/a", "a\n", at: 100_500)
-        await harness.advanceAndSettle()
+        try await harness.advanceAndSettle()
         await harness.ssc.stop(graceful: true)
         #expect(sink.rows == ["101:a"])
         let text = "/in/day1 is \(root.path)/in/current by another path"
@@ -149,7 +149,7 @@ struct FilesMovedTests {
         for number in 0..<2 { try root.write("_n/part-\(number)", "\(number)\n", at: 100_500) }
         try root.write("_n/_SUCCESS", "", at: 100_500)
         try Self.move(root, "_n", "out1")
-        await harness.advanceAndSettle()
+        try await harness.advanceAndSettle()
         try FileSystem.createDirectory("\(root.path)/_n")
         try #require(
             Self.hardLink("\(root.path)/out1/part-0", "\(root.path)/_n/part-0") == 0)
@@ -157,7 +157,7 @@ struct FilesMovedTests {
         try root.write("_n/_SUCCESS", "", at: 100_500)
         try root.remove("out1")
         try Self.move(root, "_n", "out2")
-        await harness.advanceAndSettle()
+        try await harness.advanceAndSettle()
         await harness.ssc.stop(graceful: true)
         #expect(sink.rows.contains("102:N"), "\(sink.rows)")
     }
@@ -173,17 +173,17 @@ struct FilesMovedTests {
             Self.put($0.ssc.textFileStream("\(root.path)/*"), into: sink)
         }
         try root.write("out/part-0", "1\n", at: 100_500)
-        await harness.advanceAndSettle()
+        try await harness.advanceAndSettle()
         try root.write("out/_SUCCESS", "", at: 100_500)
-        await harness.advanceAndSettle()
+        try await harness.advanceAndSettle()
         try root.write("out/part-0", "1\n", at: 102_500, isTold: true)
-        await harness.advanceAndSettle()
+        try await harness.advanceAndSettle()
         // Another directory in its place.
         try root.write("_next/part-0", "1\n", at: 103_500, isTold: true)
         try root.write("_next/_SUCCESS", "", at: 103_500)
         try root.remove("out")
         try Self.move(root, "_next", "out")
-        await harness.advanceAndSettle()
+        try await harness.advanceAndSettle()
         await harness.ssc.stop(graceful: true)
         #expect(sink.rows == ["101:1"])
     }
@@ -202,8 +202,8 @@ struct FilesMovedTests {
             Self.put(lines, into: sink, "second ")
         }
         try root.write("a", "1\n", at: 100_500)
-        await harness.advanceAndSettle()
-        await harness.advanceAndSettle()
+        try await harness.advanceAndSettle()
+        try await harness.advanceAndSettle()
         await harness.ssc.stop(graceful: true)
         #expect(sink.rows == ["101:first 1", "101:second 1"])
         #expect(
@@ -224,7 +224,7 @@ struct FilesMovedTests {
         }
         let first = try await run.start(from: .seconds(100)) { declare($0, replaces: true) }
         try root.write("a", "old\n", at: 100_500, isTold: true)
-        for _ in 0..<3 { await first.advanceAndSettle() }
+        for _ in 0..<3 { try await first.advanceAndSettle() }
         await first.ssc.stop(graceful: true)
         let harness = StreamHarness(startTime: .seconds(200), components: run.quietComponents)
         harness.ssc.checkpoint(DurableRun.directory)

@@ -21,7 +21,7 @@ struct LostChoiceTests {
         for batch in 1...batches {
             try await give(batch)
             if batch < batches {
-                await harness.advanceAndSettle()
+                try await harness.advanceAndSettle()
                 continue
             }
             let name = try run.medium.list(directory).last { $0.hasPrefix("log-") }
@@ -32,7 +32,7 @@ struct LostChoiceTests {
             }
             let due = harness.clock.now + .seconds(1)
             harness.clock.advance(by: .seconds(1))
-            await harness.listener.first { event in
+            try await harness.listener.first { event in
                 if case .batchCompleted(let info) = event { info.batchTime == due } else { false }
             }
         }
@@ -138,9 +138,9 @@ struct LostChoiceTests {
             try cut(run.medium, log, isRemoved: isRemoved)
             try give(3)
             let second = try await run.start(from: .seconds(102), declare(["chosen"]))
-            await second.advanceAndSettle()
+            try await second.advanceAndSettle()
             try give(4)
-            await second.advanceAndSettle()
+            try await second.advanceAndSettle()
             await second.ssc.stop(graceful: true)
             #expect(second.errors.isEmpty, "\(second.errors)")
             // What the sink holds of batch 102 is not known, and is read once more.
@@ -180,9 +180,9 @@ struct LostChoiceTests {
             from: .seconds(101), declare(again, ["received/events"]))
         for batch in 3...4 {
             try await again.store(block: [batch])
-            await second.advanceAndSettle()
+            try await second.advanceAndSettle()
         }
-        await second.advanceAndSettle()
+        try await second.advanceAndSettle()
         await second.ssc.stop(graceful: true)
         #expect(second.errors.isEmpty, "\(second.errors)")
         let held = try await rows(run.medium)
@@ -252,7 +252,7 @@ struct LostChoiceTests {
         }
         topic.numbers.grow(by: 1)
         topic.mayAnswer.open()
-        await harness.listener.first { event in
+        try await harness.listener.first { event in
             if case .batchCompleted(let info) = event {
                 info.batchTime == .seconds(2)
             } else {
@@ -267,7 +267,7 @@ struct LostChoiceTests {
         let error = try await run.refusal(from: .seconds(2), declare())
         #expect(error?.code == .checkpointUnreadable, "\(String(describing: error))")
         let second = try await run.start(from: .seconds(2), declare(["chosen"]))
-        await second.advanceAndSettle()
+        try await second.advanceAndSettle()
         await second.ssc.stop(graceful: true)
         let held = try await rows(medium)
         #expect(held == [1: ["1"], 2: ["2"], 3: ["2", "3"]], "\(held)")
@@ -287,7 +287,7 @@ struct LostChoiceTests {
         _ = try await killedBehindItsSink(&run, batches: 2, declare(), give: root.give)
         try root.give(3)
         let second = try await run.start(from: .seconds(102), declare(["chosen"]))
-        await second.advanceAndSettle()
+        try await second.advanceAndSettle()
         await second.ssc.stop(graceful: true)
         #expect(try await rows(run.medium) == [101: ["1"], 102: ["2"], 103: ["3"]])
         #expect(run.warnings.all.filter { $0.contains("gives nothing") }.isEmpty)

@@ -29,7 +29,7 @@ struct LostDeadLetterTests {
         ) async throws {
             let harness = try await run.start(from: .seconds(start), declare)
             for batch in 1...batches {
-                await harness.advanceAndSettle()
+                try await harness.advanceAndSettle()
                 try after(batch)
             }
             await harness.ssc.stop(graceful: true)

@@ -73,7 +73,7 @@ struct MovedInputTests {
             }
             let first = try await run.start(from: .seconds(100), declare(false))
             try root.write("x/a", "a\n", at: 100_500)
-            await first.advanceAndSettle()
+            try await first.advanceAndSettle()
             await first.ssc.stop()
             run.medium = medium.restarted()
             let refusal = try await run.refusal(from: .seconds(101), declare(true))
@@ -99,7 +99,7 @@ struct MovedInputTests {
             }
         }
         let first = try await run.start(from: .seconds(100), declare(feed, addsOne: false))
-        await first.advanceAndSettle()
+        try await first.advanceAndSettle()
         try await feed.store(block: [1])
         let medium = run.medium.restarted()
         await first.ssc.stop()
