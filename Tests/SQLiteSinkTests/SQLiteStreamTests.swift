@@ -79,7 +79,7 @@
             let harness = StreamHarness()
             harness.input([["good"], ["bad"]]).write(
                 to: textSink(database.path), file: "Program.swift", line: 7)
-            try await harness.run(batches: 2)
+            await #expect(throws: StreamError.self) { try await harness.run(batches: 2) }
             let error = try #require(harness.errors.first)
             #expect(error.batchTime == .seconds(2))
             for part in ["write at Program.swift:7", "rejected", "#texts", "CHECK"] {
