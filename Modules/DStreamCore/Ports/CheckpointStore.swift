@@ -132,6 +132,8 @@ public struct RecoveredCheckpoint: Sendable, Hashable {
 /// ## Durability
 /// ``write(_:state:)`` returns only when record and state would survive whatever the implementation
 /// promises to survive; an in-memory store survives nothing and says so.
+///
+/// `checkCheckpointStore` of DStreamTestKit checks a store of your own.
 public protocol CheckpointStore: Sendable {
     /// Keeps `record` as the newest, together with the state that was left since the last one kept.
     ///
