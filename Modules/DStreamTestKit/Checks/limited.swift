@@ -15,10 +15,13 @@ func limited(
         group.addTask { try await engine.perform("check", body) }
         group.addTask {
             try await SystemStreamClock().sleep(for: limit)
-            engine.abandon(reason: promise)
             throw CheckFailure("\(promise): it did not within \(limit)")
         }
         defer { group.cancelAll() }
-        try await group.next()
+        do { try await group.next() } catch {
+            // Only now, so that the body's end does not come before the failure.
+            engine.abandon(reason: promise)
+            throw error
+        }
     }
 }
