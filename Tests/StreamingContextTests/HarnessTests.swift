@@ -21,6 +21,15 @@ struct HarnessTests {
         #expect(harness.errors.isEmpty)
     }
 
+    @Test("compactMap does what it does on RDDs", .timeLimit(.minutes(5)))
+    func compactMap() async throws {
+        let harness = StreamHarness()
+        let numbers = harness.record(harness.input([["1", "x", "22"]]).compactMap { Int($0) })
+        try await harness.run(batches: 1)
+        #expect(numbers.batches.map(\.elements) == [[1, 22]])
+        #expect(harness.errors.isEmpty)
+    }
+
     @Test(
         "print shows so many elements and whether there are more, as Spark does",
         .timeLimit(.minutes(5)),

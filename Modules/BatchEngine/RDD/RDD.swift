@@ -86,6 +86,15 @@ extension RDD {
         narrow(pipe.filter(OperatorSite("filter", file: file, line: line), isIncluded))
     }
 
+    /// Applies `transform` to each element and leaves out what becomes nil.
+    @inlinable
+    public func compactMap<Output: Sendable>(
+        file: String = #fileID, line: UInt = #line,
+        _ transform: @escaping @Sendable (Element) throws -> Output?
+    ) -> RDD<Output> {
+        narrow(pipe.compactMap(OperatorSite("compactMap", file: file, line: line), transform))
+    }
+
     /// Replaces each element by the elements of a sequence.
     @inlinable
     public func flatMap<Outputs: Sequence & SendableMetatype>(
