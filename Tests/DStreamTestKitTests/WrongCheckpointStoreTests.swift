@@ -12,7 +12,7 @@ struct WrongCheckpointStoreTests {
         try await checkCheckpointStore { InMemoryCheckpointStore() }
         try await checkCheckpointStore { InMemoryCheckpointStore(retainedCount: 1) }
         let medium = SimulatedStorageMedium()
-        let count = Mutex(0)
+        let count = Locked(0)
         for retained in [1, 10] {
             try await checkCheckpointStore {
                 let number = count.withLock { count in
@@ -62,7 +62,7 @@ final class WrongCheckpointStore: CheckpointStore {
     }
 
     private let fault: Fault
-    private let kept = Mutex(Kept())
+    private let kept = Locked(Kept())
 
     init(_ fault: Fault) { self.fault = fault }
 

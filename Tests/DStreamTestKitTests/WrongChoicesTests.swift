@@ -1,3 +1,4 @@
+import BatchEngine
 import DStreamCore
 import DStreamTestKit
 import FaultTolerance
@@ -37,7 +38,7 @@ struct WrongChoicesTests {
             try await LoggedInputChoices(log: InMemoryWriteAheadLog())
         }
         let medium = SimulatedStorageMedium()
-        let count = Mutex(0)
+        let count = Locked(0)
         try await checkInputChoices {
             let number = count.withLock { count in
                 count += 1
@@ -83,7 +84,7 @@ final class WrongChoices: InputChoices {
     }
 
     private let fault: Fault
-    private let all = Mutex<[Key: InputChoice]>([:])
+    private let all = Locked<[Key: InputChoice]>([:])
 
     init(_ fault: Fault) { self.fault = fault }
 

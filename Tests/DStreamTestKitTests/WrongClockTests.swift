@@ -1,3 +1,4 @@
+import BatchEngine
 import DStreamCore
 import DStreamTestKit
 import Synchronization
@@ -45,7 +46,7 @@ final class WrongClock: StreamClock {
 
     private let base = SystemStreamClock()
     private let fault: Fault
-    private let readings = Mutex(0)
+    private let readings = Locked(0)
 
     init(_ fault: Fault) { self.fault = fault }
 

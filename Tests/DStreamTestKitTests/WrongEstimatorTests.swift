@@ -1,3 +1,4 @@
+import BatchEngine
 import DStreamCore
 import DStreamTestKit
 import JobGeneration
@@ -28,7 +29,7 @@ struct WrongEstimator: RateEstimator {
         case givesWhatComesOut, takesOldBatches, isShared
     }
     private final class Shared: Sendable {
-        let count = Mutex(0.0)
+        let count = Locked(0.0)
     }
 
     private let fault: Fault

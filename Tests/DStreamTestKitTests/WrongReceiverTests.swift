@@ -46,7 +46,7 @@ final class WrongReceiver: Receiver {
     }
 
     private let fault: Fault
-    private let starts = Mutex(0)
+    private let starts = Locked(0)
     private let hasEnded = Monitor(false)
 
     init(_ fault: Fault) { self.fault = fault }

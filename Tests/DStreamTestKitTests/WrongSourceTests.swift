@@ -41,14 +41,14 @@ final class Numbers: DirectSource {
     struct Lost: Error {}
 
     private let fault: Fault?
-    private let count: Mutex<Int64>
-    private let hasGrown = Mutex(false)
-    private let readings = Mutex(0)
+    private let count: Locked<Int64>
+    private let hasGrown = Locked(false)
+    private let readings = Locked(0)
     private let partition = TopicPartition(topic: "t", partition: 0)
 
     init(_ fault: Fault?, count: Int64) {
         self.fault = fault
-        self.count = Mutex(count)
+        self.count = Locked(count)
     }
 
     func grow() {

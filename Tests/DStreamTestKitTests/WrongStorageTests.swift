@@ -1,3 +1,4 @@
+import BatchEngine
 import DStreamCore
 import DStreamTestKit
 import FaultTolerance
@@ -90,7 +91,7 @@ final class WrongLetters: DeadLetterStore {
     }
 
     private let base = FileDeadLetterStore("/letters", on: SimulatedStorageMedium())
-    private let settled = Mutex<Set<DeadLetter.ID>>([])
+    private let settled = Locked<Set<DeadLetter.ID>>([])
     private let fault: Fault
 
     init(_ fault: Fault) { self.fault = fault }

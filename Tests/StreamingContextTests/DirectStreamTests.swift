@@ -13,8 +13,8 @@ struct DirectStreamTests {
     private final class Topic: DirectSource {
         struct Expired: Error {}
 
-        private let partitions = Mutex<[Int: [String]]>([:])
-        private let expired = Mutex(0)
+        private let partitions = Locked<[Int: [String]]>([:])
+        private let expired = Locked(0)
 
         func add(_ records: String..., to partition: Int = 0) {
             partitions.withLock { $0[partition, default: []] += records }
@@ -45,7 +45,7 @@ struct DirectStreamTests {
     /// A store that keeps the first checkpoint only, as when the disk fails from then on.
     private final class ForgetfulStore: CheckpointStore {
         struct Full: Error {}
-        private let kept = Mutex<RecoveredCheckpoint?>(nil)
+        private let kept = Locked<RecoveredCheckpoint?>(nil)
 
         func write(_ record: CheckpointRecord, state: [OperatorState]) async throws {
             try kept.withLock { kept in
@@ -128,12 +128,12 @@ struct DirectStreamTests {
     /// A partition that ends where it is told to.
     private final class Ends: DirectSource {
         private let start: Int64
-        private let ends: Mutex<[Int64]>
+        private let ends: Locked<[Int64]>
         private let partitions: Int
 
         init(start: Int64, ends: [Int64], partitions: Int = 1) {
             self.start = start
-            self.ends = Mutex(ends)
+            self.ends = Locked(ends)
             self.partitions = partitions
         }
 

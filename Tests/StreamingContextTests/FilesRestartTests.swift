@@ -11,9 +11,9 @@ struct FilesRestartTests {
     /// Keeps checkpoints in memory, and may forget part of them or refuse them.
     private final class Store: CheckpointStore {
         struct Full: Error {}
-        let kept = Mutex<(record: CheckpointRecord?, state: [OperatorState])>((nil, []))
-        let written = Mutex<[Int]>([])
-        let mayWrite = Mutex(true)
+        let kept = Locked<(record: CheckpointRecord?, state: [OperatorState])>((nil, []))
+        let written = Locked<[Int]>([])
+        let mayWrite = Locked(true)
 
         func write(_ record: CheckpointRecord, state: [OperatorState]) async throws {
             guard mayWrite.withLock({ $0 }) else { throw Full() }

@@ -15,7 +15,7 @@ struct IncrementalWindowRecoveryTests {
     private final class WatchedStore: CheckpointStore {
         private let store: FileCheckpointStore
         private let failing: BatchTime?
-        private let times = Mutex<[String: [Int64]]>([:])
+        private let times = Locked<[String: [Int64]]>([:])
 
         init(_ store: FileCheckpointStore, failing: BatchTime?) {
             self.store = store

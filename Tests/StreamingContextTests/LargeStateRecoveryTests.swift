@@ -22,7 +22,7 @@ struct LargeStateRecoveryTests {
 
         private let store: FileCheckpointStore
         private let failing: @Sendable (Int, BatchTime) -> Bool
-        private let state = Mutex(State())
+        private let state = Locked(State())
 
         init(_ store: FileCheckpointStore, failing: @escaping @Sendable (Int, BatchTime) -> Bool) {
             self.store = store
@@ -97,7 +97,7 @@ struct LargeStateRecoveryTests {
         let mapped: MapWithStateDStream<Int, Int, Int> = harness.input(input, from: .seconds(1))
             .mapWithState(spec)
         mapped.foreachRDD { _ = try await $0.count() }
-        let states = Mutex<[(Int, Int)]>([])
+        let states = Locked<[(Int, Int)]>([])
         mapped.stateSnapshots().foreachRDD { rdd, time in
             guard time == .seconds(Int64(last)) else { return }
             let found = try await rdd.collect()

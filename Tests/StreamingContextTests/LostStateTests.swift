@@ -18,7 +18,7 @@ struct LostStateTests {
     }
 
     private final class Store: CheckpointStore {
-        let loses = Mutex<Loss?>(nil)
+        let loses = Locked<Loss?>(nil)
         private let base = InMemoryCheckpointStore()
 
         func write(_ record: CheckpointRecord, state: [OperatorState]) async throws {

@@ -239,7 +239,7 @@ struct RecoveryTroubleTests {
 
     /// A state that cannot be encoded for a while.
     private struct Stubborn: StreamCodable, Equatable {
-        static let refusals = Mutex(false)
+        static let refusals = Locked(false)
         static var codecShape: String { "Stubborn" }
         var sum: Int
 

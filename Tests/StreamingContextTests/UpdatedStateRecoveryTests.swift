@@ -21,7 +21,7 @@ struct UpdatedStateRecoveryTests {
     private final class WatchedStore: CheckpointStore {
         private let store: FileCheckpointStore
         private let failing: BatchTime?
-        private let counts = Mutex<[BatchTime: Counts]>([:])
+        private let counts = Locked<[BatchTime: Counts]>([:])
 
         init(_ store: FileCheckpointStore, failing: BatchTime?) {
             self.store = store
@@ -68,7 +68,7 @@ struct UpdatedStateRecoveryTests {
         var components = StreamHarness.quietComponents
         components.checkpointStore = store
         let harness = StreamHarness(startTime: .seconds(Int64(first)), components: components)
-        let states = Mutex<[(Int, Int)]>([])
+        let states = Locked<[(Int, Int)]>([])
         harness.input(Self.batches, from: .seconds(1))
             .updateStateByKey(partitions: partitions) { values, state -> Int? in
                 if values.contains(0) { return nil }

@@ -287,9 +287,9 @@ struct WholeProgram {
 
 /// A topic that gets two records at a time: their offsets.
 private final class GrowingTopic: DirectSource {
-    private let count: Mutex<Int>
+    private let count: Locked<Int>
 
-    init(_ count: Int) { self.count = Mutex(count) }
+    init(_ count: Int) { self.count = Locked(count) }
 
     var end: Int { count.withLock { $0 } }
 

@@ -43,6 +43,10 @@ import Testing
         expectNone(left, "Tasks without an owner, sleeps and clocks nobody injected:")
     }
 
+    @Test func locksAreSeenByTheSanitizer() {
+        expectNone(unseenLocks(tree), "Locks the thread sanitizer cannot see; use `Locked`:")
+    }
+
     @Test func nothingIsForced() {
         expectNone(remaining(forcedCode(tree), allowing: Allowances.forced), "Forced code:")
     }

@@ -136,6 +136,13 @@ import Testing
         #expect(sleepingTests(SourceTree(["Modules/A/A.swift": text])).isEmpty)
     }
 
+    @Test func unseenLocksAreFound() {
+        let text = "import Synchronization\nlet a = Mutex(0)"
+        #expect(unseenLocks(SourceTree(["Tests/A/A.swift": text])).map(\.line) == [2])
+        #expect(unseenLocks(SourceTree(["Modules/A/A.swift": text])).count == 1)
+        #expect(unseenLocks(SourceTree(["Tests/PublicAPITests/A.swift": text])) == [])
+    }
+
     @Test(arguments: [
         "clock.sleep(until: a)", "func sleep() {}", "\"sleep(1)\"", "async let sleep = a",
     ])

@@ -1,9 +1,10 @@
+import BatchEngine
 import DStreamCore
 import Synchronization
 
 /// A topic of one partition whose records are their offsets.
 final class NumberTopic: DirectSource {
-    private let end = Mutex<Int64>(0)
+    private let end = Locked<Int64>(0)
 
     func grow(by count: Int64) { end.withLock { $0 += count } }
 
