@@ -2,6 +2,8 @@ import Testing
 
 import BatchEngine
 
+private struct Refused: Error {}
+
 @Suite("RDD transformations", .timeLimit(.minutes(5)))
 struct RDDTransformationTests {
     private let context = BatchContext.parallel()
@@ -45,6 +47,18 @@ struct RDDTransformationTests {
         #expect(try await lines.flatMap { $0.words() }.collect() == ["a", "b", "c"])
         #expect(try await lines.flatMap { $0.utf8.map { Int($0) } }.count() == 4)
         #expect(try await lines.flatMap { _ in [Int]() }.isEmpty())
+    }
+
+    @Test("compactMap leaves out what becomes nil, and names itself where it fails")
+    func compactMap() async throws {
+        let texts = context.parallelize(["1", "x", "", "3"], partitions: 2)
+        #expect(try await texts.compactMap { Int($0) }.collect() == [1, 3])
+        let failing = texts.compactMap { text -> Int? in
+            if text.isEmpty { throw Refused() }
+            return Int(text)
+        }
+        let error = await #expect(throws: EngineError.self) { try await failing.count() }
+        #expect(error?.site?.name == "compactMap")
     }
 
     @Test("mapPartitions and glom see each partition once, also empty ones")

@@ -218,6 +218,21 @@ extension Pipe {
         }
     }
 
+    /// Applies `transform` to each element and leaves out what becomes nil.
+    @inlinable
+    public func compactMap<Output: Sendable>(
+        _ site: OperatorSite, _ transform: @escaping @Sendable (Element) throws -> Output?
+    ) -> Pipe<Output> {
+        let run = run
+        return Pipe<Output>(around: depth, site) { context, inputs, sink in
+            try run(context, inputs) { element in
+                if let output = try OperatorFailure.attempt(site, transform, element) {
+                    try sink(output)
+                }
+            }
+        }
+    }
+
     /// Replaces each element by the elements of a sequence.
     @inlinable
     public func flatMap<Outputs: Sequence & SendableMetatype>(

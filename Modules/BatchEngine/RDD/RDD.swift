@@ -87,6 +87,15 @@ extension RDD {
     }
 
     /// Replaces each element by the elements of a sequence.
+    /// Applies `transform` to each element and leaves out what becomes nil.
+    @inlinable
+    public func compactMap<Output: Sendable>(
+        file: String = #fileID, line: UInt = #line,
+        _ transform: @escaping @Sendable (Element) throws -> Output?
+    ) -> RDD<Output> {
+        narrow(pipe.compactMap(OperatorSite("compactMap", file: file, line: line), transform))
+    }
+
     @inlinable
     public func flatMap<Outputs: Sequence & SendableMetatype>(
         file: String = #fileID, line: UInt = #line,

@@ -1,6 +1,34 @@
 public import BatchEngine
 
 extension DStream {
+    /// Pairs each element with a key made of it.
+    @inlinable
+    public func keyBy<Key: Sendable>(
+        file: String = #fileID, line: UInt = #line,
+        _ key: @escaping @Sendable (Element) throws -> Key
+    ) -> DStream<(Key, Element)> {
+        let site = OperatorSite("keyBy", file: file, line: line)
+        return derived(site) { [pipe] in pipe().map(site) { (try key($0), $0) } }
+    }
+
+    /// The key of each element.
+    @inlinable
+    public func keys<Key: Sendable, Value>(
+        file: String = #fileID, line: UInt = #line
+    ) -> DStream<Key> where Element == (Key, Value) {
+        let site = OperatorSite("keys", file: file, line: line)
+        return derived(site) { [pipe] in pipe().map(site) { $0.0 } }
+    }
+
+    /// The value of each element.
+    @inlinable
+    public func values<Key, Value: Sendable>(
+        file: String = #fileID, line: UInt = #line
+    ) -> DStream<Value> where Element == (Key, Value) {
+        let site = OperatorSite("values", file: file, line: line)
+        return derived(site) { [pipe] in pipe().map(site) { $0.1 } }
+    }
+
     /// Applies `transform` to each value; keys stay where they are.
     @inlinable
     public func mapValues<Key: Sendable, Value, Output: Sendable>(

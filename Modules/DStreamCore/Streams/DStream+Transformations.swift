@@ -22,7 +22,23 @@ extension DStream {
     }
 
     /// Replaces each element by the elements of a sequence.
+    /// Applies `transform` to each element and leaves out what becomes nil.
+    ///
+    /// A closure with a `return nil` before its result says what it returns, as on `Array`:
+    /// `compactMap { line -> Int? in … }`.
     @inlinable
+    public func compactMap<Output: Sendable>(
+        file: String = #fileID, line: UInt = #line,
+        _ transform: @escaping @Sendable (Element) throws -> Output?
+    ) -> DStream<Output> {
+        let site = OperatorSite("compactMap", file: file, line: line)
+        return derived(site) { [pipe] in pipe().compactMap(site, transform) }
+    }
+
+    @inlinable
+    ///
+    /// A closure with a `return []` before its result says what it returns: an empty array alone does
+    /// not. `flatMap { line -> [String] in … }`.
     public func flatMap<Outputs: Sequence & SendableMetatype>(
         file: String = #fileID, line: UInt = #line,
         _ transform: @escaping @Sendable (Element) throws -> Outputs
