@@ -81,12 +81,12 @@ extension RDD {
     @inlinable
     public func filter(
         file: String = #fileID, line: UInt = #line,
+        @ClosureBody<Element, Bool>
         _ isIncluded: @escaping @Sendable (Element) throws -> Bool
     ) -> RDD {
         narrow(pipe.filter(OperatorSite("filter", file: file, line: line), isIncluded))
     }
 
-    /// Replaces each element by the elements of a sequence.
     /// Applies `transform` to each element and leaves out what becomes nil.
     @inlinable
     public func compactMap<Output: Sendable>(
@@ -96,6 +96,7 @@ extension RDD {
         narrow(pipe.compactMap(OperatorSite("compactMap", file: file, line: line), transform))
     }
 
+    /// Replaces each element by the elements of a sequence.
     @inlinable
     public func flatMap<Outputs: Sequence & SendableMetatype>(
         file: String = #fileID, line: UInt = #line,

@@ -33,6 +33,7 @@ extension DStream {
     @inlinable
     public func mapValues<Key: Sendable, Value, Output: Sendable>(
         file: String = #fileID, line: UInt = #line,
+        @ClosureBody<Value, Output>
         _ transform: @escaping @Sendable (Value) throws -> Output
     ) -> DStream<(Key, Output)> where Element == (Key, Value) {
         let site = OperatorSite("mapValues", file: file, line: line)
@@ -63,9 +64,10 @@ extension DStream {
     /// - Parameters:
     ///   - partitions: output partitions, at least 1; nil: the engine's default.
     ///   - combine: associative and commutative.
-    @inlinable
+    @inlinable @_disfavoredOverload
     public func reduceByKey<Key: StreamKey, Value: Sendable>(
         partitions: Int? = nil, file: String = #fileID, line: UInt = #line,
+        @ClosureBody<(Value, Value), Value>
         _ combine: @escaping @Sendable (Value, Value) throws -> Value
     ) -> DStream where Element == (Key, Value) {
         reduceByKey(
@@ -76,6 +78,7 @@ extension DStream {
     @inlinable
     public func reduceByKey<Key: StreamKey, Value: Sendable>(
         partitioner: some Partitioner<Key>, file: String = #fileID, line: UInt = #line,
+        @ClosureBody<(Value, Value), Value>
         _ combine: @escaping @Sendable (Value, Value) throws -> Value
     ) -> DStream where Element == (Key, Value) {
         reduceByKey(

@@ -15,13 +15,13 @@ extension DStream {
     @inlinable
     public func filter(
         file: String = #fileID, line: UInt = #line,
+        @ClosureBody<Element, Bool>
         _ isIncluded: @escaping @Sendable (Element) throws -> Bool
     ) -> DStream {
         let site = OperatorSite("filter", file: file, line: line)
         return derived(site) { [pipe] in pipe().filter(site, isIncluded) }
     }
 
-    /// Replaces each element by the elements of a sequence.
     /// Applies `transform` to each element and leaves out what becomes nil.
     ///
     /// A closure with a `return nil` before its result says what it returns, as on `Array`:
@@ -35,10 +35,11 @@ extension DStream {
         return derived(site) { [pipe] in pipe().compactMap(site, transform) }
     }
 
-    @inlinable
+    /// Replaces each element by the elements of a sequence.
     ///
     /// A closure with a `return []` before its result says what it returns: an empty array alone does
     /// not. `flatMap { line -> [String] in … }`.
+    @inlinable
     public func flatMap<Outputs: Sequence & SendableMetatype>(
         file: String = #fileID, line: UInt = #line,
         _ transform: @escaping @Sendable (Element) throws -> Outputs
@@ -159,6 +160,7 @@ extension DStream {
     @inlinable
     public func reduce(
         file: String = #fileID, line: UInt = #line,
+        @ClosureBody<(Element, Element), Element>
         _ combine: @escaping @Sendable (Element, Element) throws -> Element
     ) -> DStream {
         reduce(OperatorSite("reduce", file: file, line: line), combine)
