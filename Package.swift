@@ -177,7 +177,12 @@ let package = Package(
                 "ProcessEngine", "StreamingContext", "FaultTolerance", "DStreamCore", "BatchEngine",
                 "DStreamTestKit", "workerprobe",
             ]),
-        tests("DStreamTestKitTests", ["BatchEngine", "DStreamCore", "DStreamTestKit"]),
+        tests(
+            "DStreamTestKitTests",
+            [
+                "BatchEngine", "DStreamCore", "JobGeneration", "ReceiverRuntime", "FaultTolerance",
+                "StreamingContext", "DStreamTestKit",
+            ]),
         tests(
             "StreamingContextTests",
             [

@@ -16,7 +16,8 @@ struct dstream_statx {
     uint16_t mode, padding;
     uint64_t inode, size, blocks, attributes_mask;
     struct dstream_statx_time accessed, born, changed, modified;
-    uint64_t rest[16];
+    uint32_t special_major, special_minor, device_major, device_minor;
+    uint64_t rest[14];
 };
 extern int dstream_statx_call(int, const char *, int, unsigned int, struct dstream_statx *)
     __asm__("statx");
@@ -25,7 +26,7 @@ extern int dstream_statx_call(int, const char *, int, unsigned int, struct dstre
 /// What the system knows of a file, times since 1970-01-01 00:00 UTC.
 struct dstream_file_status {
     uint32_t mode;
-    uint64_t inode;
+    uint64_t device, inode;
     int64_t size, modified_seconds, modified_nanoseconds;
     /// When it was made, in nanoseconds; 0 when the file system does not say.
     int64_t birth;
@@ -44,6 +45,7 @@ static inline int dstream_file_status(
             is_open ? empty_path : 0, basic | birth, &status) != 0)
         return errno;
     found->mode = status.mode;
+    found->device = (uint64_t)status.device_major << 32 | status.device_minor;
     found->inode = status.inode;
     found->size = (int64_t)status.size;
     found->modified_seconds = status.modified.seconds;
@@ -54,6 +56,7 @@ static inline int dstream_file_status(
     struct stat status;
     if ((path[0] ? stat(path, &status) : fstat(descriptor, &status)) != 0) return errno;
     found->mode = status.st_mode;
+    found->device = (uint64_t)status.st_dev;
     found->inode = status.st_ino;
     found->size = status.st_size;
     found->modified_seconds = status.st_mtimespec.tv_sec;

@@ -8,7 +8,7 @@ public import ReceiverRuntime
 /// let seen = harness.record(harness.ssc.receiverStream(feed))
 /// try await harness.ssc.start()
 /// try await feed.store(block: [1, 2])
-/// await harness.advance()
+/// try await harness.advance()
 /// ```
 public final class FeedReceiver<Element: Sendable>: Receiver {
     /// The name in events.
@@ -36,13 +36,18 @@ public final class FeedReceiver<Element: Sendable>: Receiver {
 
     /// What the receiver was given at its n-th start, once it was and while it runs.
     ///
-    /// - Throws: `CancellationError`.
+    /// A receiver does not know its context: that it is never started ends no wait.
+    ///
+    /// - Throws: ``WaitError`` when that run has ended; `CancellationError`.
     public func output(run: Int = 1) async throws -> ReceiverOutput<Element> {
-        try await outputs.wait { $0.count >= run ? $0[run - 1] : nil }
+        let output = try await outputs.wait { $0.count >= run ? .some($0[run - 1]) : nil }
+        if let output { return output }
+        throw WaitError(
+            .receiverEnded, awaited: "run \(run) of the receiver \(name)", "it has ended")
     }
 
-    /// Stores a block and returns when it is stored.
+    /// Stores a block in the first run, and returns when it is stored.
     ///
-    /// - Throws: as `ReceiverOutput.store(block:metadata:)`.
+    /// - Throws: as ``output(run:)`` and `ReceiverOutput.store(block:metadata:)`.
     public func store(block: [Element]) async throws { try await output().store(block: block) }
 }

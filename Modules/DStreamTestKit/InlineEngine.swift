@@ -6,7 +6,7 @@ internal import Synchronization
 /// It does what `LocalEngine` does in an order that is always the same, and starts no threads.
 ///
 /// ## Isolation
-/// User code runs where the caller runs. A body that does not return cannot be left: after
+/// User code runs in the caller's task, off its actor. A body that does not return cannot be left: after
 /// ``abandon(reason:)`` its caller gets the error when the body ends.
 public final class InlineEngine: ExecutionEngine {
     /// Where blocks and kept datasets live.
@@ -44,18 +44,18 @@ public final class InlineEngine: ExecutionEngine {
                 try receive(partition, try await run.runTask(stage, partition))
             }
         }
-        try await track(EngineActivity.Entry(label: nil), onEnd: run.flag.cancel) {
+        try await track(EngineActivity.Entry(label: nil), onEnd: run.cancel) {
             try await withTaskCancellationHandler {
                 try await run.run(receive)
             } onCancel: {
-                run.flag.cancel()
+                run.cancel()
             }
         }
     }
 
     /// Runs a driver-side body; see `ExecutionEngine`.
     public func perform(
-        _ label: String, _ body: @escaping @Sendable () async throws -> Void
+        _ label: String, _ body: @escaping @concurrent @Sendable () async throws -> Void
     ) async throws {
         try await track(EngineActivity.Entry(label: label), onEnd: {}, body)
     }

@@ -13,6 +13,8 @@ internal import Synchronization
 ///
 /// ## Cancellation
 /// A cancelled sleep leaves at once with `CancellationError`, also if it was cancelled before it began.
+/// A cancelled wait for sleepers returns. A clock cannot know that nobody will sleep any more: where
+/// that may be, give the test a time limit.
 public final class ManualClock: StreamClock {
     private let state: Locked<ManualClockState>
 

@@ -14,7 +14,8 @@ internal import Synchronization
 /// #expect(counts.batches.map(\.elements.count) == [2, 1])
 /// ```
 ///
-/// Every batch has ended, and its metadata been cleared, before the clock moves on.
+/// Every batch has ended, and its metadata been cleared, before the clock moves on. Batches shorter
+/// than the configured `checkpointSpacing` have checkpoints of their own here, too.
 public final class StreamHarness: Sendable {
     /// The context under test.
     public let ssc: StreamingContext
@@ -22,6 +23,7 @@ public final class StreamHarness: Sendable {
     public let clock: ManualClock
     /// What its listeners were told.
     public let listener: RecordingListener
+    private let startTime: BatchTime
 
     /// Makes a context on a manual clock, with two engine threads.
     ///
@@ -40,14 +42,19 @@ public final class StreamHarness: Sendable {
     ) {
         let clock = ManualClock(now: startTime)
         self.clock = clock
-        listener = RecordingListener()
+        self.startTime = startTime
         var components = components
         components.clock = clock
         components.standardOutput = standardOutput
+        var configuration = configuration
+        // Else the end of a batch would wait for a later one, which the clock has to reach.
+        if configuration.checkpointSpacing > batchInterval {
+            configuration.checkpointSpacing = .zero
+        }
         ssc = StreamingContext(
             appName: "harness", batchInterval: batchInterval, engine: engine,
             configuration: configuration, components: components)
-        ssc.addStreamingListener(listener)
+        listener = RecordingListener(of: ssc)
     }
 
     /// Two engine threads; with `DSTREAMS_TEST_ENGINE=loopback` in the environment two workers in
@@ -71,18 +78,32 @@ public final class StreamHarness: Sendable {
 
     /// An input stream that gives `batches`, one per batch.
     ///
-    /// Nil stands for no RDD; later batches are empty.
+    /// Nil stands for no RDD; later batches are empty. An earlier batch fails: after a recovery, those
+    /// that had not completed run again, and those missed while the program was down run late. Give
+    /// such a run the input of all runs, with the first batch of the first run.
     ///
-    /// - Parameter partitions: partitions of each RDD, cut as Spark cuts.
+    /// - Parameters:
+    ///   - first: the time of the batch that gets the first of `batches`; nil: of the first one that
+    ///     is due after the harness's start time.
+    ///   - partitions: partitions of each RDD, cut as Spark cuts.
     public func input<Element: Sendable>(
-        _ batches: [[Element]?], partitions: Int = 2, file: String = #fileID, line: UInt = #line
+        _ batches: [[Element]?], from first: BatchTime? = nil, partitions: Int = 2,
+        file: String = #fileID, line: UInt = #line
     ) -> DStream<Element> {
-        let interval = ssc.batchInterval.milliseconds
-        let graph = ssc.graph
         let site = OperatorSite("input", file: file, line: line)
-        return graph.computedStream(site, givesOnce: false) { _, time, context in
-            let zero = graph.zeroTime?.milliseconds ?? 0
-            let index = Int((time.milliseconds - zero) / interval) - 1
+        let (interval, startTime) = (ssc.batchInterval, startTime)
+        return ssc.graph.computedStream(site, givesOnce: false) { [weak ssc] _, time, context in
+            // The context is there while its batches are made.
+            let earliest = try first ?? ssc?.firstBatch(ofRunFrom: startTime) ?? time
+            guard time >= earliest else {
+                throw StreamError(
+                    .badDeclaration,
+                    "batch \(time) comes before \(earliest), the first that the input of the harness "
+                        + "has elements for; give it those of all runs, and say "
+                        + "input(_:from:) with the first batch of the first run",
+                    site: site)
+            }
+            let index = Int((time - earliest).milliseconds / interval.milliseconds)
             guard index < batches.count else {
                 return context.batch.parallelize([], partitions: partitions)
             }
@@ -103,30 +124,88 @@ public final class StreamHarness: Sendable {
         return recorder
     }
 
-    /// Starts, runs so many batches, and stops.
+    /// Starts, runs so many batches, and stops, also when something fails.
     ///
-    /// - Throws: what `start()` throws; errors of batches are in ``errors``.
+    /// Failures after which later batches run, under `.continue` and `.deadLetter`, are not thrown:
+    /// they are in ``errors`` and events.
+    ///
+    /// - Throws: what `start()` and ``advance()`` throw.
     public func run(batches: Int) async throws {
         try await ssc.start()
-        for _ in 0..<batches { await advance() }
+        do {
+            for _ in 0..<batches { try await advance() }
+        } catch {
+            await ssc.stop()
+            throw error
+        }
         await ssc.stop()
     }
 
     /// Moves the clock by one batch interval and waits until that batch has ended.
-    public func advance() async {
-        let interval = ssc.batchInterval
-        let next = clock.now + interval
-        let zero = ssc.graph.zeroTime ?? .zero
-        let offset = (next - zero).milliseconds / interval.milliseconds
-        let batch = zero + interval * Int(offset)
-        clock.advance(by: interval)
-        // Nothing is generated any more after a failure under `.stop`.
-        if ssc.configuration.failurePolicy == .stop, !ssc.reportedErrors.isEmpty { return }
-        await listener.batchSettled(batch)
+    ///
+    /// An output that is retried after a wait, or a receiver that is, waits for the clock: move
+    /// ``clock`` in a task beside this one.
+    ///
+    /// - Throws: `StreamError` when the batch, or anything else, has failed so that no later batch
+    ///   runs. ``WaitError`` when the batch cannot come, because the context was not started, was
+    ///   stopped or has failed before, and when a checkpoint could not be written; the batch has ended
+    ///   then. `CancellationError`.
+    public func advance() async throws {
+        let batch = try nextBatch()
+        clock.advance(by: ssc.batchInterval)
+        try await listener.batchSettled(batch)
+        if let failure = listener.failure { throw failure }
+        if let (time, message) = listener.takeCheckpointFailure() {
+            throw WaitError(.checkpointFailed, awaited: "the checkpoint of batch \(time)", message)
+        }
+    }
+
+    /// The batch that is due when the clock has moved by an interval.
+    ///
+    /// - Throws: ``WaitError`` when it cannot come.
+    private func nextBatch() throws -> BatchTime {
+        switch ssc.state {
+        case .initialized:
+            throw WaitError(
+                .notStarted, awaited: "the next batch",
+                "the context was not started; call start() on the harness's ssc before")
+        case .stopped:
+            throw WaitError(
+                .stopped, awaited: "the next batch", "the context was stopped",
+                underlying: listener.failure)
+        case .active: break
+        }
+        let batch = try ssc.firstBatch(after: clock.now)
+        // One that has failed already when it ran again at the start has its failure thrown.
+        if let failure = listener.failure, (failure as? StreamError)?.batchTime != batch {
+            throw WaitError(
+                .streamFailed, awaited: "the end of batch \(batch)",
+                "no batch runs after a failure", underlying: failure)
+        }
+        guard ssc.hasBatch(batch) else {
+            throw WaitError(
+                .notDue, awaited: "the end of batch \(batch)",
+                "the checkpoint that this run resumes from has later ones; give the harness the "
+                    + "start time at which the run before has ended")
+        }
+        return batch
     }
 
     /// The errors reported so far, in order.
     public var errors: [StreamError] { ssc.reportedErrors }
+}
+
+extension StreamingContext {
+    fileprivate func firstBatch(after time: BatchTime) throws -> BatchTime {
+        try BatchAlignment(zeroTime: graph.zeroTime ?? .zero, period: batchInterval)
+            .firstTime(after: time)
+    }
+
+    /// The first batch that no earlier run has had due.
+    fileprivate func firstBatch(ofRunFrom startTime: BatchTime) throws -> BatchTime {
+        // The clock may have been moved before the start.
+        try firstBatch(after: isRecovered ? startTime : graph.zeroTime ?? startTime)
+    }
 }
 
 /// What an output operation saw, batch by batch.

@@ -165,7 +165,7 @@ public final class ProcessEngine: ExecutionEngine {
 
     /// Runs a driver-side body; see ``ExecutionEngine/perform(_:_:)``.
     public func perform(
-        _ label: String, _ body: @escaping @Sendable () async throws -> Void
+        _ label: String, _ body: @escaping @concurrent @Sendable () async throws -> Void
     ) async throws {
         try await driver.perform(label, body)
     }

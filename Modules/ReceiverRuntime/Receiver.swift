@@ -25,6 +25,8 @@ public import BatchEngine
 /// Only one `run` of a receiver is under way at a time. It has a thread of its own, so it may block:
 /// a loop around a call of a blocking library works as it is. Tasks that `run` makes as children
 /// share the thread, and so wait while one of them blocks it. See ``mayBlock``.
+///
+/// `checkReceiver` of DStreamTestKit checks a receiver of your own.
 public protocol Receiver<Element>: Sendable {
     /// What is received.
     associatedtype Element: Sendable

@@ -92,8 +92,10 @@ extension StreamingContext.Configuration.WriteAheadLogSettings {
 
 extension StreamingContext.Registration {
     /// What is wrong with how the stream is protected.
+    ///
+    /// - Parameter hasOwnHandler: whether blocks are stored by a part of the user's.
     func protectionProblem(
-        hasDirectory: Bool, _ capabilities: EngineCapabilities
+        hasDirectory: Bool, hasOwnHandler: Bool, _ capabilities: EngineCapabilities
     ) -> StreamError? {
         switch protection {
         case .ignore, .replay: return nil
@@ -104,6 +106,13 @@ extension StreamingContext.Registration {
                 "the stream is declared .replicated, and this engine has one process to keep blocks "
                     + "in; use engine: .processes(workers:), or .writeAheadLog", site: site)
         case .writeAheadLog:
+            if hasOwnHandler {
+                return StreamError(
+                    .badDeclaration,
+                    "the stream is declared .writeAheadLog, and makeReceivedBlockHandler is set, which "
+                        + "would not be called for it; declare the stream .ignore and log in that "
+                        + "handler, or leave the handler out", site: site)
+            }
             if receiver.codec == nil {
                 return StreamError(
                     .codecMissing,

@@ -77,10 +77,8 @@ struct Runtime: Sendable {
             })
         var backPressure: BackPressure?
         if configuration.backpressure.isEnabled {
-            backPressure = try BackPressure(
-                streams: receivers.map(\.streamID),
-                estimator: .pid(configuration.backpressure.pid.estimator),
-                batchInterval: context.batchInterval,
+            backPressure = BackPressure(
+                estimators: try Self.estimators(of: context, receivers.map(\.streamID)),
                 initialRate: configuration.backpressure.initialRate, controller: tracker)
         }
         scheduler = JobScheduler(
@@ -94,10 +92,11 @@ struct Runtime: Sendable {
             lateBatches: configuration.lateBatches,
             maxQueuedBatches: configuration.maxQueuedBatches)
         generation.checkpointSpacing = configuration.checkpointSpacing
-        generation.settings = configuration.settings.merging(context.graph.windowLengths) {
-            own, _ in own
+        generation.settings = context.recordedSettings
+        let letters = (deadLetters as? FileDeadLetterStore).map(KeptLetters.init)
+        checkpointStore = checkpoints.map {
+            NamingCheckpointStore($0, logs, letters)
         }
-        checkpointStore = checkpoints.map { NamingCheckpointStore(base: $0.store, logs: logs) }
         generator = JobGenerator(
             generation, source: graph,
             queue: scheduler, allocator: tracker, inputInfo: InputInfoTracker(),
@@ -107,6 +106,18 @@ struct Runtime: Sendable {
             standardOutput: Self.standardOutput(of: context), errorSink: report)
         grid = try BatchAlignment(zeroTime: zeroTime, period: context.batchInterval)
         firstBatch = (earlier?.time ?? zeroTime) + context.batchInterval
+    }
+
+    private static func estimators(
+        of context: StreamingContext, _ streams: [StreamID]
+    ) throws -> [StreamID: any RateEstimator] {
+        let pid = RateEstimatorConfiguration.pid(context.configuration.backpressure.pid.estimator)
+        let interval = context.batchInterval
+        return try streams.reduce(into: [:]) { estimators, stream in
+            estimators[stream] =
+                try context.components.makeRateEstimator?(stream, interval)
+                ?? pid.makeEstimator(batchInterval: interval)
+        }
     }
 
     /// Where `print()` writes; once the standard output is closed, that is logged.

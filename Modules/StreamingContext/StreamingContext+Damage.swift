@@ -75,8 +75,14 @@ extension StreamingContext {
                 .checkpointUnreadable, "the write-ahead logs in \(directory): \(error)")
         }
         if let record {
-            try checkEvents(logs, await tracker.lastAllocated, record, committed)
-            try checkChoices(logs, record, committed)
+            let held = await tracker.heldBlocks
+            try graph.refuseMovedInputs(Set(held.map(\.streamID)), since: record)
+            try await checkEvents(logs, tracker, record, committed)
+            if acceptsLoss(in: InputLogs.chosen) {
+                try await replaceLostChoices(logs, record, committed, tracker)
+            } else {
+                try checkChoices(logs, record, committed)
+            }
         }
         guard let logs, let events = logs.events else { return }
         for (stream, log) in logs.blocks.sorted(by: { $0.key < $1.key }) {
@@ -92,22 +98,32 @@ extension StreamingContext {
         }
     }
 
-    /// Refuses events that know of fewer batches than a sink holds.
+    /// Refuses events that know of fewer batches than a sink holds; if that loss was accepted, these
+    /// batches get no blocks: the sink would skip them.
     private func checkEvents(
-        _ logs: ReceiverLogs?, _ newest: BatchTime?, _ record: CheckpointRecord,
+        _ logs: ReceiverLogs?, _ tracker: ReceiverTracker, _ record: CheckpointRecord,
         _ committed: [DStreamGraph.NewestCommitted]
-    ) throws {
+    ) async throws {
+        let newest = await tracker.lastAllocated
         guard let events = logs?.events, record.logs[InputLogs.events] != nil,
-            !acceptsLoss(in: InputLogs.events),
             let last = committed.max(by: { $0.batch < $1.batch }),
             last.batch > max(record.time, newest ?? record.time)
         else { return }
-        throw StreamError(
-            .checkpointUnreadable,
+        let message =
             "\(events.directory) has lost its end: the sink \(last.sink) holds batch "
-                + "\(last.batch), and the log knows of no batch after "
-                + "\(newest.map { "\($0)" } ?? "its beginning"). "
-                + MessageTable.see("damaged log"))
+            + "\(last.batch), and the log knows of no batch after "
+            + "\(newest.map { "\($0)" } ?? "its beginning"). "
+        guard acceptsLoss(in: InputLogs.events) else {
+            throw StreamError(
+                .checkpointUnreadable, message + MessageTable.see("damaged log"))
+        }
+        components.logger.log(
+            level: .error,
+            "\(appName): \(message)That was accepted: batches up to it get no received records, "
+                + "and records that are left may come again. " + MessageTable.see("damaged log"))
+        do { try await tracker.allocateNothing(through: last.batch) } catch {
+            throw StreamError(Self.code(of: error), "\(events.directory): \(error)")
+        }
     }
 
     /// Refuses choices that have not what a sink's batch was made of: the batch would choose anew, and
@@ -116,20 +132,79 @@ extension StreamingContext {
         _ logs: ReceiverLogs?, _ record: CheckpointRecord,
         _ committed: [DStreamGraph.NewestCommitted]
     ) throws {
-        guard let choices = logs?.choices, record.logs[InputLogs.chosen] != nil,
-            !acceptsLoss(in: InputLogs.chosen)
-        else { return }
-        let directory = checkpointDirectory.withLock { $0 } ?? ""
-        for last in committed where last.batch > record.time {
-            let missing = last.choosingInputs.first { !choices.holds(last.batch, of: $0) }
+        guard let choices = logs?.choices, record.logs[InputLogs.chosen] != nil else { return }
+        for last in committed where record.runsAgain(last.batch) {
+            let missing = last.choosingInputs.first { isLost(last.batch, of: $0, in: choices) }
             guard let missing else { continue }
-            let site = graph.site(of: missing)
             throw StreamError(
                 .checkpointUnreadable,
-                "\(directory)/\(InputLogs.chosen) has lost its end: the sink \(last.sink) holds batch "
+                "\(chosenPath) has lost its end: the sink \(last.sink) holds batch "
                     + "\(last.batch), and the log does not say what stream \(missing) gave to it. "
-                    + MessageTable.see("damaged log"), site: site)
+                    + MessageTable.see("damaged log"), site: graph.site(of: missing))
         }
+    }
+
+    private var chosenPath: String {
+        "\(checkpointDirectory.withLock { $0 } ?? "")/\(InputLogs.chosen)"
+    }
+
+    /// Whether a batch that a stream had chosen for would choose anew.
+    private func isLost(
+        _ batch: BatchTime, of stream: StreamID, in choices: LoggedInputChoices
+    ) -> Bool {
+        !choices.holds(batch, of: stream) && graph.mayChooseAgain(stream, for: batch)
+    }
+
+    /// Has streams give nothing to batches up to a sink's newest whose choices are lost.
+    ///
+    /// What they chose anew the sink would skip; so the first batch after these takes what is new.
+    private func replaceLostChoices(
+        _ logs: ReceiverLogs?, _ record: CheckpointRecord,
+        _ committed: [DStreamGraph.NewestCommitted], _ tracker: ReceiverTracker
+    ) async throws {
+        guard let choices = logs?.choices else { return }
+        let ahead = committed.filter { record.runsAgain($0.batch) }
+        for stream in Set(ahead.flatMap(\.choosingInputs)).sorted() {
+            let sinks = ahead.filter { $0.choosingInputs.contains(stream) }
+            guard let newest = sinks.max(by: { $0.batch < $1.batch }) else { continue }
+            var again = Set(record.pendingBatches + sinks.map(\.batch))
+            if configuration.lateBatches == .skip {
+                again.formUnion(choices.batches(after: record.time))
+                again.formUnion(await tracker.allocatedBatches(after: record.time))
+            } else {
+                var batch = record.time + batchInterval
+                while batch <= newest.batch {
+                    again.insert(batch)
+                    batch = batch + batchInterval
+                }
+            }
+            let lost = again.filter {
+                $0 <= newest.batch && isLost($0, of: stream, in: choices)
+            }.sorted()
+            if lost.isEmpty { continue }
+            reportReplaced(lost, of: stream, newest)
+            do {
+                let nothing = try graph.emptyChoice(of: stream)
+                for batch in lost { try await choices.keep(nothing, of: stream, for: batch) }
+            } catch {
+                throw StreamError(Self.code(of: error), "\(chosenPath): \(error)")
+            }
+        }
+    }
+
+    private func reportReplaced(
+        _ batches: [BatchTime], of stream: StreamID, _ newest: DStreamGraph.NewestCommitted
+    ) {
+        let shown = batches.prefix(10).map { "\($0)" }.joined(separator: ", ")
+        let more = batches.count > 10 ? " and \(batches.count - 10) more" : ""
+        let source = graph.site(of: stream).map { " (\($0))" } ?? ""
+        components.logger.log(
+            level: .error,
+            "\(appName): \(chosenPath) does not say what stream \(stream)\(source) gave to batches "
+                + "\(shown)\(more), and the sink \(newest.sink) holds \(newest.batch). That was "
+                + "accepted: the stream gives nothing to them now, and what they had read is not "
+                + "known. Later batches may read those files or records again. "
+                + MessageTable.see("damaged log"))
     }
 
     /// Stores again what an earlier run had received.

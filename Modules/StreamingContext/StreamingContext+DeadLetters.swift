@@ -127,9 +127,20 @@ extension StreamingContext {
     func prepareDeadLetters() async -> (any DeadLetterStore)? {
         let store = deadLetterStore
         graph.setFailureDefaults(configuration.failurePolicy, hasDeadLetters: store != nil)
-        if let store, graph.usesDeadLetters(by: configuration.failurePolicy) {
+        let files = store as? FileDeadLetterStore
+        let known = KeptLetters.waiting(in: checkpoints.withLock { $0?.found?.record })
+        let mustHaveSome = files != nil && !known.marks.isEmpty
+        if let store, mustHaveSome || graph.usesDeadLetters(by: configuration.failurePolicy) {
             do {
                 try await store.prepare()
+                if let files, try await files.noteLost(known.marks), let kept = known.directory,
+                    kept != files.directory
+                {
+                    components.logger.log(
+                        level: .error,
+                        "\(appName): dead letters were kept in \(kept), and this program has them "
+                            + "in \(files.directory)")
+                }
                 for problem in try await store.list().problems {
                     components.logger.log(level: .error, "\(appName): \(problem)")
                 }

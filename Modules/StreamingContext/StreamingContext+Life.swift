@@ -90,6 +90,7 @@ extension StreamingContext {
             await closeCheckpoints()
             close()
             termination.fail(error)
+            termination.end()
             claim.set(error)
             throw error
         }
@@ -156,6 +157,26 @@ extension StreamingContext {
             defer { group.cancelAll() }
             return try await group.next() ?? false
         }
+    }
+
+    /// Notifies `observer` of the error after which no later batch runs, and of the end.
+    ///
+    /// It is called at once for what has been before, may be called several times, and must not block.
+    package func onEnding(
+        _ observer: @escaping @Sendable (_ failure: (any Error)?, _ hasEnded: Bool) -> Void
+    ) {
+        termination.observe(observer)
+        guard let outcome = termination.halt.outcome else { return }
+        var failure: (any Error)?
+        do { try outcome.get() } catch { failure = error }
+        observer(failure, state == .stopped)
+    }
+
+    /// Whether a batch is one of this run, which is active; false for those that an earlier one has
+    /// completed.
+    package func hasBatch(_ batch: BatchTime) -> Bool {
+        guard case .active(let runtime) = life.withLock({ $0 }) else { return false }
+        return batch >= runtime.firstBatch || runtime.rerun.contains(batch)
     }
 
     /// Starts, and stops gracefully when the process is told to end (SIGINT, SIGTERM); when something
@@ -279,7 +300,9 @@ extension StreamingContext {
                 }
             }
             let problem = registration.protectionProblem(
-                hasDirectory: hasDirectory, batchContext.engine.capabilities)
+                hasDirectory: hasDirectory,
+                hasOwnHandler: components.makeReceivedBlockHandler != nil,
+                batchContext.engine.capabilities)
             if let problem { graph.record(problem) }
             if let problem = registration.placementProblem(on: batchContext.engine) {
                 graph.record(problem)
@@ -347,6 +370,8 @@ extension StreamingContext {
         var runtime = try Runtime(
             self, registrations.map { $0.receiver(on: batchContext.engine) }, zeroTime: zeroTime,
             checkpoints, logs, deadLetters)
+        // What is removed from now on is missed by the next start.
+        _ = await runtime.checkpointStore?.letters?.settings()
         try await recover(runtime.tracker, logs, record, committed: committed)
         if let checkpoints, checkpoints.found == nil {
             // The checkpoint of what is left here was taken away.
@@ -380,6 +405,7 @@ extension StreamingContext {
     ) throws {
         if let choices = logs?.choices {
             let inputs = try PendingInputs.inputs(in: choices.all, record)
+            try graph.refuseMovedInputs(Set(inputs.map(\.stream)), since: record)
             try checkRepeatedInputs(inputs, in: checkpointDirectory.withLock { $0 } ?? "")
             reportForgotten(inputs)
         }

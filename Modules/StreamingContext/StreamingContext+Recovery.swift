@@ -117,6 +117,12 @@ extension StreamingContext {
         }
     }
 
+    /// What checkpoints say of the program's settings, and of its windows and inputs.
+    var recordedSettings: [String: String] {
+        configuration.settings.merging(graph.windowLengths) { own, _ in own }
+            .merging(graph.inputIdentities) { own, _ in own }
+    }
+
     /// Writes the checkpoint before all batches: from the first one on, a run resumes after a crash.
     func writeFirst(
         _ store: any CheckpointStore, _ zeroTime: BatchTime, _ context: GenerationContext
@@ -126,7 +132,7 @@ extension StreamingContext {
             fingerprint: graph.fingerprint, pendingBatches: [], isCompleted: true)
         record.parallelism = batchContext.defaultParallelism
         record.operators = graph.statefulOperators
-        record.configuration = configuration.settings
+        record.configuration = recordedSettings
         do {
             let (pieces, oldest) = try await graph.captureState(
                 through: zeroTime, since: nil, context)

@@ -1,6 +1,7 @@
 public import BatchEngine
 public import DStreamCore
 public import FaultTolerance
+public import JobGeneration
 internal import ProcessEngine
 public import ReceiverRuntime
 internal import Synchronization
@@ -86,8 +87,14 @@ public final class StreamingContext: Sendable {
         /// Makes what stores the received blocks of a stream; nil: the engine's block store does.
         ///
         /// Batches read blocks from the engine's store, so a handler of your own puts them there
-        /// too: give it the engine that the context is given.
+        /// too: give it the engine that the context is given. Streams declared `.writeAheadLog` have
+        /// one that logs; `start()` refuses another beside it.
         public var makeReceivedBlockHandler: ReceiverRegistration.MakeHandler?
+        /// Makes what estimates the rate of a stream under back-pressure; nil: a PID controller, with
+        /// the configuration's settings.
+        ///
+        /// It is given the batch interval. What it throws is thrown by `start()`.
+        public var makeRateEstimator: (@Sendable (StreamID, Duration) throws -> any RateEstimator)?
         /// Where checkpoints go; nil: into files, once a directory is set.
         public var checkpointStore: (any CheckpointStore)?
         /// Where dead letters go; nil: into files, once a directory is set.

@@ -9,19 +9,30 @@ struct Ending: Sendable {
     let first = Termination()
     /// Fails with the first error after which no later batch runs.
     let halt = Termination()
+    /// Whoever is to be notified of both.
+    private let observers = SharedValue<[Observer]>([])
+
+    /// Takes the error after which no later batch runs, if there is one, and whether all has ended.
+    typealias Observer = @Sendable (_ failure: (any Error)?, _ hasEnded: Bool) -> Void
+
+    /// Calls `observer` from now on.
+    func observe(_ observer: @escaping Observer) { observers.change { $0.append(observer) } }
 
     /// Lets waiters throw `failure`.
     func fail(_ failure: any Error) {
         first.fail(failure)
         let error = failure as? StreamError
         // What was declared too late changes nothing, least of all the batches.
-        if error?.policy != .continue, error?.code != .alreadyStarted { halt.fail(failure) }
+        guard error?.policy != .continue, error?.code != .alreadyStarted else { return }
+        halt.fail(failure)
+        for observer in observers.value { observer(failure, false) }
     }
 
     /// Lets waiters return, unless there was an error.
     func end() {
         first.end()
         halt.end()
+        for observer in observers.value { observer(nil, true) }
     }
 }
 

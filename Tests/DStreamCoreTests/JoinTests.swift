@@ -14,7 +14,7 @@ struct JoinTests {
         let second = harness.input([[(1, 1)], [(1, 2)], [(1, 3)]])
         let joined = harness.record(first.join(second))
         let groups = harness.record(second.cogroup(second, first))
-        try await harness.run(batches: 3)
+        await #expect(throws: StreamError.self) { try await harness.run(batches: 3) }
         #expect(joined.batches.map(\.time.milliseconds) == [1000])
         #expect(groups.batches.map(\.time.milliseconds) == [1000])
         #expect(harness.errors.first?.code == .generationFailed)

@@ -119,7 +119,7 @@ struct ExamplesTests {
                 checkpointDirectory: folder + "/checkpoint"
             ) { harness.ssc }
             try await ssc.start()
-            await harness.advance()
+            try await harness.advance()
             await ssc.stop(graceful: true)
             let report = try ExampleRun("inspect", in: folder, ["checkpoint", "checkpoint"])
             var line = ""
@@ -153,10 +153,10 @@ struct ExamplesTests {
                 return lengths
             }
             try await feed.store(block: ["a"])
-            await harness.advance()
+            try await harness.advance()
             let before = try lengths()
             try await feed.store(block: ["b"])
-            await harness.advance()
+            try await harness.advance()
             // As it is while the program runs, and after a kill.
             for name in ["state", "received/events"] {
                 let copy = folder + "/" + (name == "state" ? "one" : "two")

@@ -44,7 +44,7 @@ struct InspectTests {
             try FileSystem.append(
                 "\(folder)/in/\(name)", Array("line\n".utf8), durability: .handedOver)
         }
-        await harness.advance()
+        await #expect(throws: StreamError.self) { try await harness.advance() }
         await ssc.stop()
     }
 

@@ -95,7 +95,7 @@ import Testing
             return (number, 1)
         }
         _ = harness.record(pairs.reduceByKey(+))
-        try await harness.run(batches: 1)
+        await #expect(throws: StreamError.self) { try await harness.run(batches: 1) }
         #expect(harness.errors.count == 1)
         #expect(calls.withLock { $0 } == 0)
     }
@@ -108,7 +108,7 @@ import Testing
             throw NoGood()
         }
         _ = harness.record(pairs.reduceByKey(+))
-        try await harness.run(batches: 1)
+        await #expect(throws: StreamError.self) { try await harness.run(batches: 1) }
         #expect(harness.errors.count == 1)
         // One more may have had its turn before the failure was known.
         #expect(script.sizes.count <= 2)
@@ -131,10 +131,10 @@ import Testing
         }
         let output = harness.record(input.mapWithState(spec).mapped)
         try await harness.ssc.start()
-        await harness.advance()
+        try await harness.advance()
         let before = script.sizes.count
-        await harness.advance()
-        await harness.advance()
+        try await harness.advance()
+        try await harness.advance()
         await harness.ssc.stop()
         #expect(harness.errors.isEmpty)
         let hasThrown = !isFirst.load(ordering: .relaxed)

@@ -69,7 +69,7 @@ import Testing
         let seen = harness.record(harness.ssc.receiverStream(feed, placement: .worker))
         try await harness.ssc.start()
         try await feed.store(block: [NoCodec()])
-        await harness.advance()
+        try await harness.advance()
         await harness.ssc.stop()
         #expect(seen.batches.map(\.elements.count) == [1])
         harness.clock.finish()

@@ -34,7 +34,7 @@ struct ParityAPITests {
         let heard = try await events.events { events in
             events.contains { if case .receiverStopped = $0 { true } else { false } }
         }
-        await harness.advance()
+        try await harness.advance()
         await harness.ssc.stop()
         #expect(seen.batches.flatMap(\.elements) == [1, 2, 3])
 

@@ -1,6 +1,7 @@
 import BatchEngine
 import DStreamTestKit
 import FaultTolerance
+import JobGeneration
 import StreamingContext
 import Synchronization
 import Testing
@@ -44,7 +45,7 @@ private final class CountingEngine: ExecutionEngine {
     }
 
     func perform(
-        _ label: String, _ body: @escaping @Sendable () async throws -> Void
+        _ label: String, _ body: @escaping @concurrent @Sendable () async throws -> Void
     ) async throws {
         bodies.withLock { $0.append(label) }
         try await base.perform(label, body)
@@ -134,7 +135,7 @@ struct SwappedPartsTests {
         }
         try await ssc.start()
         clock.advance(by: .seconds(1))
-        await listener.batchSettled(.seconds(3601))
+        try await listener.batchSettled(.seconds(3601))
         await ssc.stop()
         #expect(times.withLock { $0 } == [.seconds(3601)])
     }
@@ -165,7 +166,7 @@ struct SwappedPartsTests {
             components.checkpointStore = store
             let harness = StreamHarness(
                 startTime: .seconds(start), engine: .custom(engine), components: components)
-            program(harness.input([[("a", 1)], [("a", 1)]]))
+            program(harness.input([[("a", 1)], [("a", 1)]], from: .seconds(1)))
             let directory = try FileSystem.createTemporaryDirectory(prefix: "swapped")
             defer { try? FileSystem.removeTree(directory) }
             let ssc = try await StreamingContext.getOrCreate(checkpointDirectory: directory) {
@@ -201,7 +202,7 @@ struct SwappedPartsTests {
         let seen = harness.record(harness.ssc.receiverStream(feed))
         try await harness.ssc.start()
         try await feed.store(block: [1, 2])
-        await harness.advance()
+        try await harness.advance()
         await harness.ssc.stop()
         #expect(seen.batches.map(\.elements) == [[1, 2]])
         #expect(store.noted.withLock { $0.count } == 1)
@@ -227,10 +228,59 @@ struct SwappedPartsTests {
         await #expect(throws: StrictHandler.Refused.self) {
             try await feeds[0].store(block: [0, 3])
         }
-        await harness.advance()
+        try await harness.advance()
         await harness.ssc.stop()
         #expect(seen.map { $0.batches.map(\.elements) } == [[[1]], [[2]]])
         engine.shutdown()
+    }
+
+    @Test("a block handler beside a write-ahead log is refused")
+    func blockHandlerAndLog() async throws {
+        let engine = LocalEngine(slots: 1)
+        var components = StreamHarness.quietComponents
+        components.storageMedium = SimulatedStorageMedium()
+        components.makeReceivedBlockHandler = { id, level, codec in
+            BlockStoreHandler(streamID: id, engine: engine, level: level, codec: codec)
+        }
+        let harness = StreamHarness(engine: .custom(engine), components: components)
+        harness.ssc.checkpoint("/checkpoints")
+        _ = harness.record(
+            harness.ssc.receiverStream(FeedReceiver<Int>(), protection: .writeAheadLog))
+        let error = await #expect(throws: StreamError.self) { try await harness.ssc.start() }
+        #expect(error?.code == .badDeclaration)
+        #expect(error?.message.contains("makeReceivedBlockHandler is set") == true)
+        engine.shutdown()
+    }
+
+    /// Asks for the same rate after each batch.
+    private struct FixedRate: RateEstimator {
+        func compute(
+            time: BatchTime, elements: Int, processingDelay: Duration, schedulingDelay: Duration
+        ) -> Double? { 7 }
+    }
+
+    @Test("a rate estimator")
+    func rateEstimator() async throws {
+        let made = Mutex<[StreamID]>([])
+        var components = StreamHarness.quietComponents
+        components.makeRateEstimator = { stream, interval in
+            #expect(interval == .seconds(1))
+            made.withLock { $0.append(stream) }
+            return FixedRate()
+        }
+        var configuration = StreamingContext.Configuration()
+        configuration.backpressure.isEnabled = true
+        let harness = StreamHarness(configuration: configuration, components: components)
+        let feed = FeedReceiver<Int>()
+        _ = harness.record(harness.ssc.receiverStream(feed))
+        try await harness.ssc.start()
+        try await feed.store(block: [1])
+        try await harness.advance()
+        try await harness.listener.first { event in
+            if case .rateUpdated(_, let rate) = event { rate == 7 } else { false }
+        }
+        await harness.ssc.stop()
+        #expect(made.withLock { $0 } == [StreamID(0)])
     }
 
     @Test("a logger")
@@ -257,7 +307,7 @@ struct SwappedPartsTests {
         _ = harness.record(harness.ssc.receiverStream(feed))
         try await harness.ssc.start()
         try await feed.store(block: [1, 2, 3])
-        for _ in 0..<2 { await harness.advance() }
+        for _ in 0..<2 { try await harness.advance() }
         await harness.ssc.stop()
         #expect(counter.counts.withLock { $0.batches } == 2)
         #expect(counter.counts.withLock { $0.records } == 3)

@@ -124,7 +124,7 @@ final class MemoryServices: ServiceEngine {
     }
 
     func perform(
-        _ label: String, _ body: @escaping @Sendable () async throws -> Void
+        _ label: String, _ body: @escaping @concurrent @Sendable () async throws -> Void
     ) async throws {
         try await body()
     }

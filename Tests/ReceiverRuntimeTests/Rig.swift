@@ -19,7 +19,7 @@ struct StoringEngine: ExecutionEngine {
     }
 
     func perform(
-        _ label: String, _ body: @escaping @Sendable () async throws -> Void
+        _ label: String, _ body: @escaping @concurrent @Sendable () async throws -> Void
     ) async throws {
         try await body()
     }

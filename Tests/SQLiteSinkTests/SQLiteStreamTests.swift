@@ -43,17 +43,9 @@
                 harness.ssc
             }
             try await harness.ssc.start()
-            while harness.clock.now < .seconds(last), harness.errors.isEmpty {
-                harness.clock.advance(by: .seconds(1))
-                let batch = harness.clock.now
-                await harness.listener.first { event in
-                    switch event {
-                    case .batchSettled(let settled): settled == batch || !harness.errors.isEmpty
-                    case .checkpointFailed: true
-                    default: false
-                    }
-                }
-                if harness.listener.events.contains(where: \.isCheckpointFailed) { break }
+            var isDone = harness.errors.isEmpty
+            while harness.clock.now < .seconds(last), isDone {
+                do { try await harness.advance() } catch { isDone = false }
             }
             await harness.ssc.stop()
         }
@@ -87,7 +79,7 @@
             let harness = StreamHarness()
             harness.input([["good"], ["bad"]]).write(
                 to: textSink(database.path), file: "Program.swift", line: 7)
-            try await harness.run(batches: 2)
+            await #expect(throws: StreamError.self) { try await harness.run(batches: 2) }
             let error = try #require(harness.errors.first)
             #expect(error.batchTime == .seconds(2))
             for part in ["write at Program.swift:7", "rejected", "#texts", "CHECK"] {

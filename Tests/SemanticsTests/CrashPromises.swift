@@ -44,7 +44,7 @@ struct CrashPromises {
                     harness.ssc.receiverStream(FeedReceiver<Int>(), protection: .writeAheadLog))
                 seen.withLock { $0 = recorder }
             }
-            await second.advance()
+            try await second.advance()
             await second.ssc.stop()
             #expect(seen.withLock { $0 }?.batches.flatMap(\.elements) == Array(0..<10))
         }
@@ -66,7 +66,11 @@ struct CrashPromises {
                         }
                 }
                 for block in blocks { try await feed.store(block: block) }
-                await harness.advance()
+                if fails {
+                    await #expect(throws: StreamError.self) { try await harness.advance() }
+                } else {
+                    try await harness.advance()
+                }
                 await harness.ssc.stop()
             }
             try await run([[1, 2], [3]], fails: true)
@@ -83,7 +87,8 @@ struct CrashPromises {
             let batches = [["a"], ["a", "b"], ["a"], ["b"]].map { $0.map { ($0, 1) } }
             func run(from begin: BatchTime, batches count: Int, failing: BatchTime?) async throws {
                 let harness = try await start(directory, from: begin) { harness in
-                    harness.input(batches).updateStateByKey { values, state -> Int? in
+                    let input = harness.input(batches, from: .seconds(1))
+                    input.updateStateByKey { values, state -> Int? in
                         (state ?? 0) + values.reduce(0, +)
                     }.foreachRDD { rdd, time in
                         let states = try await rdd.collect()
@@ -91,7 +96,9 @@ struct CrashPromises {
                         last.withLock { $0 = Dictionary(uniqueKeysWithValues: states) }
                     }
                 }
-                for _ in 0..<count { await harness.advance() }
+                for _ in 0..<count {
+                    do { try await harness.advance() } catch { #expect(failing != nil) }
+                }
                 await harness.ssc.stop()
             }
             try await run(from: .zero, batches: 2, failing: .seconds(2))

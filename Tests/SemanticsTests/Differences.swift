@@ -40,8 +40,8 @@ struct Differences {
                 return harness.ssc
             }
             try await harness.ssc.start()
-            await harness.advance()
-            await harness.advance()
+            try await harness.advance()
+            try await harness.advance()
             await harness.ssc.stop(graceful: true)
         }
         #expect(times.withLock { $0 } == [.seconds(1), .seconds(2), .seconds(3), .seconds(4)])
@@ -107,7 +107,7 @@ struct Differences {
             try FileSystem.writeAtomically(
                 "\(directory)/\(name)", Array("\(name)\n".utf8), durability: .handedOver)
         }
-        for _ in 0..<40 { await harness.advance() }
+        for _ in 0..<40 { try await harness.advance() }
         await harness.ssc.stop()
         #expect(seen.batches.flatMap(\.elements) == ["seen"])
         #expect(harness.errors.isEmpty)
@@ -137,7 +137,7 @@ struct Differences {
         let recorders = harnesses.map { $0.record($0.input([[1], [2]])) }
         for harness in harnesses { try await harness.ssc.start() }
         #expect(harnesses.allSatisfy { $0.ssc.state == .active })
-        for harness in harnesses { await harness.advance() }
+        for harness in harnesses { try await harness.advance() }
         for harness in harnesses { await harness.ssc.stop() }
         for recorder in recorders { #expect(recorder.batches.map(\.elements) == [[1]]) }
     }
@@ -178,7 +178,7 @@ struct Differences {
         let late = other.record(stream)
         await #expect(throws: StreamError.self) { try await other.ssc.awaitTermination() }
         other.clock.advance(by: .seconds(1))
-        await other.listener.batchSettled(.seconds(1))
+        try await other.listener.batchSettled(.seconds(1))
         await other.ssc.stop()
         #expect(seen.batches.count == 1 && late.batches.isEmpty)
     }
@@ -207,9 +207,9 @@ struct Differences {
                     return number
                 }.window(.seconds(3), slide: .seconds(3)))
             try await harness.ssc.start()
-            for _ in 0..<2 { await harness.advance() }
+            for _ in 0..<2 { try await harness.advance() }
             #expect(computed.withLock { $0 } == (hasCheckpoints ? [1, 2] : []))
-            await harness.advance()
+            try await harness.advance()
             await harness.ssc.stop()
             #expect(computed.withLock { $0.sorted() } == [1, 2, 3])
             #expect(seen.batches.map { $0.elements.sorted() } == [[1, 2, 3]])

@@ -58,8 +58,8 @@ struct EndingPromises {
                 harness.ssc.receiverStream(ScriptedReceiver<Int>([.fail(Boom())]))))
         let running = Task { try await harness.ssc.run() }
         try await feed.output().store(1)
-        await harness.advance()
-        await harness.listener.first(\.isReceiverRestarting)
+        try await harness.advance()
+        try await harness.listener.first(\.isReceiverRestarting)
         running.cancel()
         await #expect(throws: CancellationError.self) { try await running.value }
         let count = harness.listener.events.count
@@ -79,7 +79,7 @@ struct EndingPromises {
             semaphore.block()
         }
         let running = Task { try await harness.ssc.run() }
-        await harness.listener.first { event in
+        try await harness.listener.first { event in
             if case .streamingStarted = event { true } else { false }
         }
         harness.clock.advance(by: .seconds(1))

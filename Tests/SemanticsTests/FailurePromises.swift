@@ -41,7 +41,7 @@ struct FailurePromises {
             await harness.clock.waitForSleeper(until: end)
             harness.clock.set(to: end)
         }
-        await harness.listener.batchSettled(.seconds(1))
+        try await harness.listener.batchSettled(.seconds(1))
         #expect(await harness.ssc.stop().pendingBatches.isEmpty)
         #expect(
             journal.all == ["1000 0", "1000 1", "1100 2", "1100 3", "1400 4", "1400 5"])
@@ -98,7 +98,7 @@ struct FailurePromises {
             let harness = harness(
                 policy: .continue, startTime: .seconds(start), checkpoints: store)
             _ = try await StreamingContext.getOrCreate(checkpointDirectory: directory) {
-                harness.input([[("a", 1)], [("a", 2)], [("a", 4)]])
+                harness.input([[("a", 1)], [("a", 2)], [("a", 4)]], from: .seconds(1))
                     .updateStateByKey { values, sum in (sum ?? 0) + values.reduce(0, +) }
                     .foreachRDD { rdd, time in
                         let sums = try await rdd.collect()
@@ -108,7 +108,7 @@ struct FailurePromises {
                 return harness.ssc
             }
             try await harness.ssc.start()
-            for _ in 0..<(start == 0 ? 2 : 1) { await harness.advance() }
+            for _ in 0..<(start == 0 ? 2 : 1) { try await harness.advance() }
             let report = await harness.ssc.stop(graceful: true)
             #expect(report.pendingBatches == (start == 0 ? [.seconds(1)] : []))
         }

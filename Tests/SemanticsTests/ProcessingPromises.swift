@@ -34,7 +34,7 @@ struct ProcessingPromises {
         try await harness.ssc.start()
         // Gathered only: the tick itself cuts, stores and allocates it.
         try await feed.output().store(contentsOf: [1, 2, 3])
-        for _ in 0..<3 { await harness.advance() }
+        for _ in 0..<3 { try await harness.advance() }
         let one = "1000 ms"
         let lines = journal.all
         let submitted = "submitted \(one) with 3"
@@ -64,8 +64,8 @@ struct ProcessingPromises {
         let seen = harness.record(harness.input([[1], [2], [3]]))
         try await harness.ssc.start()
         harness.clock.advance(by: .milliseconds(200))
-        await harness.listener.batchSettled(.milliseconds(1200))
-        await harness.advance()
+        try await harness.listener.batchSettled(.milliseconds(1200))
+        try await harness.advance()
         await harness.ssc.stop()
         #expect(seen.batches.map(\.time) == [.milliseconds(1200), .milliseconds(1500)])
     }
@@ -76,7 +76,7 @@ struct ProcessingPromises {
         let seen = harness.record(harness.input([[1], [2], [3]]))
         try await harness.ssc.start()
         harness.clock.advance(by: .milliseconds(3500))
-        await harness.listener.batchSettled(.seconds(3))
+        try await harness.listener.batchSettled(.seconds(3))
         await harness.ssc.stop()
         #expect(seen.batches.map(\.elements) == [[1], [2], [3]])
         let late = harness.times { event in
@@ -95,7 +95,7 @@ struct ProcessingPromises {
         try await harness.ssc.start()
         try await feed.store(block: [1, 2])
         harness.clock.advance(by: .milliseconds(3500))
-        await harness.listener.batchSettled(.seconds(3))
+        try await harness.listener.batchSettled(.seconds(3))
         await harness.ssc.stop()
         #expect(seen.batches.map(\.time) == [.seconds(3)])
         #expect(seen.batches.map(\.elements) == [[1, 2]])
@@ -117,7 +117,7 @@ struct ProcessingPromises {
         }
         try await harness.ssc.start()
         harness.clock.advance(by: .seconds(3))
-        await harness.listener.batchSettled(.seconds(3))
+        try await harness.listener.batchSettled(.seconds(3))
         await harness.ssc.stop()
         #expect(
             journal.all == [
@@ -156,7 +156,7 @@ struct ProcessingPromises {
             journal.note("\(context.attempt)")
             throw Boom()
         }
-        try await harness.run(batches: 1)
+        await #expect(throws: StreamError.self) { try await harness.run(batches: 1) }
         #expect(journal.all.count == 4)
         #expect(Set(journal.all).count == 4, "each try has its number")
         let error = try #require(harness.errors.first)
@@ -177,9 +177,12 @@ struct ProcessingPromises {
                 if time == .seconds(1) { throw Boom() }
             }
             try await harness.ssc.start()
-            await harness.advance()
-            await harness.listener.batchSettled(.seconds(1))
-            await harness.advance()
+            if policy == .stop {
+                await #expect(throws: StreamError.self) { try await harness.advance() }
+                harness.clock.advance(by: .seconds(1))
+            } else {
+                for _ in 0..<2 { try await harness.advance() }
+            }
             await #expect(throws: StreamError.self) { try await harness.ssc.awaitTermination() }
             let report = await harness.ssc.stop()
             #expect(report.pendingBatches == [.seconds(1)])

@@ -51,7 +51,7 @@ struct ReceivingPromises {
                 }
             }
         }
-        for _ in 0..<5 { await harness.advance() }
+        for _ in 0..<5 { try await harness.advance() }
         try await storing.value
         await harness.ssc.stop(graceful: true)
         let all = seen.batches.flatMap(\.elements)
@@ -79,7 +79,7 @@ struct ReceivingPromises {
                 stored.note("\(number)")
             }
         }
-        while stored.all.count < 20 { await harness.advance() }
+        while stored.all.count < 20 { try await harness.advance() }
         try await storing.value
         #expect(await harness.ssc.stop(graceful: true).isDrained)
         #expect(
@@ -97,12 +97,12 @@ struct ReceivingPromises {
         let seen = harness.record(harness.ssc.receiverStream(receiver))
         try await harness.ssc.start()
         for starts in 1...2 {
-            await harness.listener.first(\.isReceiverRestarting)
+            try await harness.listener.first(\.isReceiverRestarting)
             while harness.listener.events.count(where: \.isReceiverStarted) <= starts {
-                await harness.advance()
+                try await harness.advance()
             }
         }
-        while seen.batches.flatMap(\.elements).count < 3 { await harness.advance() }
+        while seen.batches.flatMap(\.elements).count < 3 { try await harness.advance() }
         await harness.ssc.stop()
         #expect(seen.batches.flatMap(\.elements) == [1, 2, 3])
         let delays = harness.listener.events.compactMap { event -> Duration? in
@@ -128,12 +128,12 @@ struct ReceivingPromises {
         try await harness.ssc.start()
         let connection = try await listener.accept()
         try await connection.writeAll([0x61, 0xC3, 0x28, 0x0A] + Array("longer\nend\n".utf8))
-        while seen.batches.flatMap(\.elements).last != "end" { await harness.advance() }
+        while seen.batches.flatMap(\.elements).last != "end" { try await harness.advance() }
         let expected = policy == .truncate ? ["a\u{FFFD}(", "lon", "end"] : ["a\u{FFFD}(", "end"]
         #expect(seen.batches.flatMap(\.elements) == expected)
         let id = StreamID(0)
-        await harness.listener.first { $0 == .linesTruncated(stream: id, count: 1) }
-        await harness.listener.first { $0 == .invalidUTF8Replaced(stream: id, count: 1) }
+        try await harness.listener.first { $0 == .linesTruncated(stream: id, count: 1) }
+        try await harness.listener.first { $0 == .invalidUTF8Replaced(stream: id, count: 1) }
         await harness.ssc.stop()
         connection.close()
         listener.close()

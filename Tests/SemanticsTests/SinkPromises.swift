@@ -55,7 +55,7 @@ struct SinkPromises {
                 harness.ssc
             }
             try await harness.ssc.start()
-            await harness.listener.batchSettled(.seconds(1))
+            try await harness.listener.batchSettled(.seconds(1))
             await harness.ssc.stop()
             #expect(harness.errors.isEmpty, "\(harness.errors)")
         }
@@ -105,7 +105,7 @@ struct SinkPromises {
         let first = StreamHarness()
         first.input([["a"]]).write(to: FileSink("/out", on: medium))
         try await first.ssc.start()
-        await first.advance()
+        try await first.advance()
         let second = StreamHarness(startTime: .seconds(5))
         second.input([["a"]]).write(to: FileSink("/out", on: medium))
         let inUse = await #expect(throws: StreamError.self) { try await second.ssc.start() }

@@ -78,8 +78,8 @@ extension StreamHarness {
     }
 
     /// Waits for the submission of a batch.
-    func submitted(_ time: BatchTime) async {
-        await listener.first { event in
+    func submitted(_ time: BatchTime) async throws {
+        try await listener.first { event in
             if case .batchSubmitted(let info) = event { info.batchTime == time } else { false }
         }
     }

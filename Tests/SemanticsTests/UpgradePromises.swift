@@ -23,7 +23,8 @@ struct UpgradePromises {
         components.checkpointStore = isCutOff ? CutOffStore(store: store) : store
         let earlier = try await store.recover()?.record.time
         let harness = StreamHarness(startTime: earlier ?? .zero, components: components)
-        let words = harness.input(Array(repeating: [("a", 1), ("b", 2)], count: 20))
+        let words = harness.input(
+            Array(repeating: [("a", 1), ("b", 2)], count: 20), from: .seconds(1))
         let seen = program(harness, words)
         let directory = try FileSystem.createTemporaryDirectory(prefix: "upgrade")
         defer { try? FileSystem.removeTree(directory) }
@@ -36,7 +37,7 @@ struct UpgradePromises {
             await store.close()
             throw error
         }
-        for _ in 0..<3 { await harness.advance() }
+        for _ in 0..<3 { try await harness.advance() }
         await ssc.stop(graceful: true)
         #expect(harness.errors.isEmpty, "\(harness.errors)")
         await store.close()

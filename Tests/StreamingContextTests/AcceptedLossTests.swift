@@ -38,7 +38,7 @@ struct AcceptedLossTests {
             let harness = try await run.start(from: .zero, declare(feed))
             try await feed.store(block: [1])
             queue.append(harness.ssc.batchContext.parallelize([10], partitions: 1))
-            await harness.advanceAndSettle()
+            try await harness.advanceAndSettle()
             try await feed.store(block: [2])
             await harness.ssc.stop()
         }
@@ -46,7 +46,7 @@ struct AcceptedLossTests {
         /// Goes on for a batch; with the loss of some logs.
         func goOn(from start: BatchTime, accepting names: [String] = []) async throws {
             let harness = try await run.start(from: start, declare(Feed(), accepting: names))
-            await harness.advanceAndSettle()
+            try await harness.advanceAndSettle()
             await harness.ssc.stop()
             #expect(harness.errors.isEmpty, "\(harness.errors)")
         }
@@ -114,7 +114,7 @@ struct AcceptedLossTests {
             try program.run.medium.list(directory).first { $0.hasPrefix("log-") })
         let segment = directory + "/" + name
         let before = try #require(program.run.medium.contents(of: segment))
-        await harness.advanceAndSettle()
+        try await harness.advanceAndSettle()
         let medium = program.run.medium.restarted()
         await harness.ssc.stop()
         medium.setContents(of: segment, to: before)
@@ -195,14 +195,14 @@ struct AcceptedLossTests {
             program.queue.append(harness.ssc.batchContext.parallelize([1], partitions: 1))
         }
         push()
-        await harness.advanceAndSettle()
+        try await harness.advanceAndSettle()
         let directory = DurableRun.directory + "/state"
         let name = try #require(
             try program.run.medium.list(directory).last { $0.hasPrefix("log-") })
         let segment = directory + "/" + name
         let before = try #require(program.run.medium.contents(of: segment))
         push()
-        await harness.advanceAndSettle()
+        try await harness.advanceAndSettle()
         let medium = program.run.medium.restarted()
         await harness.ssc.stop()
         medium.setContents(of: segment, to: before)
@@ -214,7 +214,7 @@ struct AcceptedLossTests {
         #expect(try await program.run.pendingInputs().map(\.batch) == [.seconds(2)])
         try await program.run.forget(of: 1, for: .seconds(2))
         let second = try await program.run.start(from: .seconds(2), program.declare(Feed()))
-        await second.listener.batchSettled(.seconds(2))
+        try await second.listener.batchSettled(.seconds(2))
         await second.ssc.stop()
         #expect(program.sink.rows == ["1:1", "2:2", "2:1"])
     }
@@ -229,14 +229,14 @@ struct AcceptedLossTests {
             program.queue.append(harness.ssc.batchContext.parallelize([1], partitions: 1))
         }
         push()
-        await harness.advanceAndSettle()
+        try await harness.advanceAndSettle()
         let directory = DurableRun.directory + "/chosen"
         let name = try #require(
             try program.run.medium.list(directory).last { $0.hasPrefix("log-") })
         let segment = directory + "/" + name
         let before = try #require(program.run.medium.contents(of: segment))
         push()
-        await harness.advanceAndSettle()
+        try await harness.advanceAndSettle()
         let medium = program.run.medium.restarted()
         await harness.ssc.stop()
         medium.setContents(of: segment, to: before)
@@ -246,85 +246,5 @@ struct AcceptedLossTests {
             try await program.run.forget(of: 1, for: .seconds(1))
         }
         #expect(medium.contents(of: segment) == before)
-    }
-
-    /// Runs batches from 100 s on; the checkpoints of the last one fail, and the program is killed.
-    ///
-    /// - Returns: the log of choices as it was before the last batch.
-    private func killedBehindItsSink(
-        _ run: inout DurableRun, _ root: WatchedDirectory, batches: Int,
-        _ declare: (StreamHarness) -> Void
-    ) async throws -> (path: String, bytes: [UInt8]) {
-        let harness = try await run.start(from: .seconds(100), declare)
-        var log: (path: String, bytes: [UInt8]) = ("", [])
-        for batch in 1...batches {
-            try root.write("\(batch)", "\(batch)\n", at: harness.clock.now.milliseconds + 500)
-            if batch < batches {
-                await harness.advanceAndSettle()
-                continue
-            }
-            let directory = DurableRun.directory + "/chosen"
-            let name = try run.medium.list(directory).last { $0.hasPrefix("log-") }
-            log.path = directory + "/" + (try #require(name))
-            log.bytes = try #require(run.medium.contents(of: log.path))
-            run.medium.fail {
-                $0.kind == .create && $0.path.contains("/checkpoint-") ? .failed : nil
-            }
-            let due = harness.clock.now + .seconds(1)
-            harness.clock.advance(by: .seconds(1))
-            await harness.listener.first { event in
-                if case .batchCompleted(let info) = event { info.batchTime == due } else { false }
-            }
-        }
-        let medium = run.medium.restarted()
-        await harness.ssc.stop()
-        run.medium = medium
-        return log
-    }
-
-    @Test("a sink that holds a batch whose choice is lost refuses the start")
-    func sinkAhead() async throws {
-        let root = try WatchedDirectory()
-        var run = DurableRun()
-        func declare(_ names: [String] = []) -> (StreamHarness) -> Void {
-            let medium = run.medium
-            return { harness in
-                for name in names { harness.ssc.acceptLoss(in: name) }
-                harness.ssc.textFileStream(root.path).write(to: FileSink("/out", on: medium))
-            }
-        }
-        let log = try await killedBehindItsSink(&run, root, batches: 2, declare())
-        // As it was, it goes on.
-        let whole = run.medium
-        run.medium = whole.restarted()
-        #expect(try await run.refusal(from: .seconds(102), declare()) == nil)
-        run.medium = whole.restarted()
-        run.medium.setContents(of: log.path, to: log.bytes)
-        let error = try #require(try await run.refusal(from: .seconds(102), declare()))
-        #expect(error.code == .checkpointUnreadable && error.site?.name == "textFileStream")
-        #expect(error.message.contains("/checkpoints/chosen has lost its end"), "\(error)")
-        #expect(error.message.contains("file:/out holds batch 102000 ms"), "\(error)")
-        #expect(try await run.refusal(from: .seconds(102), declare(["chosen"])) == nil)
-    }
-
-    @Test("a stream that chooses for every other batch refuses nothing")
-    func sinkOfOthers() async throws {
-        let root = try WatchedDirectory()
-        var run = DurableRun()
-        func declare() -> (StreamHarness) -> Void {
-            let medium = run.medium
-            return { harness in
-                let lines = harness.ssc.textFileStream(root.path)
-                lines.window(.seconds(2), slide: .seconds(2))
-                    .write(to: FileSink("/windows", on: medium))
-                harness.input([["a"], ["b"], ["c"], ["d"]]).write(to: FileSink("/out", on: medium))
-            }
-        }
-        for batches in 2...4 {
-            run.medium = SimulatedStorageMedium()
-            _ = try await killedBehindItsSink(&run, root, batches: batches, declare())
-            let start = BatchTime.seconds(Int64(100 + batches))
-            #expect(try await run.refusal(from: start, declare()) == nil, "\(batches)")
-        }
     }
 }

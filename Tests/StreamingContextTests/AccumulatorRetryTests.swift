@@ -97,9 +97,9 @@ struct AccumulatorRetryTests {
         }.named("sum").onFailure(
             retry: Self.thrice, then: isDeadLettered ? .deadLetter : .continue)
         try await harness.ssc.start()
-        await harness.advanceAndSettle()
+        try await harness.advanceAndSettle()
         #expect(mapped.value == 0 && added.value == 0)
-        await harness.advanceAndSettle()
+        try await harness.advanceAndSettle()
         await harness.ssc.stop()
         #expect(mapped.value == 4 && added.value == 4)
     }

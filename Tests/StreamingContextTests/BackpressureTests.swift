@@ -34,17 +34,19 @@ struct BackpressureTests {
         }
         try await harness.ssc.start()
         try await feed.store(block: [Int](repeating: 500, count: 100))
-        await harness.advance()
+        try await harness.advance()
         #expect(rates(harness.listener.events).isEmpty, "the first batch only sets the rate")
         try await feed.store(block: [Int](repeating: 2000, count: 100))
-        await harness.advance()
+        try await harness.advance()
         // 200 per second were processed, then 50.
         let stream = StreamID(0)
-        await harness.listener.first { $0 == .rateUpdated(stream: stream, elementsPerSecond: 50) }
+        try await harness.listener.first {
+            $0 == .rateUpdated(stream: stream, elementsPerSecond: 50)
+        }
         // What is stored beyond that waits: of a larger block, pieces of a fifth of a second's.
         async let held: Void = feed.store(block: [Int](repeating: 0, count: 15))
         await clock.waitForSleepers(count: 2)
-        for _ in 0..<3 { await harness.advance() }
+        for _ in 0..<3 { try await harness.advance() }
         try await held
         await harness.ssc.stop()
         clock.finish()
@@ -61,7 +63,9 @@ struct BackpressureTests {
             // The next batch, and the store whose turn has not come.
             await harness.clock.waitForSleepers(count: 2)
             harness.clock.advance(by: .milliseconds(100))
-            if tenth % 10 == 0 { await harness.listener.batchSettled(.milliseconds(tenth * 100)) }
+            if tenth % 10 == 0 {
+                try await harness.listener.batchSettled(.milliseconds(tenth * 100))
+            }
         }
         // A store that is not held up would be refused by the stop, with another error.
         await harness.clock.waitForSleepers(count: 2)
@@ -85,10 +89,10 @@ struct BackpressureTests {
         for quarter in 1...5 {
             await harness.clock.waitForSleepers(count: 2)
             harness.clock.advance(by: .milliseconds(250))
-            if quarter == 4 { await harness.listener.batchSettled(.seconds(1)) }
+            if quarter == 4 { try await harness.listener.batchSettled(.seconds(1)) }
         }
         try await held
-        await harness.advance()
+        try await harness.advance()
         #expect(seen.batches.flatMap(\.elements) == [1, 2, 3, 4, 5, 6])
         // The fifth comes with the tick.
         #expect((4...5).contains(seen.batches.first?.elements.count ?? 0))
@@ -107,7 +111,7 @@ struct BackpressureTests {
         try await harness.ssc.start()
         for _ in 0..<3 {
             try await feed.store(block: [Int](repeating: 0, count: 1000))
-            await harness.advance()
+            try await harness.advance()
         }
         #expect(rates(harness.listener.events).isEmpty)
         await harness.ssc.stop()

@@ -63,7 +63,7 @@ struct BlockingReceiverTests {
             #expect(Set(names) == ["recv-Stuck"])
         #endif
         try await feed.store(block: [1, 2])
-        await harness.advance()
+        try await harness.advance()
         #expect(seen.batches.map(\.elements) == [[1, 2]])
         for _ in streams { stuck.semaphore.signal() }
         try await stuck.ended.all(atLeast: Self.count)
@@ -96,9 +96,9 @@ struct BlockingReceiverTests {
             let streams = (0..<Self.count).map { _ in harness.ssc.receiverStream(Ported()) }
             let seen = harness.record(harness.ssc.union(streams))
             async let ended = harness.ssc.runUntilInterrupted()
-            await harness.listener.first(\.isStreamingStarted)
+            try await harness.listener.first(\.isStreamingStarted)
             // Each stream has been heard of.
-            await harness.advance { events in
+            try await harness.advance { events in
                 let streams = events.compactMap(\.completedBatch).flatMap { batch in
                     batch.streamIDToInputInfo.filter { $0.value.recordCount > 0 }.keys
                 }
@@ -146,7 +146,7 @@ struct BlockingReceiverTests {
         try await withThrowingTaskGroup(of: Void.self) { group in
             for feed in feeds { group.addTask { try? await feed.store(block: [1]) } }
             try await blocking.running.all(atLeast: Self.count)
-            await harness.advance()
+            try await harness.advance()
             for _ in feeds { blocking.semaphore.signal() }
             try await group.waitForAll()
         }
@@ -271,7 +271,7 @@ struct BlockingReceiverTests {
             _ = harness.record(harness.ssc.receiverStream(receiver))
             try await harness.ssc.start()
             try await receiver.hasStored.wait()
-            await harness.advance()
+            try await harness.advance()
             await harness.ssc.stop()
             let threads = Set(Noting.threads.all)
             #expect(threads.contains("recv-Storing"))

@@ -126,7 +126,7 @@ struct DamageCampaignTests {
             $0.kind == .create && $0.path.hasPrefix("/checkpoint/checkpoint-") ? .failed : nil
         }
         harness.clock.advance(by: .seconds(1))
-        await harness.listener.first { event in
+        try await harness.listener.first { event in
             if case .batchCompleted = event { true } else { false }
         }
         let after = medium.restarted()

@@ -33,9 +33,9 @@ struct DeadLetterInputTests {
             try await harness.ssc.start()
             try await feed.store(block: ["a", "bad"])
             try await feed.store(block: ["b"])
-            await harness.advanceAndSettle()
+            try await harness.advanceAndSettle()
             try await feed.store(block: ["c"])
-            await harness.advanceAndSettle()
+            try await harness.advanceAndSettle()
             await harness.ssc.stop()
             #expect(sink.rows == ["2:c"])
             guard case .inputs(let inputs)? = try await LetterRun.letter(medium)?.contents else {
@@ -67,7 +67,7 @@ struct DeadLetterInputTests {
         let first = harness("bad")
         try await first.ssc.start()
         try directory.write("one", "good\nbad\n", at: 100_500)
-        await first.advanceAndSettle()
+        try await first.advanceAndSettle()
         await first.ssc.stop()
         #expect(try await keptTexts() == ["good", "bad"])
         try directory.remove("one")
@@ -86,7 +86,7 @@ struct DeadLetterInputTests {
         }.foreachRDD { rdd in _ = try await rdd.count() }
         try await harness.ssc.start()
         try directory.write("one", "x\n", at: 100_500)
-        await harness.advanceAndSettle()
+        try await harness.advanceAndSettle()
         #expect(await harness.ssc.stop().pendingBatches.isEmpty && harness.errors.isEmpty)
         let letter = try #require(try await LetterRun.letter(medium))
         #expect(letter.entry.reason.contains("\(SinkDown())"))
@@ -104,15 +104,17 @@ struct DeadLetterInputTests {
         defer { try? FileSystem.removeTree(directory) }
         harness.ssc.checkpoint(directory)
         let failures = Locked(2)
-        let pairs = harness.input([[("a", 1)], [("a", 2)], [("a", 4)], [("a", 8)]])
-            .map { pair -> (String, Int) in
-                let isDown = failures.withLock { failures in
-                    defer { if pair.1 == 2 { failures -= 1 } }
-                    return pair.1 == 2 && failures > 0
-                }
-                if isDown { throw SinkDown() }
-                return pair
+        let pairs = harness.input(
+            [[("a", 1)], [("a", 2)], [("a", 4)], [("a", 8)]], from: .seconds(1)
+        )
+        .map { pair -> (String, Int) in
+            let isDown = failures.withLock { failures in
+                defer { if pair.1 == 2 { failures -= 1 } }
+                return pair.1 == 2 && failures > 0
             }
+            if isDown { throw SinkDown() }
+            return pair
+        }
         let sums: DStream<(String, Int)>
         if usesMapWithState {
             let spec = StateSpec<String, Int, Int, (String, Int)>.function { key, value, state in
@@ -131,13 +133,13 @@ struct DeadLetterInputTests {
             retry: RetryPolicy(
                 maxAttempts: 3, initialBackoff: .milliseconds(1500), multiplier: 1))
         try await harness.ssc.start()
-        await harness.advanceAndSettle()
+        try await harness.advanceAndSettle()
         // More batches are made while the second waits.
         harness.clock.advance(by: .seconds(1))
         for batch in [BatchTime.seconds(3), .seconds(5)] {
             await harness.clock.waitForSleepers(count: 2)
             harness.clock.advance(by: .milliseconds(1500))
-            await harness.listener.first { event in
+            try await harness.listener.first { event in
                 if case .batchSubmitted(let info) = event {
                     info.batchTime == batch
                 } else {
@@ -145,7 +147,7 @@ struct DeadLetterInputTests {
                 }
             }
         }
-        await harness.listener.batchSettled(.seconds(5))
+        try await harness.listener.batchSettled(.seconds(5))
         await harness.ssc.stop()
         #expect(sink.rows.prefix(4) == ["1:1", "2:3", "3:7", "4:15"])
         #expect(harness.errors.isEmpty)

@@ -35,10 +35,10 @@ struct DeadLetterRecoveryTests {
             try await harness.ssc.start()
             for batch in 1...max(1, batches) where batch <= batches {
                 if graceful || batch < batches {
-                    await harness.advanceAndSettle()
+                    try await harness.advanceAndSettle()
                 } else {
                     // No checkpoint may be possible any more.
-                    await harness.advanceUntilCompleted()
+                    try await harness.advanceUntilCompleted()
                 }
             }
             await harness.ssc.stop(graceful: graceful)
@@ -47,7 +47,7 @@ struct DeadLetterRecoveryTests {
 
         private func declare(on harness: StreamHarness) {
             let (poison, sink) = (poison, sink)
-            let pairs = harness.input(DeadLetterRecoveryTests.batches)
+            let pairs = harness.input(DeadLetterRecoveryTests.batches, from: .seconds(1))
                 .map { pair -> (String, Int) in
                     if pair.1 == poison { throw SinkDown() }
                     return pair

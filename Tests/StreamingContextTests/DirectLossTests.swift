@@ -99,10 +99,10 @@ struct DirectLossTests {
     func madeAnew(_ way: DataLossPolicy) async throws {
         let (broker, sink, run) = (Broker(0..<5), ScriptedSink(), DurableRun())
         let first = try await run.start(from: .zero) { Self.declare($0, broker, sink) }
-        await first.advanceAndSettle()
+        try await first.advanceAndSettle()
         #expect(sink.rows.count == 5)
         broker.set([0: 0..<2])
-        await first.advanceAndSettle()
+        try await first.advanceAndSettle()
         await first.ssc.stop()
         let text = "t-0 ended at offset 2, and earlier batches ended at 5"
         #expect("\(first.errors)".contains(text), "\(first.errors)")
@@ -111,7 +111,7 @@ struct DirectLossTests {
         // By now nobody could tell by the offsets.
         broker.set([0: 0..<9])
         let second = try await run.start(from: .seconds(2)) { Self.declare($0, broker, sink) }
-        await second.listener.batchSettled(.seconds(2))
+        try await second.listener.batchSettled(.seconds(2))
         await second.ssc.stop()
         #expect("\(second.errors)".contains(text), "\(second.errors)")
         #expect(sink.rows.count == 5)
@@ -119,9 +119,9 @@ struct DirectLossTests {
         #expect(pending.map(\.kind) == [.lostOffsets])
 
         let third = try await run.start(from: .seconds(2)) { Self.declare($0, broker, sink, way) }
-        await third.listener.batchSettled(.seconds(2))
+        try await third.listener.batchSettled(.seconds(2))
         broker.set([0: 0..<10])
-        await third.advanceAndSettle()
+        try await third.advanceAndSettle()
         await third.ssc.stop(graceful: true)
         let old = way == .earliest ? (0..<9).map { "2:0:\($0)" } : []
         #expect(rows(sink, after: 1) == old + ["3:0:9"])
@@ -136,10 +136,10 @@ struct DirectLossTests {
         var run = DurableRun()
         run.policy = .continue
         let harness = try await run.start(from: .zero) { Self.declare($0, broker, sink) }
-        await harness.advanceAndSettle()
+        try await harness.advanceAndSettle()
         for end in [Int64(2), 5, 7] {
             broker.set([0: 0..<end])
-            await harness.advanceAndSettle()
+            try await harness.advanceAndSettle()
         }
         let report = await harness.ssc.stop()
         #expect(sink.rows.count == 5)
@@ -150,7 +150,7 @@ struct DirectLossTests {
         let second = try await run.start(from: .seconds(4)) {
             Self.declare($0, broker, sink, .earliest)
         }
-        await second.listener.batchSettled(.seconds(4))
+        try await second.listener.batchSettled(.seconds(4))
         await second.ssc.stop(graceful: true)
         #expect(rows(sink, after: 1) == (0..<7).map { "2:0:\($0)" })
         #expect(second.skipped.count == 1)
@@ -164,16 +164,16 @@ struct DirectLossTests {
         var run = DurableRun()
         run.policy = policy
         let first = try await run.start(from: .zero) { Self.declare($0, broker, sink) }
-        await first.advanceAndSettle()
+        try await first.advanceAndSettle()
         // The answer of a replica that lags.
         broker.set(wasGone ? [:] : [0: 0..<2])
-        await first.advanceAndSettle()
-        if policy == .continue { await first.advanceAndSettle() }
+        try await first.advanceAndSettle()
+        if policy == .continue { try await first.advanceAndSettle() }
         await first.ssc.stop()
         broker.set([0: 0..<7])
         let end = BatchTime.seconds(policy == .continue ? 3 : 2)
         let second = try await run.start(from: end) { Self.declare($0, broker, sink) }
-        await second.listener.batchSettled(.seconds(2))
+        try await second.listener.batchSettled(.seconds(2))
         await second.ssc.stop()
         let text = "stop, and run: inspect inputs forget DIR 2000 0"
         #expect("\(second.errors)".contains(text), "\(second.errors)")
@@ -181,10 +181,10 @@ struct DirectLossTests {
 
         try await run.forget(for: .seconds(2))
         let third = try await run.start(from: end) { Self.declare($0, broker, sink) }
-        await third.listener.batchSettled(end)
+        try await third.listener.batchSettled(end)
         try #require(third.errors.isEmpty, "\(third.errors)")
         broker.set([0: 0..<8])
-        await third.advanceAndSettle()
+        try await third.advanceAndSettle()
         let report = await third.ssc.stop(graceful: true)
         let next = end.milliseconds / 1000 + 1
         #expect(rows(sink, after: 1) == ["2:0:5", "2:0:6", "\(next):0:7"])
@@ -197,13 +197,13 @@ struct DirectLossTests {
             let (broker, sink, run) = (Broker(0..<0), ScriptedSink(), DurableRun())
             broker.set([:])
             var harness = try await run.start(from: .zero) { Self.declare($0, broker, sink) }
-            await harness.advanceAndSettle()
+            try await harness.advanceAndSettle()
             if isRestarted {
                 await harness.ssc.stop(graceful: true)
                 harness = try await run.start(from: .seconds(1)) { Self.declare($0, broker, sink) }
             }
             broker.set([1: 0..<3])
-            await harness.advanceAndSettle()
+            try await harness.advanceAndSettle()
             await harness.ssc.stop(graceful: true)
             #expect(sink.rows == (0..<3).map { "2:1:\($0)" } && harness.errors.isEmpty)
         }
@@ -216,11 +216,11 @@ struct DirectLossTests {
             var run = DurableRun()
             run.policy = .continue
             let harness = try await run.start(from: .zero) { Self.declare($0, broker, sink, way) }
-            await harness.advanceAndSettle()
+            try await harness.advanceAndSettle()
             broker.set([0: 6..<8])
-            await harness.advanceAndSettle()
+            try await harness.advanceAndSettle()
             broker.set([0: 6..<9])
-            await harness.advanceAndSettle()
+            try await harness.advanceAndSettle()
             await harness.ssc.stop()
             let text = "t-0 begins at offset 6, and earlier batches ended at 2"
             switch way {
@@ -244,14 +244,14 @@ struct DirectLossTests {
             var run = DurableRun()
             run.policy = .continue
             let harness = try await run.start(from: .zero) { Self.declare($0, broker, sink, way) }
-            await harness.advanceAndSettle()
+            try await harness.advanceAndSettle()
             broker.set([0: 0..<2, 1: 3..<5])
-            await harness.advanceAndSettle()
+            try await harness.advanceAndSettle()
             #expect(rows(sink, after: 1) == ["2:0:1", "2:1:3", "2:1:4"])
             broker.set([0: 0..<3])
-            await harness.advanceAndSettle()
+            try await harness.advanceAndSettle()
             broker.set([0: 0..<3, 1: 0..<9])
-            await harness.advanceAndSettle()
+            try await harness.advanceAndSettle()
             await harness.ssc.stop()
             let text = "t-1 was found to be gone; earlier batches ended at offset 5"
             if way == .fail {
@@ -272,11 +272,11 @@ struct DirectLossTests {
         var run = DurableRun()
         run.policy = .deadLetter
         let harness = try await run.start(from: .zero) { Self.declare($0, broker, sink) }
-        await harness.advanceAndSettle()
+        try await harness.advanceAndSettle()
         broker.change { $0.partitions = [0: 3..<5] }
-        await harness.advanceAndSettle()
+        try await harness.advanceAndSettle()
         broker.set([0: 3..<6])
-        await harness.advanceAndSettle()
+        try await harness.advanceAndSettle()
         await harness.ssc.stop(graceful: true)
         #expect(rows(sink, after: 1) == ["3:0:5"] && harness.errors.isEmpty)
         let unread = try #require(try await run.letters().first?.inputs.first?.unread)
@@ -297,9 +297,7 @@ struct DirectLossTests {
         let harness = StreamHarness()
         harness.ssc.directStream(Broker(0..<1)).stream.map { _ -> Int in throw Boom() }
             .foreachRDD { rdd in _ = try await rdd.count() }
-        try await harness.ssc.start()
-        await harness.advance()
-        await harness.ssc.stop()
+        await #expect(throws: StreamError.self) { try await harness.run(batches: 1) }
         let text = "\(harness.errors)"
         #expect(text.contains("boom") && !text.contains("cannot be read"), "\(text)")
         #expect(harness.errors.first?.site?.name == "map")
@@ -308,7 +306,7 @@ struct DirectLossTests {
     // MARK: A source that cannot be asked for a while
 
     /// Lets the clock pass the waits before the next attempts.
-    private func wait(_ harness: StreamHarness, _ waits: [Int64]) async {
+    private func wait(_ harness: StreamHarness, _ waits: [Int64]) async throws {
         for wait in waits {
             let end = harness.clock.now + .milliseconds(wait)
             await harness.clock.waitForSleeper(until: end)
@@ -322,8 +320,8 @@ struct DirectLossTests {
         broker.change { $0.failures = 2 }
         let harness = try await run.start(from: .zero) { Self.declare($0, broker, sink) }
         harness.clock.advance(by: .seconds(1))
-        await wait(harness, [100, 200])
-        await harness.listener.batchSettled(.seconds(1))
+        try await wait(harness, [100, 200])
+        try await harness.listener.batchSettled(.seconds(1))
         await harness.ssc.stop()
         #expect(sink.rows == ["1:0:0", "1:0:1"] && harness.errors.isEmpty)
         #expect(broker.questions == 3)
@@ -345,8 +343,8 @@ struct DirectLossTests {
             broker.change { $0.failures = 3 }
             let harness = try await run.start(from: .zero) { Self.declare($0, broker, sink) }
             harness.clock.advance(by: .seconds(1))
-            await wait(harness, [100, 200])
-            await harness.listener.batchSettled(.seconds(1))
+            try await wait(harness, [100, 200])
+            try await harness.listener.batchSettled(.seconds(1))
             #expect(broker.questions == 3)
             if policy == .stop {
                 await harness.ssc.stop()
@@ -354,7 +352,7 @@ struct DirectLossTests {
                 continue
             }
             harness.clock.advance(by: .milliseconds(700))
-            await harness.listener.batchSettled(.seconds(2))
+            try await harness.listener.batchSettled(.seconds(2))
             let report = await harness.ssc.stop(graceful: true)
             #expect(sink.rows == ["2:0:0", "2:0:1"])
             #expect(report.failedBatches == (policy == .continue ? [.seconds(1)] : []))
@@ -391,10 +389,10 @@ struct DirectLossTests {
             lines.foreachRDD { rdd, time in try sink.insert(try await rdd.collect(), at: time) }
         }
         harness.clock.advance(by: .seconds(1))
-        await wait(harness, [100, 200])
-        await harness.listener.batchSettled(.seconds(1))
+        try await wait(harness, [100, 200])
+        try await harness.listener.batchSettled(.seconds(1))
         harness.clock.advance(by: .milliseconds(700))
-        await harness.listener.batchSettled(.seconds(2))
+        try await harness.listener.batchSettled(.seconds(2))
         await harness.ssc.stop(graceful: true)
         #expect(sink.rows == ["2:0:0", "2:0:1"] && counts.all == [2])
     }

@@ -86,7 +86,7 @@ struct DirectStreamTests {
         try await harness.ssc.start()
         topic.add("a", "b", "c")
         topic.add("x", to: 1)
-        for _ in 0..<3 { await harness.advance() }
+        for _ in 0..<3 { try await harness.advance() }
         await harness.ssc.stop()
         #expect(seen.batches.map(\.elements) == [[["a", "b"], ["x"]], [["c"], []], [[], []]])
         let first = TopicPartition(topic: "t", partition: 0)
@@ -102,7 +102,7 @@ struct DirectStreamTests {
             }
             let harness = try await start(directory, from: .zero, declare)
             topic.add("a")
-            await harness.advance()
+            try await harness.advance()
             await harness.ssc.stop(graceful: true)
             let check = try await StreamingContext.checkRecovery(checkpointDirectory: directory) {
                 let harness = StreamHarness()
@@ -120,9 +120,7 @@ struct DirectStreamTests {
         topic.expire(before: 1)
         let harness = StreamHarness()
         _ = harness.record(harness.ssc.directStream(topic).stream)
-        try await harness.ssc.start()
-        await harness.advance()
-        await harness.ssc.stop()
+        await #expect(throws: StreamError.self) { try await harness.run(batches: 1) }
         #expect(harness.errors.contains { "\($0)".contains("directStream") }, "\(harness.errors)")
         #expect(harness.errors.contains { "\($0)".contains("Expired") }, "\(harness.errors)")
     }
@@ -160,7 +158,7 @@ struct DirectStreamTests {
         let source = Ends(start: start, ends: ends)
         let seen = harness.record(harness.ssc.directStream(source).stream)
         try await harness.ssc.start()
-        for _ in ends { await harness.advanceAndSettle() }
+        for _ in ends { try await harness.advanceAndSettle() }
         await harness.ssc.stop()
         #expect(seen.batches.flatMap(\.elements) == (ends.count > 1 ? [3] : []))
         #expect(harness.errors.contains { "\($0)".contains(message) }, "\(harness.errors)")
@@ -172,7 +170,7 @@ struct DirectStreamTests {
         let direct = harness.ssc.directStream(source)
         let seen = harness.record(direct.stream)
         try await harness.ssc.start()
-        await harness.advance()
+        try await harness.advance()
         await harness.ssc.stop()
         #expect(seen.batches.map(\.elements) == [[.max, .max, .max]])
         #expect(direct.offsetRanges(of: .seconds(1)).map(\.count) == [.max, .max, .max])
@@ -189,9 +187,9 @@ struct DirectStreamTests {
                 let harness = try await start(directory, from: .seconds(Int64(run * 2))) {
                     output = $0.record($0.ssc.directStream(topic).stream)
                 }
-                await harness.advance()
+                try await harness.advance()
                 topic.add("\(run)")
-                await harness.advance()
+                try await harness.advance()
                 await harness.ssc.stop(graceful: true)
                 #expect(harness.errors.isEmpty, "\(harness.errors)")
                 batches += output?.batches.map(\.elements) ?? []
@@ -208,9 +206,9 @@ struct DirectStreamTests {
             let first = try await start(directory, store, from: .zero) {
                 output = $0.record($0.ssc.directStream(topic).stream)
             }
-            await first.advanceUntilCompleted()
+            try await first.advanceUntilCompleted()
             topic.add("c")
-            await first.advanceUntilCompleted()
+            try await first.advanceUntilCompleted()
             await first.ssc.stop()
             #expect(output?.batches.map(\.elements) == [["a", "b"], ["c"]])
 
@@ -218,7 +216,7 @@ struct DirectStreamTests {
             let second = try await start(directory, store, from: .seconds(2)) {
                 output = $0.record($0.ssc.directStream(topic).stream)
             }
-            await second.advanceUntilCompleted()
+            try await second.advanceUntilCompleted()
             await second.ssc.stop()
             #expect(output?.batches.map(\.elements) == [["a", "b"], ["c"], ["d"]])
         }
@@ -236,16 +234,16 @@ struct DirectStreamTests {
             }
             let first = try await run(from: .zero)
             try watched.write("one", "1\n", at: 500)
-            await first.advanceUntilCompleted()
+            try await first.advanceUntilCompleted()
             try watched.write("two", "2\n", at: 1500)
-            await first.advanceUntilCompleted()
+            try await first.advanceUntilCompleted()
             await first.ssc.stop()
             #expect(output?.batches.map(\.elements) == [["1"], ["2"]])
 
             // It comes late, and would have been the first batch's.
             try watched.write("late", "late\n", at: 600)
             let second = try await run(from: .seconds(2))
-            await second.advanceUntilCompleted()
+            try await second.advanceUntilCompleted()
             await second.ssc.stop()
             #expect(output?.batches.map(\.elements) == [["1"], ["2"], ["late"]])
         }

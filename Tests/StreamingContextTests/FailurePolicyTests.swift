@@ -19,9 +19,9 @@ struct FailurePolicyTests {
                 try sink.insert(try await rdd.collect(), at: time)
             }.onFailure(then: policy)
             try await harness.ssc.start()
-            await harness.advanceAndSettle()
+            try await harness.advanceAndSettle()
             if policy == .continue {
-                await harness.advanceAndSettle()
+                try await harness.advanceAndSettle()
             } else {
                 harness.clock.advance(by: .seconds(1))
             }
@@ -106,7 +106,7 @@ struct FailurePolicyTests {
             await harness.clock.waitForSleeper(until: end)
             harness.clock.set(to: end)
         }
-        await harness.listener.batchSettled(.seconds(1))
+        try await harness.listener.batchSettled(.seconds(1))
         await harness.ssc.stop()
         #expect(attempts.withLock { $0 } == ["0 0", "0 1", "0 2"])
         let letter = try #require(try await LetterRun.letter(medium))
@@ -121,7 +121,7 @@ struct FailurePolicyTests {
             .onFailure(retry: RetryPolicy(initialBackoff: .seconds(50)))
         try await harness.ssc.start()
         harness.clock.advance(by: .seconds(1))
-        await harness.listener.first { event in
+        try await harness.listener.first { event in
             if case .outputOperationRetrying = event { true } else { false }
         }
         await harness.clock.waitForSleepers(count: 2)
@@ -146,8 +146,8 @@ struct FailurePolicyTests {
         }.onFailure(then: .deadLetter)
         let untouched = harness.record(numbers)
         try await harness.ssc.start()
-        await harness.advanceAndSettle()
-        await harness.advanceAndSettle()
+        try await harness.advanceAndSettle()
+        try await harness.advanceAndSettle()
         await harness.ssc.stop()
         #expect(untouched.batches.first?.elements == [1, 2, 3])
         let letter = try await FileDeadLetterStore(LetterRun.directory, on: medium).read(
@@ -209,7 +209,7 @@ struct FailurePolicyTests {
             }.onFailure(then: .deadLetter)
             try await harness.ssc.start()
             medium.fail { $0.kind == .create ? code : nil }
-            await harness.advanceAndSettle()
+            try await harness.advanceAndSettle()
             harness.clock.advance(by: .seconds(1))
             await #expect(throws: StreamError.self) { try await harness.ssc.awaitTermination() }
             #expect(await harness.ssc.stop().pendingBatches == [.seconds(1)])
@@ -258,8 +258,8 @@ struct FailurePolicyTests {
             }
             let ssc = harness.ssc
             let ended = Task { try await ssc.run() }
-            await harness.listener.first(\.isStreamingStarted)
-            for _ in 0..<4 { await harness.advanceAndSettle() }
+            try await harness.listener.first(\.isStreamingStarted)
+            for _ in 0..<4 { try await harness.advanceAndSettle() }
             if policy == .continue {
                 let error = await #expect(throws: StreamError.self) {
                     try await ssc.awaitTermination()
@@ -278,7 +278,7 @@ struct FailurePolicyTests {
         harness.input([["a"]]).foreachRDD { _ in throw SinkDown() }
         let ssc = harness.ssc
         let ended = Task { try await ssc.run() }
-        await harness.listener.first(\.isStreamingStarted)
+        try await harness.listener.first(\.isStreamingStarted)
         harness.clock.advance(by: .seconds(1))
         let error = await #expect(throws: StreamError.self) { try await ended.value }
         #expect(error?.policy == .stop)
@@ -294,10 +294,10 @@ struct FailurePolicyTests {
         let seen = harness.record(input)
         let ssc = harness.ssc
         let ended = Task { try await ssc.run() }
-        await harness.listener.first(\.isStreamingStarted)
+        try await harness.listener.first(\.isStreamingStarted)
         input.print()
-        await harness.advanceAndSettle()
-        await harness.advanceAndSettle()
+        try await harness.advanceAndSettle()
+        try await harness.advanceAndSettle()
         await ssc.stop()
         try await ended.value
         #expect(seen.batches.map(\.elements) == [[1], [2]])

@@ -69,10 +69,8 @@ struct FaultTests {
         let line = declare(place, input, tries)
         let seen = harness.record(input)
         try await harness.ssc.start()
-        await harness.advance()
-        // An error is reported before the other output of the batch has run.
-        await harness.listener.batchSettled(.seconds(1))
-        for _ in 0..<2 { await harness.advance() }
+        await #expect(throws: StreamError.self) { try await harness.advance() }
+        harness.clock.advance(by: .seconds(2))
         let waited = await #expect(throws: StreamError.self) {
             try await harness.ssc.awaitTermination()
         }
@@ -156,7 +154,7 @@ struct FaultTests {
     func heard() async throws {
         let harness = StreamHarness()
         _ = declare(.foreachRDD, harness.input([[1]]), Notes<Void>())
-        try await harness.run(batches: 1)
+        await #expect(throws: StreamError.self) { try await harness.run(batches: 1) }
         let infos = harness.listener.events.compactMap(\.completedBatch)
         let operation = try #require(infos.first?.outputOperationInfos[0])
         #expect(operation.failureReason == "boom" && operation.name == "foreachRDD")

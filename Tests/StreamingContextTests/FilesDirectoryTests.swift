@@ -27,7 +27,7 @@ struct FilesDirectoryTests {
         for batch in 0..<3 as Range<Int64> {
             try root.write("sub/\(batch)", "\(batch)\n", at: 100_500 + batch * 1000)
             try root.touch("sub", at: 100_500 + batch * 1000)
-            await harness.advance()
+            try await harness.advance()
         }
         await harness.ssc.stop()
         #expect(lines.batches.map(\.elements) == [["a"], [], []])
@@ -47,9 +47,9 @@ struct FilesDirectoryTests {
             try root.write(name, "\(name)\n", at: 100_500)
         }
         #expect(symlink("..", "\(root.path)/x/loop") == 0)
-        await harness.advance()
+        try await harness.advance()
         try root.write("x/y/d", "x/y/d\n", at: 101_500)
-        await harness.advance()
+        try await harness.advance()
         await harness.ssc.stop()
         #expect(
             lines.batches.map { $0.elements.sorted() } == [["a", "x/b", "x/y/z/c"], ["x/y/d"]])
@@ -69,8 +69,8 @@ struct FilesDirectoryTests {
         for name in ["a.csv", "b", "x/c.csv", "x/d", "x/y/e.csv"] {
             try root.write(name, "\(name)\n", at: 100_500)
         }
-        await harness.advance()
-        await harness.advance()
+        try await harness.advance()
+        try await harness.advance()
         await harness.ssc.stop()
         let all = isRecursive ? ["a.csv", "x/c.csv", "x/y/e.csv"] : ["a.csv"]
         #expect(lines.batches.map { $0.elements.map(\.1) } == [all, []])
@@ -85,8 +85,8 @@ struct FilesDirectoryTests {
         let lines = harness.record(harness.ssc.textFileStream("\(root.path)/*.csv"))
         try await harness.ssc.start()
         try root.write("a.csv", "a\n", at: 100_500)
-        await harness.advance()
-        await harness.advance()
+        try await harness.advance()
+        try await harness.advance()
         await harness.ssc.stop()
         #expect(lines.batches.flatMap(\.elements).isEmpty)
         let reports = warnings.all.filter { $0.contains("a.csv: a file where the pattern stands") }
@@ -134,22 +134,22 @@ struct FilesDirectoryTests {
         try await harness.ssc.start()
         try root.write("out/_temporary", "", at: 100_500)
         try root.write("out/part-00000", "0\n", at: 100_500)
-        for _ in 0..<3 { await harness.advance() }
+        for _ in 0..<3 { try await harness.advance() }
         #expect(reports(warnings).isEmpty)
-        await harness.advance()
-        await harness.advance()
+        try await harness.advance()
+        try await harness.advance()
         #expect(reports(warnings).count == 1)
         let path = "\(root.path)/out"
         #expect(
             reports(warnings).first?.contains("\(path) holds _temporary and no _SUCCESS") == true)
         try root.write("out/part-00001", "1\n", at: 100_500)
         try root.write("out/_SUCCESS", "", at: 100_500)
-        await harness.advance()
+        try await harness.advance()
         // Another one comes as a whole.
         try root.write("_next/part-00000", "2\n", at: 100_500)
         try FileSystem.rename(
             "\(root.path)/_next", to: "\(root.path)/next", durability: .handedOver)
-        await harness.advance()
+        try await harness.advance()
         await harness.ssc.stop()
         #expect(
             lines.batches.map { $0.elements.sorted() } == [[], [], [], [], [], ["0", "1"], ["2"]])
@@ -162,12 +162,12 @@ struct FilesDirectoryTests {
         let harness = StreamHarness.forFiles(detection: detection, from: .now, warnings)
         let lines = harness.record(harness.ssc.textFileStream("\(root.path)/*"))
         try await harness.ssc.start()
-        for _ in 0..<Self.headStart { await harness.advance() }
+        for _ in 0..<Self.headStart { try await harness.advance() }
         let context = harness.ssc.batchContext
         for run in 0..<3 {
             let rdd = context.parallelize(["\(run)", "x"], partitions: 2)
             try await rdd.saveAsTextFile("\(root.path)/out-1000")
-            await harness.advance()
+            try await harness.advance()
         }
         await harness.ssc.stop()
         let read = lines.batches.map { $0.elements.sorted() }
@@ -191,10 +191,10 @@ struct FilesDirectoryTests {
             }.saveAsTextFile(path)
         }
         #expect(FileSystem.exists("\(path)/part-00000"))
-        await harness.advance()
+        try await harness.advance()
         try await rdd.saveAsTextFile(path)
-        await harness.advance()
-        await harness.advance()
+        try await harness.advance()
+        try await harness.advance()
         await harness.ssc.stop()
         #expect(lines.batches.map { $0.elements.sorted() } == [[], ["0", "1"], []])
     }

@@ -31,7 +31,7 @@ struct FilesFailedBatchTests {
         }
 
         func perform(
-            _ label: String, _ body: @escaping @Sendable () async throws -> Void
+            _ label: String, _ body: @escaping @concurrent @Sendable () async throws -> Void
         ) async throws {
             if label.contains("files of batch"), fails() {
                 throw EngineError(.noThreads, "no thread can be started")
@@ -69,12 +69,12 @@ struct FilesFailedBatchTests {
         let first = try await run.start(from: .seconds(100), declare)
         for number in 1...3 as ClosedRange<Int64> {
             try root.write("\(number)", "\(number)\n", at: 99_500 + number * 1000)
-            await first.advanceAndSettle()
+            try await first.advanceAndSettle()
         }
         await first.ssc.stop(graceful: true)
         let second = try await run.start(from: .seconds(103), declare)
         try root.write("4", "4\n", at: 103_500)
-        await second.advanceAndSettle()
+        try await second.advanceAndSettle()
         await second.ssc.stop(graceful: true)
         #expect(
             sink.rows.compactMap { $0.split(separator: ":").last }.sorted() == ["1", "2", "3", "4"])

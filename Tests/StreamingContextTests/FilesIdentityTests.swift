@@ -55,7 +55,7 @@ struct FilesIdentityTests {
                 })
             try await harness.ssc.start()
             try root.write("a", "0\n", at: 100_500, isTold: true)
-            for _ in 0..<5 { await harness.advance() }
+            for _ in 0..<5 { try await harness.advance() }
             await harness.ssc.stop()
             let isOnce = change == .shortened
             #expect(lines.batches.flatMap(\.elements) == (isOnce ? [] : ["3"]), "\(change)")
@@ -75,13 +75,13 @@ struct FilesIdentityTests {
         let first = try await run.start(from: .seconds(100), declare)
         for (name, time) in [("a", 100_500), ("b", 101_500)] as [(String, Int64)] {
             try root.write(name, "\(name)\n", at: time)
-            await first.advanceAndSettle()
+            try await first.advanceAndSettle()
         }
         await first.ssc.stop(graceful: true)
         try root.remove("a")
         try root.write("b", "other\n", at: 102_500)
         let second = try await run.start(from: .seconds(102), declare)
-        await second.advanceAndSettle()
+        try await second.advanceAndSettle()
         await second.ssc.stop(graceful: true)
         #expect(second.errors.isEmpty, "\(second.errors)")
         #expect(sink.rows == ["101:a", "102:a", "102:b", "103:a", "103:b", "103:other"])
@@ -98,13 +98,13 @@ struct FilesIdentityTests {
         let first = try await run.start(from: .seconds(100), declare)
         for _ in 0..<2 {
             topic.grow(by: 1)
-            await first.advanceAndSettle()
+            try await first.advanceAndSettle()
         }
         await first.ssc.stop(graceful: true)
         topic.expire()
         topic.grow(by: 1)
         let second = try await run.start(from: .seconds(102), declare)
-        await second.advanceAndSettle()
+        try await second.advanceAndSettle()
         await second.ssc.stop(graceful: true)
         #expect(second.errors.isEmpty, "\(second.errors)")
         #expect(sink.rows == ["101:0", "102:0", "102:1", "103:0", "103:1", "103:2"])
@@ -124,7 +124,7 @@ struct FilesIdentityTests {
         try FileSystem.createDirectory("\(root.path)/other")
         let first = try await start("in", 100)
         try root.write("in/a", "a\n", at: 100_500)
-        await first.advanceAndSettle()
+        try await first.advanceAndSettle()
         await first.ssc.stop(graceful: true)
         if path == "moved" {
             try FileSystem.rename(
@@ -135,9 +135,9 @@ struct FilesIdentityTests {
         let place = path == "moved" ? path : "in"
         try root.write("\(place)/b", "b\n", at: 100_500)
         let second = try await start(path, 101)
-        await second.advanceAndSettle()
+        try await second.advanceAndSettle()
         try root.write("\(place)/c", "c\n", at: 100_500)
-        await second.advanceAndSettle()
+        try await second.advanceAndSettle()
         await second.ssc.stop(graceful: true)
         #expect(sink.rows == ["101:a", "102:b", "103:c"])
         #expect(!run.warnings.all.contains { $0.contains("the checkpoint knows") })
@@ -152,8 +152,8 @@ struct FilesIdentityTests {
                 Self.declare($0, "\(root.path)/\(directory)", sink)
             }
             if directory == "in" { try root.write("in/a", "a\n", at: 100_500) }
-            await harness.advanceAndSettle()
-            await harness.advanceAndSettle()
+            try await harness.advanceAndSettle()
+            try await harness.advanceAndSettle()
             await harness.ssc.stop(graceful: true)
         }
         #expect(sink.rows == ["101:a", "103:a"])
@@ -172,14 +172,14 @@ struct FilesIdentityTests {
         }
         for name in ["x", "y"] { try root.write("\(name)/old", "old\n", at: 1000) }
         let first = try await run.start(from: .seconds(100), declare("x", "y"))
-        await first.advanceAndSettle()
+        try await first.advanceAndSettle()
         await first.ssc.stop(graceful: true)
         let refusal = try await run.refusal(from: .seconds(101), declare("y", "x"))
         #expect(refusal?.code == .checkpointMismatch, "\(String(describing: refusal))")
         let text = "\(root.path)/y was watched by another stream"
         #expect(refusal?.message.contains(text) == true)
         let second = try await run.start(from: .seconds(101), declare("x", "y"))
-        await second.advanceAndSettle()
+        try await second.advanceAndSettle()
         await second.ssc.stop(graceful: true)
         #expect(sink.rows.isEmpty && second.errors.isEmpty)
     }

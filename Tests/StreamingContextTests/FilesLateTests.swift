@@ -17,14 +17,14 @@ struct FilesLateTests {
         let lines = harness.record(harness.ssc.textFileStream(root.path))
         try await harness.ssc.start()
         try root.write("a", "a\n", at: 1_000_500)
-        await harness.advance()
+        try await harness.advance()
         for minute in 0..<minutes {
             try root.write("\(minute)", "\(minute)\n", at: 1_000_000 + (minute + 1) * 60_000 - 500)
         }
         // Stopped by its terminal, or a machine that slept.
         harness.clock.advance(by: .seconds(60 * minutes))
-        await harness.listener.batchSettled(.seconds(1001 + 60 * minutes))
-        await harness.advance()
+        try await harness.listener.batchSettled(.seconds(1001 + 60 * minutes))
+        try await harness.advance()
         await harness.ssc.stop()
         let expected = (0..<minutes).map { "\($0)" }
         #expect(lines.batches.map { $0.elements.sorted() } == [["a"], expected, []])
@@ -40,12 +40,12 @@ struct FilesLateTests {
         let window = harness.record(stream.window(.seconds(60)))
         let lines = harness.record(stream)
         try await harness.ssc.start()
-        await harness.advance()
+        try await harness.advance()
         for number in 0..<3 as Range<Int64> {
             try root.write("\(number)", "\(number)\n", at: 1_001_500 + number * 1000)
         }
         harness.clock.advance(by: .seconds(5))
-        await harness.listener.batchSettled(.seconds(1006))
+        try await harness.listener.batchSettled(.seconds(1006))
         await harness.ssc.stop()
         for batches in [window.batches, lines.batches] {
             #expect(batches.map { $0.elements.sorted() } == [[], ["0", "1", "2"]])
@@ -65,7 +65,7 @@ struct FilesLateTests {
             _ = try await StreamingContext.getOrCreate(checkpointDirectory: "/c") { harness.ssc }
             try await harness.ssc.start()
             try root.write("run\(run)", "run\(run)\n", at: start * 1000 + 500)
-            await harness.advance()
+            try await harness.advance()
             await harness.ssc.stop(graceful: true)
             all += lines.batches.map { $0.elements.sorted() }.filter { !$0.isEmpty }
             for minute in 0..<10 as Range<Int64> {
@@ -85,9 +85,9 @@ struct FilesLateTests {
         try await harness.ssc.start()
         source.grow(by: 10)
         harness.clock.advance(by: .seconds(60))
-        await harness.listener.batchSettled(.seconds(160))
-        await harness.advance()
-        await harness.advance()
+        try await harness.listener.batchSettled(.seconds(160))
+        try await harness.advance()
+        try await harness.advance()
         await harness.ssc.stop()
         #expect(seen.batches.map(\.elements) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]])
     }
@@ -105,14 +105,14 @@ struct FilesLateTests {
             _ = try await StreamingContext.getOrCreate(checkpointDirectory: "/c") { harness.ssc }
             try await harness.ssc.start()
             source.grow(by: 1)
-            await harness.advance()
+            try await harness.advance()
             if start == 100 {
                 medium.fail {
                     $0.kind == .create && $0.path.hasPrefix("/c/checkpoint-") ? .failed : nil
                 }
                 for _ in 0..<2 {
                     source.grow(by: 2)
-                    await harness.advanceUntilCompleted()
+                    try await harness.advanceUntilCompleted()
                 }
             }
             await harness.ssc.stop()

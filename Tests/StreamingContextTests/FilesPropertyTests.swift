@@ -32,7 +32,7 @@ struct FilesPropertyTests {
                     waiting.append(("\(count)", modified, batch))
                 }
             }
-            await harness.advance()
+            try await harness.advance()
             let chosen = waiting.filter { file in
                 file.modified > max(100_000, batch - window) && file.modified <= batch
             }
@@ -80,7 +80,7 @@ struct FilesPropertyTests {
                 // In the first, batches of the earlier run may run again.
                 if round > 0 { try change(isDown: false) }
                 if draw(4) == 0 { harness.clock.stepWall(by: .seconds(Int64(draw(400)) - 200)) }
-                await harness.advance()
+                try await harness.advance()
                 expected += pending.values
                 pending = [:]
             }

@@ -70,8 +70,8 @@ struct FilesRestartTests {
             for run in 0..<4 {
                 let current = try await Run(root, directory, store, from: .seconds(start))
                 try root.write("on\(run)", "on\(run)\n", at: 5000)
-                await current.harness.advance()
-                await current.harness.advance()
+                try await current.harness.advance()
+                try await current.harness.advance()
                 await current.harness.ssc.stop(graceful: true)
                 #expect(current.harness.errors.isEmpty, "\(current.harness.errors)")
                 let first = run == 0 ? ["on0"] : ["off\(run - 1)", "on\(run)"]
@@ -94,11 +94,11 @@ struct FilesRestartTests {
                 root, directory, store, from: .seconds(100), detection: detection,
                 lateBatches: late)
             try root.write("a", "a\n", at: 100_500)
-            await first.harness.advance()
+            try await first.harness.advance()
             store.mayWrite.withLock { $0 = false }
             for name in ["b", "c"] {
                 try root.write(name, "\(name)\n", at: harnessTime(first))
-                await first.harness.advanceUntilCompleted()
+                try await first.harness.advanceUntilCompleted()
             }
             await first.harness.ssc.stop()
             #expect(first.elements == [["a"], ["b"], ["c"]])
@@ -107,8 +107,8 @@ struct FilesRestartTests {
             let second = try await Run(
                 root, directory, store, from: .seconds(110), detection: detection,
                 lateBatches: late)
-            await second.harness.advance()
-            await second.harness.advance()
+            try await second.harness.advance()
+            try await second.harness.advance()
             await second.harness.ssc.stop(graceful: true)
             #expect(second.harness.errors.isEmpty, "\(second.harness.errors)")
             #expect(second.lines.batches.prefix(2).map(\.elements) == [["b"], ["c"]])
@@ -127,7 +127,7 @@ struct FilesRestartTests {
             for number in 0..<10 {
                 try root.write("n\(number)", "n\n", at: 5000)
                 try root.remove("old\(number)")
-                await run.harness.advance()
+                try await run.harness.advance()
             }
             await run.harness.ssc.stop(graceful: true)
             let sizes = store.written.withLock { $0 }
@@ -135,7 +135,7 @@ struct FilesRestartTests {
             #expect(sizes.suffix(5).allSatisfy { $0 < 2000 }, "\(sizes)")
 
             let second = try await Run(root, directory, store, from: .seconds(110))
-            await second.harness.advance()
+            try await second.harness.advance()
             await second.harness.ssc.stop(graceful: true)
             #expect(second.elements.flatMap { $0 }.isEmpty)
         }
@@ -162,8 +162,8 @@ struct FilesRestartTests {
                 }
                 try await harness.ssc.start()
                 if isFailing { try root.write("a", "1\n", at: 100_500) }
-                await harness.advance()
-                await harness.advance()
+                try await harness.advance()
+                try await harness.advance()
                 await harness.ssc.stop(graceful: true)
                 all += lines.batches.map(\.elements).filter { !$0.isEmpty }
                 errors = harness.errors.map { "\($0)" }
@@ -198,7 +198,7 @@ struct FilesRestartTests {
             let first = try await Run(
                 root, directory, store, from: .seconds(100), detection: .byModificationTime)
             try root.write("a", "a\n", at: 100_500)
-            await first.harness.advance()
+            try await first.harness.advance()
             await first.harness.ssc.stop(graceful: true)
             store.kept.withLock { kept in
                 guard let newest = kept.state.last(where: { $0.partition == 2 }) else { return }
@@ -207,7 +207,7 @@ struct FilesRestartTests {
             try root.write("b", "b\n", at: 103_000)
             let second = try await Run(root, directory, store, from: .seconds(105), warnings)
             try root.write("c", "c\n", at: 1000)
-            await second.harness.advance()
+            try await second.harness.advance()
             await second.harness.ssc.stop(graceful: true)
             #expect(second.elements.flatMap { $0 } == ["b", "c"])
             #expect(warnings.all.count == 1)

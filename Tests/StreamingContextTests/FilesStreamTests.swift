@@ -23,7 +23,7 @@ struct FilesStreamTests {
         try await harness.ssc.start()
         for (index, text) in texts.enumerated() {
             try root.write("f\(index)", text.0, at: 100_500 + Int64(index) * 1000)
-            await harness.advance()
+            try await harness.advance()
         }
         await harness.ssc.stop()
         #expect(harness.errors.isEmpty)
@@ -42,7 +42,7 @@ struct FilesStreamTests {
         let all = (0..<60_000).map { "line \($0)" } + [long, "end"]
         try await harness.ssc.start()
         try root.write("large", all.joined(separator: "\r\n"), at: 100_500)
-        await harness.advance()
+        try await harness.advance()
         await harness.ssc.stop()
         #expect(lines.batches.first?.elements == all)
         var offset = 0
@@ -62,8 +62,8 @@ struct FilesStreamTests {
         let records = harness.record(harness.ssc.binaryRecordsStream(root.path, recordLength: 2))
         try await harness.ssc.start()
         for index in 1000..<2000 { try root.write("\(index)", "\(index)\n\n", at: 100_500) }
-        await harness.advance()
-        await harness.advance()
+        try await harness.advance()
+        try await harness.advance()
         await harness.ssc.stop()
         let first = try #require(lines.batches.first)
         #expect(first.partitions == (1000..<2000).map { ["\($0)", ""] })
@@ -87,7 +87,7 @@ struct FilesStreamTests {
         try await harness.ssc.start()
         for batch in 0..<6 as Range<Int64> {
             try root.write("a", "\(batch)\n", at: 100_500 + batch * 1000)
-            await harness.advance()
+            try await harness.advance()
         }
         await harness.ssc.stop()
         #expect(lines.batches.map(\.elements) == [["0"], [], [], [], ["4"], []])
@@ -102,10 +102,10 @@ struct FilesStreamTests {
         let harness = StreamHarness.forFiles(warnings)
         let lines = harness.record(harness.ssc.textFileStream("\(root.path)/later"))
         try await harness.ssc.start()
-        await harness.advance()
-        await harness.advance()
+        try await harness.advance()
+        try await harness.advance()
         try root.write("later/a", "1\n", at: 102_500)
-        await harness.advance()
+        try await harness.advance()
         await harness.ssc.stop()
         #expect(lines.batches.map(\.elements) == [[], [], ["1"]])
         #expect(warnings.all.count == 1)
@@ -146,7 +146,7 @@ struct FilesStreamTests {
         let lines = harness.record(stream)
         try await harness.ssc.start()
         try root.write("a", "1\n", at: 100_500)
-        await harness.advance()
+        try await harness.advance()
         await harness.ssc.stop()
         #expect(lines.batches.map(\.elements) == [["1"]])
         #expect(harness.errors.isEmpty)
@@ -168,7 +168,7 @@ struct FilesStreamTests {
         try await harness.ssc.start()
         for batch in 0..<5 as Range<Int64> {
             try root.write("f\(batch)", "\(batch)\n", at: 100_500 + batch * 1000)
-            await harness.advance()
+            try await harness.advance()
         }
         await harness.ssc.stop()
         #expect(harness.errors.isEmpty)

@@ -33,7 +33,7 @@ struct GracefulStopTests {
         try await feed.output().store(contentsOf: [4, 5])
         try await other.output().store(6)
         async let report = harness.ssc.stop(graceful: true)
-        await harness.listener.first(\.isReceiverStopped)
+        try await harness.listener.first(\.isReceiverStopped)
         release.open()
         let result = await report
         #expect(result.isDrained && result.undrainedRecordCount == 0)
@@ -109,7 +109,7 @@ struct GracefulStopTests {
         }
         #expect(error?.message.contains(blocked.site) == true)
         // Told by whoever is just telling something else, so maybe a little later.
-        await harness.listener.first { $0 == .drainIncomplete(elementCount: 4) }
+        try await harness.listener.first { $0 == .drainIncomplete(elementCount: 4) }
         let refusal = await #expect(throws: EngineError.self) {
             try await harness.ssc.batchContext.parallelize([1]).count()
         }
@@ -173,7 +173,7 @@ struct GracefulStopTests {
     func cancelledRun() async throws {
         let blocked = Blocked(inTask: true)
         let task = Task { try await blocked.harness.ssc.run() }
-        await blocked.harness.listener.first(\.isStreamingStarted)
+        try await blocked.harness.listener.first(\.isStreamingStarted)
         try await blocked.start()
         task.cancel()
         await #expect(throws: CancellationError.self) {
@@ -233,8 +233,7 @@ struct GracefulStopTests {
         harness.ssc.receiverStream(feed).foreachRDD { _ in throw Boom() }
         try await harness.ssc.start()
         try await feed.store(block: [1, 2])
-        await harness.advance()
-        await harness.listener.batchSettled(.seconds(1))
+        await #expect(throws: StreamError.self) { try await harness.advance() }
         try await feed.store(block: [3])
         let report = await harness.ssc.stop(graceful: true)
         #expect(!report.isDrained)

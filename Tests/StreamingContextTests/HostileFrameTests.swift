@@ -43,8 +43,8 @@ struct HostileFrameTests {
         }
 
         /// Moves on until batches have had so many elements.
-        func advance(until count: Int) async {
-            await harness.advance { StreamHarness.recordCount($0) >= count }
+        func advance(until count: Int) async throws {
+            try await harness.advance { StreamHarness.recordCount($0) >= count }
         }
     }
 
@@ -63,7 +63,7 @@ struct HostileFrameTests {
         _ bytes: [UInt8], count: Int, of type: Element.Type
     ) async throws -> (elements: [Element], blocks: [Int], peakBytes: Int) {
         let run = try await Run<Element>(bytes)
-        await run.advance(until: count)
+        try await run.advance(until: count)
         try await run.sending.value
         await run.stop()
         #expect(run.harness.listener.events.count(where: \.isReceiverRestarting) == 0)
@@ -150,10 +150,10 @@ struct HostileFrameTests {
         _ bytes: [UInt8], count: Int = 0, of type: Element.Type
     ) async throws -> (elements: [Element], message: String) {
         let run = try await Run<Element>(bytes)
-        await run.harness.listener.first(\.isReceiverRestarting)
+        try await run.harness.listener.first(\.isReceiverRestarting)
         run.sending.cancel()
         _ = await run.sending.result
-        await run.advance(until: count)
+        try await run.advance(until: count)
         await run.stop()
         let messages = run.harness.listener.events.compactMap { event in
             if case .receiverStopped(let info) = event { info.lastErrorMessage } else { nil }
@@ -222,7 +222,7 @@ struct HostileFrameTests {
         }
         for number in 1...3 {
             try await feed.store(block: [number])
-            await harness.advance()
+            try await harness.advance()
         }
         let report = await harness.ssc.stop(graceful: true)
         for flood in floods {

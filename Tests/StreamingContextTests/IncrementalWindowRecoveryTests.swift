@@ -68,7 +68,7 @@ struct IncrementalWindowRecoveryTests {
         let input = Self.batches.enumerated().map { number, batch in
             number < first ? [("gone", 1000)] : batch
         }
-        let sums = harness.input(input).map { pair in
+        let sums = harness.input(input, from: .seconds(1)).map { pair in
             if let bad, pair.1 / 10 == bad { throw Failure() }
             return pair
         }.reduceByKeyAndWindow(+, inverse: -, window: .seconds(6))
@@ -135,7 +135,7 @@ struct IncrementalWindowRecoveryTests {
                 input.reduceByKeyAndWindow(+, inverse: -, window: .seconds(window)))
         }
         let harness = try await run.start(from: .zero) { declare($0, 3) }
-        for _ in 0..<4 { await harness.advance() }
+        for _ in 0..<4 { try await harness.advance() }
         await harness.ssc.stop(graceful: true)
         let refusal = try await run.refusal(from: .seconds(5)) { declare($0, seconds) }
         #expect(refusal?.code == .checkpointMismatch)

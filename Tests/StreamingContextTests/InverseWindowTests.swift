@@ -55,7 +55,7 @@ struct InverseWindowTests {
         let harness = StreamHarness(
             startTime: .seconds(Int64(range.lowerBound)), components: components)
         let input = harness.input(
-            batches.enumerated().map { $0 < range.lowerBound ? [] : $1 })
+            batches.enumerated().map { $0 < range.lowerBound ? [] : $1 }, from: .seconds(1))
         let (window, slide) = (Duration.seconds(shape.window), Duration.seconds(shape.slide))
         let plain = harness.record(
             input.reduceByKeyAndWindow(combine, window: window, slide: slide, partitions: 2))

@@ -94,7 +94,7 @@ struct LargeStateRecoveryTests {
         if let initial {
             spec = spec.initialState(harness.ssc.batchContext.parallelize(initial))
         }
-        let mapped: MapWithStateDStream<Int, Int, Int> = harness.input(input)
+        let mapped: MapWithStateDStream<Int, Int, Int> = harness.input(input, from: .seconds(1))
             .mapWithState(spec)
         mapped.foreachRDD { _ = try await $0.count() }
         let states = Mutex<[(Int, Int)]>([])

@@ -16,7 +16,6 @@ struct LifeCycleTests {
     func longPause(hasCheckpoints: Bool) async throws {
         var configuration = StreamingContext.Configuration()
         configuration.lateBatches = .skip
-        configuration.checkpointSpacing = .zero
         var components = StreamHarness.quietComponents
         components.storageMedium = SimulatedStorageMedium()
         let harness = StreamHarness(
@@ -24,9 +23,9 @@ struct LifeCycleTests {
         if hasCheckpoints { harness.ssc.checkpoint("/c") }
         let seen = harness.record(harness.input([[1], [2], [3]]).window(.milliseconds(50)))
         try await harness.ssc.start()
-        for _ in 0..<3 { await harness.advance() }
+        for _ in 0..<3 { try await harness.advance() }
         harness.clock.advance(by: .seconds(365 * 86400))
-        for _ in 0..<10 { await harness.advance() }
+        for _ in 0..<10 { try await harness.advance() }
         await harness.ssc.stop()
         #expect(seen.batches.prefix(3).map(\.elements.count) == [1, 2, 3])
         #expect(seen.batches.count > 12)
@@ -75,7 +74,7 @@ struct LifeCycleTests {
             }
             #expect(harness.ssc.state == .active)
             #expect(harness.listener.events.count(where: \.isStreamingStarted) == 1)
-            await harness.advance()
+            try await harness.advance()
             await harness.ssc.stop()
             #expect(harness.errors.isEmpty)
         }
@@ -159,8 +158,8 @@ struct LifeCycleTests {
         let harness = StreamHarness()
         let seen = counting(harness)
         async let ended: Void = harness.ssc.run()
-        await harness.listener.first(\.isStreamingStarted)
-        await harness.advance()
+        try await harness.listener.first(\.isStreamingStarted)
+        try await harness.advance()
         await harness.ssc.stop()
         try await ended
         #expect(seen.batches.map(\.elements) == [[1, 2]])
@@ -188,7 +187,7 @@ struct LifeCycleTests {
         let harness = StreamHarness()
         harness.input([[1]]).foreachRDD { _ in throw Boom() }
         let task = Task { try await harness.ssc.run() }
-        await harness.listener.first(\.isStreamingStarted)
+        try await harness.listener.first(\.isStreamingStarted)
         // Not waiting for the batch: its failure may have ended everything before it settles.
         harness.clock.advance(by: .seconds(1))
         let error = await #expect(throws: StreamError.self) { try await task.value }
@@ -239,7 +238,9 @@ struct LifeCycleTests {
                     let input = harness.input((1...5).map { [number * $0] })
                     let seen = harness.record(input.map { $0 + 1 })
                     if number == 3 { input.foreachRDD { _ in throw Boom() } }
-                    try await harness.run(batches: 5)
+                    do { try await harness.run(batches: 5) } catch {
+                        #expect(number == 3 && error is StreamError)
+                    }
                     let all = (1...5).map { [number * $0 + 1] }
                     #expect(seen.batches.map(\.elements) == (number == 3 ? [all[0]] : all))
                     #expect(harness.errors.isEmpty == (number != 3))
@@ -257,9 +258,9 @@ struct LifeCycleTests {
         harness.ssc.addStreamingListener(harness.listener)
         harness.ssc.addStreamingListener(removed)
         try await harness.ssc.start()
-        await harness.advance()
+        try await harness.advance()
         harness.ssc.removeStreamingListener(removed)
-        await harness.advance()
+        try await harness.advance()
         await harness.ssc.stop()
         let names = harness.listener.events.map { "\($0)".prefix { $0 != "(" } }
         let batch: [Substring] = [

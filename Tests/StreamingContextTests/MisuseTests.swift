@@ -130,7 +130,7 @@ struct MisuseTests {
             ])
         #expect(harness.ssc.state == .active)
         harness.clock.advance(by: .seconds(1))
-        await harness.listener.batchSettled(.seconds(1))
+        try await harness.listener.batchSettled(.seconds(1))
         await harness.ssc.stop()
         #expect(seen.batches.map(\.elements) == [[1]])
         #expect(late.all.isEmpty)

@@ -49,7 +49,7 @@ struct OverloadTests {
                 now = now + .milliseconds(20)
                 while settled < due, try await output.end(of: settled) <= now {
                     settled += 1
-                    await harness.listener.batchSettled(.zero + .seconds(settled))
+                    try await harness.listener.batchSettled(.zero + .seconds(settled))
                 }
             }
         }

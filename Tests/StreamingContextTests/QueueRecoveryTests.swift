@@ -68,9 +68,9 @@ struct QueueRecoveryTests {
         program.sink.setDown([.seconds(2)])
         let first = try await program.run.start(from: .zero, program.declare)
         program.push(first, 1)
-        await first.advanceAndSettle()
+        try await first.advanceAndSettle()
         program.push(first, 10)
-        await first.advanceAndSettle()
+        try await first.advanceAndSettle()
         await first.ssc.stop()
         #expect(program.sink.rows == ["1:1"])
 
@@ -94,9 +94,9 @@ struct QueueRecoveryTests {
         #expect(try await program.run.pendingInputs().map(\.kind) == [.taken])
         try await program.run.forget(for: .seconds(2))
         let second = try await program.run.start(from: .seconds(2), program.declare)
-        await second.listener.batchSettled(.seconds(2))
+        try await second.listener.batchSettled(.seconds(2))
         program.push(second, 100)
-        await second.advanceAndSettle()
+        try await second.advanceAndSettle()
         await second.ssc.stop(graceful: true)
         #expect(program.sink.rows == ["1:1", "2:1", "3:101"])
         #expect(
@@ -109,11 +109,11 @@ struct QueueRecoveryTests {
         let program = Program()
         let first = try await program.run.start(from: .zero, program.declare)
         program.push(first, 1)
-        await first.advanceAndSettle()
+        try await first.advanceAndSettle()
         await first.ssc.stop()
         let second = try await program.run.start(from: .seconds(1), program.declare)
         program.push(second, 10)
-        await second.advanceAndSettle()
+        try await second.advanceAndSettle()
         await second.ssc.stop()
         #expect(program.sink.rows == ["1:1", "2:11"])
     }
@@ -124,12 +124,12 @@ struct QueueRecoveryTests {
         program.sink.setDown([.seconds(2)])
         let first = try await program.run.start(from: .zero, program.declare)
         program.push(first, 1)
-        await first.advanceAndSettle()
-        await first.advanceAndSettle()
+        try await first.advanceAndSettle()
+        try await first.advanceAndSettle()
         await first.ssc.stop()
         program.sink.setDown([])
         let second = try await program.run.start(from: .seconds(2), program.declare)
-        await second.listener.batchSettled(.seconds(2))
+        try await second.listener.batchSettled(.seconds(2))
         await second.ssc.stop()
         #expect(program.sink.rows == ["1:1", "2:1"])
     }
@@ -157,7 +157,7 @@ struct QueueRecoveryTests {
         try await first.ssc.start()
         program.push(first, 1)
         first.clock.advance(by: .seconds(1))
-        await first.listener.first { $0.completedBatch != nil }
+        try await first.listener.first { $0.completedBatch != nil }
         await first.ssc.stop()
         #expect(program.sink.rows == ["1:1"])
         let second = try await program.run.harness(
@@ -179,12 +179,12 @@ struct QueueRecoveryTests {
                     })
             }
             let first = try await program.run.start(from: .zero, declare)
-            for _ in 0..<2 { await first.advanceAndSettle() }
+            for _ in 0..<2 { try await first.advanceAndSettle() }
             await first.ssc.stop()
             program.sink.setDown([])
             if isReplayable {
                 let second = try await program.run.start(from: .seconds(2), declare)
-                await second.listener.batchSettled(.seconds(2))
+                try await second.listener.batchSettled(.seconds(2))
                 await second.ssc.stop()
                 #expect(program.sink.rows == ["1:1", "2:3"])
             } else {
@@ -200,7 +200,7 @@ struct QueueRecoveryTests {
         let harness = try await program.run.start(from: .zero, program.declare)
         program.push(harness, 1)
         program.run.medium.fail { $0.path.contains("/chosen/") ? .full : nil }
-        await harness.advanceAndSettle()
+        try await harness.advanceAndSettle()
         await harness.ssc.stop()
         #expect(program.queue.count == 1)
         #expect(harness.errors.map(\.code) == [.generationFailed])
@@ -219,7 +219,7 @@ struct QueueRecoveryTests {
                 })
         }
         let first = try await program.run.start(from: .zero, declare)
-        await first.advanceAndSettle()
+        try await first.advanceAndSettle()
         await first.ssc.stop()
         #expect(taken.all == [.seconds(1)])
         let error = try await program.run.refusal(from: .seconds(1), declare)
@@ -238,7 +238,7 @@ struct QueueRecoveryTests {
                 })
         }
         program.run.medium.fail { $0.path.contains("/chosen/") ? .full : nil }
-        await harness.advanceAndSettle()
+        try await harness.advanceAndSettle()
         await harness.ssc.stop()
         #expect(asked.all.isEmpty)
         #expect(harness.errors.map(\.code) == [.generationFailed])
@@ -273,7 +273,7 @@ struct QueueRecoveryTests {
         let feed = Feed<Int>()
         let first = try await run.start(from: .zero) { declare($0, feed) }
         try await feed.store(block: [1])
-        await first.advanceAndSettle()
+        try await first.advanceAndSettle()
         await first.ssc.stop()
         #expect(!run.warnings.all.contains { $0.contains("write-ahead log") })
         let second = try await run.start(from: .seconds(1)) { declare($0, Feed<Int>()) }

@@ -72,7 +72,7 @@ struct RateLimitTests {
                 let next = min(try await clock.nextLimit(), .seconds(batch))
                 clock.manual.set(to: next)
                 guard next == .seconds(batch) else { continue }
-                await listener.batchSettled(next)
+                try await listener.batchSettled(next)
                 batch += 1
             }
         }

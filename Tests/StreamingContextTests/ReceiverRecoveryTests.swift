@@ -62,7 +62,7 @@ struct ReceiverRecoveryTests {
         try await inDirectory { directory in
             let first = try await Run(directory, from: .zero)
             try await first.feed.store(block: [1, 2])
-            await first.harness.advance()
+            try await first.harness.advance()
             try await first.feed.store(block: [3])
             try await first.feed.store(block: [4, 5])
             await first.harness.ssc.stop()
@@ -70,8 +70,8 @@ struct ReceiverRecoveryTests {
 
             let second = try await Run(directory, from: .seconds(1))
             try await second.feed.store(block: [6])
-            await second.harness.advance()
-            await second.harness.advance()
+            try await second.harness.advance()
+            try await second.harness.advance()
             await second.harness.ssc.stop()
             #expect(second.output == [2000: [3, 4, 5, 6], 3000: []])
             #expect(second.harness.errors.isEmpty, "\(second.harness.errors)")
@@ -86,7 +86,7 @@ struct ReceiverRecoveryTests {
             let first = try await Run(directory, from: .zero)
             for number in 1...8 {
                 try await first.feed.store(block: [number])
-                await first.harness.advance()
+                try await first.harness.advance()
             }
             await first.harness.ssc.stop()
             let files = try FileSystem.list(directory).filter { $0.hasPrefix("checkpoint-") }
@@ -97,7 +97,7 @@ struct ReceiverRecoveryTests {
             }
 
             let second = try await Run(directory, from: .seconds(8))
-            await second.harness.advance()
+            try await second.harness.advance()
             await second.harness.ssc.stop()
             let told = second.warnings.all.filter { $0.contains("has been released") }
             #expect(told.isEmpty != isTold, "\(told)")
@@ -112,21 +112,23 @@ struct ReceiverRecoveryTests {
         try await inDirectory { directory in
             let first = try await Run(directory, from: .zero)
             try await first.feed.store(block: [1])
-            await first.harness.advance()
+            try await first.harness.advance()
             await first.harness.ssc.stop()
 
             let second = try await Run(directory, from: .seconds(1), fails: true)
             try await second.feed.store(block: [2])
             try await second.feed.store(block: [3])
-            await second.harness.advance()
+            await #expect(throws: StreamError.self) { try await second.harness.advance() }
             try await second.feed.store(block: [4])
             await second.harness.ssc.stop()
             #expect(second.harness.errors.count == 1)
 
             let third = try await Run(directory, from: .seconds(5))
-            for batch in Int64(2)...5 { await third.harness.listener.batchSettled(.seconds(batch)) }
+            for batch in Int64(2)...5 {
+                try await third.harness.listener.batchSettled(.seconds(batch))
+            }
             try await third.feed.store(block: [5])
-            await third.harness.advance()
+            try await third.harness.advance()
             await third.harness.ssc.stop(graceful: true)
             var output = third.output
             // Which of the missed batches takes the block that was left is open.
@@ -142,7 +144,7 @@ struct ReceiverRecoveryTests {
             let first = try await Run(directory, from: .zero, continuingAfter: .seconds(2))
             for batch in 1...20 {
                 try await first.feed.store(block: [batch])
-                await first.harness.advance()
+                try await first.harness.advance()
             }
             let report = await first.harness.ssc.stop(graceful: true)
             #expect(report.pendingBatches == [.seconds(2)])
@@ -150,13 +152,13 @@ struct ReceiverRecoveryTests {
             #expect(report.undrainedRecordCount == 1)
 
             let second = try await Run(directory, from: .seconds(20))
-            await second.harness.listener.batchSettled(.seconds(2))
-            await second.harness.advance()
+            try await second.harness.listener.batchSettled(.seconds(2))
+            try await second.harness.advance()
             await second.harness.ssc.stop(graceful: true)
             #expect(second.output == [2000: [2], 21_000: []])
 
             let third = try await Run(directory, from: .seconds(21))
-            await third.harness.advance()
+            try await third.harness.advance()
             let end = await third.harness.ssc.stop(graceful: true)
             #expect(end.isDrained && third.output == [22_000: []])
         }
@@ -181,8 +183,12 @@ struct ReceiverRecoveryTests {
                 }
                 try await harness.ssc.start()
                 if run == 0 { for number in 1...3 { try await feed.store(block: [number]) } }
-                await harness.advance()
-                if run == 1 { try await feed.store(block: [4]) }
+                if run == 0 {
+                    await #expect(throws: StreamError.self) { try await harness.advance() }
+                } else {
+                    try await harness.advance()
+                    try await feed.store(block: [4])
+                }
                 await harness.ssc.stop()
                 output = seen.batches.map(\.elements)
             }
@@ -196,7 +202,7 @@ struct ReceiverRecoveryTests {
             let run = try await Run(directory, from: .zero)
             for batch in 0..<300 {
                 try await run.feed.store(block: [batch])
-                await run.harness.advance()
+                try await run.harness.advance()
             }
             await run.harness.ssc.stop(graceful: true)
             let names = try FileSystem.list(directory + "/received/stream-0")
@@ -225,7 +231,7 @@ struct ReceiverRecoveryTests {
             try await harness.ssc.start()
             for _ in 0..<2 {
                 try await feed.store(block: [1])
-                await harness.advance()
+                try await harness.advance()
             }
             await harness.ssc.stop()
             #expect(sums.batches.last?.elements == [min(6, run * 2 + 2)])
@@ -257,7 +263,7 @@ struct ReceiverRecoveryTests {
             try await harness.ssc.start()
             for batch in 1...2 {
                 try await feed.store(block: [run * 2 + batch])
-                await harness.advance()
+                try await harness.advance()
             }
             await harness.ssc.stop(graceful: true)
             #expect(harness.errors.isEmpty, "\(harness.errors)")

@@ -21,7 +21,7 @@ struct RecoveryCheckTests {
 
     private func harness(_ declare: Declare) -> StreamHarness {
         let harness = StreamHarness()
-        declare(harness.input([[("a", 1)], [("b", 2)]]))
+        declare(harness.input([[("a", 1)], [("b", 2)]], from: .seconds(1)))
         return harness
     }
 
@@ -44,8 +44,8 @@ struct RecoveryCheckTests {
             first.ssc
         }
         try await ssc.start()
-        await first.advance()
-        await first.advance()
+        try await first.advance()
+        try await first.advance()
         // It may be looked at while the program has it.
         _ = try await StreamingContext.checkRecovery(checkpointDirectory: directory) {
             harness(Self.sums).ssc
@@ -93,7 +93,7 @@ struct RecoveryCheckTests {
             var components = StreamHarness.quietComponents
             components.logger = messages
             let harness = StreamHarness(startTime: start, components: components)
-            Self.sums(harness.input([[("a", 1)], [("b", 2)]]))
+            Self.sums(harness.input([[("a", 1)], [("b", 2)]], from: .seconds(1)))
             let ssc = try await StreamingContext.getOrCreate(checkpointDirectory: directory) {
                 harness.ssc
             }
@@ -101,8 +101,8 @@ struct RecoveryCheckTests {
             let warnings = messages.all.filter { $0.contains("was it set back?") }
             #expect(warnings.count == (start == .seconds(3) ? 1 : 0), "\(warnings)")
             if start == .seconds(10) {
-                await harness.advance()
-                await harness.advance()
+                try await harness.advance()
+                try await harness.advance()
             }
             await ssc.stop()
         }

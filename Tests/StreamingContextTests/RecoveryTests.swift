@@ -110,13 +110,13 @@ struct RecoveryTests {
         let input = Self.batches.enumerated().map { number, batch in
             Int64(number) < gone ? [("gone", 1000)] : batch
         }
-        let seen = harness.record(pipeline.declare(on: harness.input(input)))
+        let seen = harness.record(pipeline.declare(on: harness.input(input, from: .seconds(1))))
         let ssc = try await StreamingContext.getOrCreate(checkpointDirectory: directory) {
             harness.ssc
         }
         #expect(ssc === harness.ssc)
         try await ssc.start()
-        for _ in 0..<batches { await harness.advance() }
+        for _ in 0..<batches { try await harness.advance() }
         await ssc.stop(graceful: true)
         #expect(harness.errors.isEmpty, "\(harness.errors)")
         var output: Output = [:]

@@ -91,7 +91,8 @@ struct RecoveryTroubleTests {
             var components = StreamHarness.quietComponents
             components.checkpointStore = store
             let harness = StreamHarness(startTime: .seconds(Int64(run * 2)), components: components)
-            let input = harness.input([[(Nothing(), true)], [(Nothing(), false)], [], []])
+            let input = harness.input(
+                [[(Nothing(), true)], [(Nothing(), false)]], from: .seconds(1))
             let kept = harness.record(input.updateStateByKey { _, _ in Nothing() })
             let removed: MapWithStateDStream<Nothing, Int, Bool> = input.mapWithState(
                 StateSpec.function { _, value, state in
@@ -103,8 +104,8 @@ struct RecoveryTroubleTests {
                 harness.ssc
             }
             try await harness.ssc.start()
-            await harness.advance()
-            await harness.advance()
+            try await harness.advance()
+            try await harness.advance()
             await harness.ssc.stop(graceful: true)
             #expect(harness.errors.isEmpty, "\(harness.errors)")
             #expect(kept.batches.map(\.elements.count) == [1, 1])
@@ -125,10 +126,10 @@ struct RecoveryTroubleTests {
         let medium = SimulatedStorageMedium()
         let first = try await Run(medium, from: .zero, late: late)
         try await first.feed.store(block: ["a"])
-        await first.harness.advance()
+        try await first.harness.advance()
         try await first.feed.store(block: ["b"])
         Run.refuseCheckpoints(on: medium)
-        await first.harness.advanceUntilCompleted()
+        try await first.harness.advanceUntilCompleted()
         await first.harness.ssc.stop()
         #expect(first.last == ["a": 1, "b": 1])
 
@@ -139,9 +140,9 @@ struct RecoveryTroubleTests {
             if !isLast { Run.refuseCheckpoints(on: after) }
             let next = try await Run(after, from: .seconds(start), late: late)
             if isLast {
-                await next.harness.advance()
+                try await next.harness.advance()
             } else {
-                await next.harness.advanceUntilCompleted()
+                try await next.harness.advanceUntilCompleted()
             }
             await next.harness.ssc.stop()
             #expect(next.words.batches.flatMap(\.elements) == ["b"])
@@ -156,7 +157,7 @@ struct RecoveryTroubleTests {
         let medium = SimulatedStorageMedium()
         let first = try await Run(medium, from: .zero)
         try await first.feed.store(block: ["a"])
-        await first.harness.advance()
+        try await first.harness.advance()
         try await first.feed.store(block: ["b"])
         medium.fail { $0.kind == .append ? .full : nil }
         let error = await #expect(throws: (any Error).self) {
@@ -166,9 +167,9 @@ struct RecoveryTroubleTests {
         await first.harness.ssc.stop()
 
         let second = try await Run(medium.restarted(), from: .seconds(1))
-        await second.harness.advance()
+        try await second.harness.advance()
         try await second.feed.store(block: ["c"])
-        await second.harness.advance()
+        try await second.harness.advance()
         await second.harness.ssc.stop(graceful: true)
         #expect(second.last == ["a": 1, "b": 1, "c": 1])
         #expect(second.harness.errors.isEmpty, "\(second.harness.errors)")
@@ -191,7 +192,7 @@ struct RecoveryTroubleTests {
         #expect("\(error as Any)".contains("readOnly"), "\(error as Any)")
         if !hasRun { return }
         let second = try await Run(after.restarted(), from: .seconds(1))
-        await second.harness.advance()
+        try await second.harness.advance()
         await second.harness.ssc.stop(graceful: true)
         #expect(second.last == ["a": 1])
     }
@@ -205,7 +206,7 @@ struct RecoveryTroubleTests {
             _ = try await Run(medium, from: .zero)
         }
         #expect("\(error as Any)".contains("/c is in use"), "\(error as Any)")
-        await first.harness.advance()
+        try await first.harness.advance()
         await first.harness.ssc.stop(graceful: true)
         #expect(first.last == ["a": 1])
     }
@@ -231,7 +232,7 @@ struct RecoveryTroubleTests {
         after.releaseLocks()
         after.setContents(of: "\(directory)/\(name)", to: whole)
         let second = try await Run(after, from: .seconds(1))
-        await second.harness.advance()
+        try await second.harness.advance()
         await second.harness.ssc.stop(graceful: true)
         #expect(second.last == ["a": 1, "b": 1, "c": 1])
     }
@@ -277,13 +278,13 @@ struct RecoveryTroubleTests {
         let medium = SimulatedStorageMedium()
         let (first, feed, _) = try await start(medium, from: .zero)
         try await feed.store(block: ["a"])
-        await first.advance()
+        try await first.advance()
         Stubborn.refusals.withLock { $0 = true }
         try await feed.store(block: ["a"])
         first.clock.advance(by: .seconds(1))
         // What a task changes goes to the driver with its outcome: with workers the batch fails.
         let leavesProcess = first.ssc.batchContext.engine.capabilities.leavesProcess
-        await first.listener.first { event in
+        try await first.listener.first { event in
             switch event {
             case .checkpointFailed(_, let message) where !leavesProcess:
                 message.contains("a Stubborn refuses")
@@ -295,7 +296,7 @@ struct RecoveryTroubleTests {
         await first.ssc.stop()
         Stubborn.refusals.withLock { $0 = false }
         let (second, _, seen) = try await start(medium.restarted(), from: .seconds(2))
-        await second.advance()
+        try await second.advance()
         await second.ssc.stop(graceful: true)
         #expect(seen.batches.last?.elements.map(\.1) == [Stubborn(sum: 2)])
     }
@@ -305,7 +306,7 @@ struct RecoveryTroubleTests {
         let medium = SimulatedStorageMedium()
         let first = try await Run(medium, from: .seconds(100))
         try await first.feed.store(block: ["a"])
-        await first.harness.advance()
+        try await first.harness.advance()
         try await first.feed.store(block: ["b"])
         await first.harness.ssc.stop()
 
@@ -314,14 +315,14 @@ struct RecoveryTroubleTests {
         try await second.feed.store(block: ["c"])
         // Batches go on where they were: the next one comes when the clock is there again.
         second.harness.clock.set(to: .seconds(102))
-        await second.harness.listener.batchSettled(.seconds(102))
+        try await second.harness.listener.batchSettled(.seconds(102))
         #expect(second.last == ["a": 1, "b": 1, "c": 1])
         try await second.feed.store(block: ["d"])
         await second.harness.ssc.stop()
 
         let third = try await Run(after.restarted(), from: .seconds(50))
         third.harness.clock.set(to: .seconds(103))
-        await third.harness.listener.batchSettled(.seconds(103))
+        try await third.harness.listener.batchSettled(.seconds(103))
         await third.harness.ssc.stop(graceful: true)
         #expect(third.last == ["a": 1, "b": 1, "c": 1, "d": 1])
         #expect(third.harness.errors.isEmpty, "\(third.harness.errors)")

@@ -65,7 +65,7 @@ struct ReleaseTests {
             ssc.addStreamingListener(listener)
             try await ssc.start()
             clock.advance(by: .seconds(1))
-            await listener.batchSettled(.seconds(1))
+            try await listener.batchSettled(.seconds(1))
             await ssc.stop(graceful: true)
             return Weak(context: ssc)
         }()

@@ -156,7 +156,7 @@ struct RepartitionRecoveryTests {
                 startTime: .seconds(Int64(done)), components: components)
             // What earlier runs had must come from the checkpoint.
             let input = Self.batches.enumerated().map { $0 < done ? [("gone", 1000)] : $1 }
-            let stream = harness.input(input)
+            let stream = harness.input(input, from: .seconds(1))
             let seen = harness.record(keeper.declare(stream, rule, name: name))
             try await harness.goOn(for: 0..<count, isSettled: true)
             #expect(harness.errors.isEmpty, "\(rule): \(harness.errors)")

@@ -44,7 +44,7 @@ struct SignalStopTests {
             let harness = StreamHarness()
             harness.input([[1]]).foreachRDD { _ in throw Boom() }
             let ended = Task { try await harness.ssc.runUntilInterrupted() }
-            await harness.listener.first(\.isStreamingStarted)
+            try await harness.listener.first(\.isStreamingStarted)
             // Not until the batch is settled: the failure may end the run before.
             harness.clock.advance(by: .seconds(1))
             do { _ = try await ended.value } catch let error as StreamError {
@@ -67,9 +67,9 @@ struct SignalStopTests {
                 for number in try await rdd.collect() { seen.add(number) }
             }
             let ended = Task { try await harness.ssc.runUntilInterrupted() }
-            await harness.listener.first(\.isStreamingStarted)
-            await harness.advanceAndSettle()
-            await harness.advanceAndSettle()
+            try await harness.listener.first(\.isStreamingStarted)
+            try await harness.advanceAndSettle()
+            try await harness.advanceAndSettle()
             do {
                 try await harness.ssc.awaitTermination()
                 exit(3)
@@ -117,7 +117,7 @@ struct SignalStopTests {
             components.logger = StandardErrorDiagnosticLogger()
             let harness = StreamHarness(components: components)
             harness.input([[1]]).foreachRDD { _ in throw Boom() }
-            try await harness.run(batches: 1)
+            try? await harness.run(batches: 1)
             exit(harness.errors.count == 1 ? 0 : 4)
         }
     }
@@ -132,7 +132,7 @@ struct SignalStopTests {
                 try await never.wait()
             }
             let ended = Task { try await harness.ssc.runUntilInterrupted() }
-            await harness.listener.first(\.isStreamingStarted)
+            try await harness.listener.first(\.isStreamingStarted)
             harness.clock.advance(by: .seconds(1))
             try await isRunning.wait()
             kill(getpid(), SIGINT)

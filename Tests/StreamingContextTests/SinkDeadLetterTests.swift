@@ -55,11 +55,11 @@ struct SinkDeadLetterTests {
     @Test func aSinkInUseKeepsTheLetter() async throws {
         let first = harness([["bad"], ["a"]], isMended: false)
         try await first.ssc.start()
-        await first.advance()
+        try await first.advance()
         let report = try await harness([], isMended: true).ssc.replayDeadLetters()
         #expect(report.failed.count == 1)
         #expect(report.problems.contains { $0.contains("locked") || $0.contains("in use") })
-        await first.advance()
+        try await first.advance()
         await first.ssc.stop()
         let again = try await harness([], isMended: true).ssc.replayDeadLetters()
         #expect(again.replayed.count == 1, "\(again)")

@@ -25,8 +25,8 @@ import Testing
                 return rdd
             })
         try await harness.ssc.start()
-        await harness.advance()
-        await harness.advance()
+        try await harness.advance()
+        try await harness.advance()
         for reader in readers.all { try await reader.value }
         #expect(order.all == ["generated", "read"])
         #expect(seen.batches.map(\.elements) == [[1], [2]])

@@ -68,7 +68,7 @@ struct SlidingFailureTests {
         for batch in batches {
             try root.write("f\(batch)", "a\n", at: batch * 1000 - 500)
             if batch == bad { try root.write("b.gz", "bad\n", at: batch * 1000 - 500) }
-            await harness.advanceAndSettle()
+            try await harness.advanceAndSettle()
         }
     }
 
@@ -138,7 +138,7 @@ struct SlidingFailureTests {
             for number in start...end {
                 topic.grow(by: 1)
                 if !isDirect { try await feed.store(block: [number]) }
-                await harness.advanceAndSettle()
+                try await harness.advanceAndSettle()
             }
             await harness.ssc.stop()
             isMended.withLock { $0 = true }

@@ -20,15 +20,15 @@ struct SocketStreamTests {
         try await harness.ssc.start()
         let first = try await listener.accept()
         try await first.writeAll(Array("one\ntwo\r\n".utf8))
-        await harness.advance { StreamHarness.recordCount($0) == 2 }
+        try await harness.advance { StreamHarness.recordCount($0) == 2 }
         try await first.writeAll(Array("cut off".utf8))
         first.close()
-        await harness.listener.first(\.isReceiverRestarting)
+        try await harness.listener.first(\.isReceiverRestarting)
         // The delay of two seconds passes.
-        await harness.advance { $0.count(where: \.isReceiverStarted) == 2 }
+        try await harness.advance { $0.count(where: \.isReceiverStarted) == 2 }
         let second = try await listener.accept()
         try await second.writeAll(Array("three\n".utf8))
-        await harness.advance { StreamHarness.recordCount($0) == 4 }
+        try await harness.advance { StreamHarness.recordCount($0) == 4 }
         #expect(seen.batches.flatMap(\.elements) == ["one", "two", "cut off", "three"])
         #expect(harness.errors.isEmpty, "the stream lives on")
         await harness.ssc.stop()
@@ -45,8 +45,8 @@ struct SocketStreamTests {
         listener.close()
         _ = harness.record(harness.ssc.socketTextStream("127.0.0.1", port: port))
         try await harness.ssc.start()
-        await harness.listener.first(\.isReceiverRestarting)
-        await harness.advance { $0.count(where: \.isReceiverRestarting) == 2 }
+        try await harness.listener.first(\.isReceiverRestarting)
+        try await harness.advance { $0.count(where: \.isReceiverRestarting) == 2 }
         let stopped = harness.listener.events.compactMap { event in
             if case .receiverStopped(let info) = event { info } else { nil }
         }
@@ -68,11 +68,11 @@ struct SocketStreamTests {
         try await harness.ssc.start()
         let connection = try await listener.accept()
         try await connection.writeAll(Array("abcdef\nok\n".utf8) + [0x61, 0xFF, 0x0A])
-        await harness.advance { StreamHarness.recordCount($0) == 3 }
+        try await harness.advance { StreamHarness.recordCount($0) == 3 }
         #expect(seen.batches.flatMap(\.elements) == ["abcd", "ok", "a\u{FFFD}"])
         let stream = StreamID(0)
-        await harness.listener.first { $0 == .invalidUTF8Replaced(stream: stream, count: 1) }
-        await harness.listener.first { $0 == .linesTruncated(stream: stream, count: 1) }
+        try await harness.listener.first { $0 == .invalidUTF8Replaced(stream: stream, count: 1) }
+        try await harness.listener.first { $0 == .linesTruncated(stream: stream, count: 1) }
         await harness.ssc.stop()
         connection.close()
         listener.close()
@@ -100,9 +100,9 @@ struct SocketStreamTests {
         try await harness.ssc.start()
         let connection = try await listener.accept()
         try await connection.writeAll([1, 0, 0])
-        await harness.advance { StreamHarness.recordCount($0) == 1 }
+        try await harness.advance { StreamHarness.recordCount($0) == 1 }
         try await connection.writeAll([7])
-        await harness.advance { StreamHarness.recordCount($0) == 2 }
+        try await harness.advance { StreamHarness.recordCount($0) == 2 }
         #expect(seen.batches.flatMap(\.elements) == [256, 7])
         await harness.ssc.stop()
         connection.close()
@@ -123,10 +123,10 @@ struct SocketStreamTests {
         let frame = writer.bytes
         let length: [UInt8] = [0, 0, 0, UInt8(frame.count)]
         try await connection.writeAll(length + frame)
-        await harness.advance { StreamHarness.recordCount($0) == 2 }
+        try await harness.advance { StreamHarness.recordCount($0) == 2 }
         #expect(seen.batches.flatMap(\.elements) == ["first", "second"])
         try await connection.writeAll([0xFF, 0xFF, 0xFF, 0xFF])
-        await harness.listener.first(\.isReceiverRestarting)
+        try await harness.listener.first(\.isReceiverRestarting)
         #expect(harness.errors.isEmpty)
         await harness.ssc.stop()
         connection.close()
@@ -140,9 +140,9 @@ struct SocketStreamTests {
         let seen = harness.record(harness.ssc.stream { source })
         try await harness.ssc.start()
         for number in 1...3 { continuation.yield(number) }
-        await harness.advance { StreamHarness.recordCount($0) == 3 }
+        try await harness.advance { StreamHarness.recordCount($0) == 3 }
         continuation.finish()
-        await harness.advance()
+        try await harness.advance()
         #expect(seen.batches.flatMap(\.elements) == [1, 2, 3])
         #expect(harness.listener.events.count(where: \.isReceiverRestarting) == 0)
         await harness.ssc.stop()

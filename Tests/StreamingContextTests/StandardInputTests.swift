@@ -26,7 +26,7 @@ struct StandardInputTests {
         try await harness.ssc.start()
         #expect(write(ends[1], "a b\r\nc", 6) == 6)
         close(ends[1])
-        await harness.advance { StreamHarness.recordCount($0) >= 2 }
+        try await harness.advance { StreamHarness.recordCount($0) >= 2 }
         await harness.ssc.stop()
         close(ends[0])
         #expect(lines.batches.flatMap(\.elements) == ["a b", "c"])
@@ -46,7 +46,7 @@ struct StandardInputTests {
             thread: thread, site)
         _ = harness.record(stream)
         try await harness.ssc.start()
-        await harness.listener.first(\.isReceiverRestarting)
+        try await harness.listener.first(\.isReceiverRestarting)
         await harness.ssc.stop()
         let messages = harness.listener.events.compactMap { event in
             if case .receiverStopped(let info) = event { info.lastErrorMessage } else { nil }
@@ -65,7 +65,7 @@ struct StandardInputTests {
             longLines: .truncate, site)
         _ = harness.record(stream)
         try await harness.ssc.start()
-        await harness.listener.first { $0.isReceiverStarted }
+        try await harness.listener.first { $0.isReceiverStarted }
         let report = await harness.ssc.stop()
         #expect(report.abandoned.isEmpty)
         close(ends[0])

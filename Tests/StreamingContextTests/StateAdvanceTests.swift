@@ -46,7 +46,7 @@ struct StateAdvanceTests {
 
     /// The input with a record that is refused.
     private func pairs(_ harness: StreamHarness, poison: Int) -> DStream<(String, Int)> {
-        harness.input(Self.batches).map { pair in
+        harness.input(Self.batches, from: .seconds(1)).map { pair in
             if pair.1 == poison { throw SinkDown() }
             return pair
         }
@@ -79,7 +79,7 @@ struct StateAdvanceTests {
         let first = try await harness(medium, policy)
         declare(first)
         try await start(first)
-        for _ in 0..<20 { await first.advanceAndSettle() }
+        for _ in 0..<20 { try await first.advanceAndSettle() }
         let report = await first.ssc.stop(graceful: true)
         #expect(seen.withLock { $0 } == [5: 12, 10: 52, 15: 117, 20: 207])
         #expect(failedCheckpoints(first).isEmpty)
@@ -99,7 +99,7 @@ struct StateAdvanceTests {
         let second = try await harness(medium, policy, from: .seconds(20))
         declare(second)
         try await start(second)
-        for _ in 0..<5 { await second.advanceAndSettle() }
+        for _ in 0..<5 { try await second.advanceAndSettle() }
         await second.ssc.stop(graceful: true)
         #expect(seen.withLock { $0[25] } == 322)
         let entries = try await LetterRun.entries(medium)
@@ -115,7 +115,7 @@ struct StateAdvanceTests {
         let calls = Locked(0)
         keeper.sums(pairs(harness, poison: 3)).foreachRDD { _ in calls.withLock { $0 += 1 } }
         try await start(harness)
-        for _ in 0..<3 { await harness.advanceAndSettle() }
+        for _ in 0..<3 { try await harness.advanceAndSettle() }
         await #expect(throws: StreamError.self) { try await harness.ssc.awaitTermination() }
         let report = await harness.ssc.stop()
         #expect(report.pendingBatches == [.seconds(3)])
@@ -134,7 +134,7 @@ struct StateAdvanceTests {
         let sums = Keeper.update.sums(pairs(harness, poison: 3))
         let seen = harness.record(sums.window(.seconds(5), slide: .seconds(5)))
         try await start(harness)
-        for _ in 0..<(policy == .stop ? 3 : 10) { await harness.advanceAndSettle() }
+        for _ in 0..<(policy == .stop ? 3 : 10) { try await harness.advanceAndSettle() }
         let report = await harness.ssc.stop()
         let started = harness.listener.events.compactMap { event in
             if case .batchStarted(let info) = event { info.batchTime } else { nil }
@@ -168,12 +168,12 @@ struct StateAdvanceTests {
         let first = try await harness(medium, .continue)
         declare(first)
         try await start(first)
-        for _ in 0..<4 { await first.advanceAndSettle() }
+        for _ in 0..<4 { try await first.advanceAndSettle() }
         #expect(await first.ssc.stop(graceful: true).pendingBatches == [.seconds(3)])
         let second = try await harness(medium, .continue, from: .seconds(4))
         declare(second)
         try await start(second)
-        for _ in 0..<6 { await second.advanceAndSettle() }
+        for _ in 0..<6 { try await second.advanceAndSettle() }
         #expect(await second.ssc.stop(graceful: true).pendingBatches.isEmpty)
         let entries = try await LetterRun.entries(medium)
         #expect(entries.map(\.id.batchTime) == [.seconds(3)])
@@ -186,7 +186,7 @@ struct StateAdvanceTests {
         let isDown = Locked(true)
         let seen = Locked<[Int64: [Int]]>([:])
         func declare(_ harness: StreamHarness) {
-            let pairs = harness.input(Self.batches).map { pair in
+            let pairs = harness.input(Self.batches, from: .seconds(1)).map { pair in
                 if pair.1 == 3, isDown.withLock({ $0 }) { throw SinkDown() }
                 return pair
             }
@@ -200,13 +200,13 @@ struct StateAdvanceTests {
         let first = try await harness(medium, .continue)
         declare(first)
         try await start(first)
-        for _ in 0..<4 { await first.advanceAndSettle() }
+        for _ in 0..<4 { try await first.advanceAndSettle() }
         #expect(await first.ssc.stop(graceful: true).pendingBatches == [.seconds(3)])
         isDown.withLock { $0 = false }
         let second = try await harness(medium, .continue, from: .seconds(4))
         declare(second)
         try await start(second)
-        for _ in 0..<6 { await second.advanceAndSettle() }
+        for _ in 0..<6 { try await second.advanceAndSettle() }
         #expect(await second.ssc.stop(graceful: true).pendingBatches.isEmpty)
         #expect(try await LetterRun.entries(medium).map(\.id.batchTime) == [.seconds(3)])
         #expect(seen.withLock { $0[10] } == [18, 25, 33, 42, 52])
@@ -233,13 +233,13 @@ struct StateAdvanceTests {
         let first = try await harness(medium, .stop)
         declare(first)
         try await start(first)
-        for _ in 0..<19 { await first.advance() }
+        for _ in 0..<19 { try await first.advance() }
         #expect(await first.ssc.stop(graceful: true).pendingBatches.isEmpty)
         #expect(made.all == [9, 10, 19] && seen.all == [19])
         let second = try await harness(medium, .stop, from: .seconds(19))
         declare(second)
         try await start(second)
-        for _ in 0..<3 { await second.advance() }
+        for _ in 0..<3 { try await second.advance() }
         await second.ssc.stop(graceful: true)
         #expect(made.all == [9, 10, 19, 20] && seen.all == [19, 39])
         #expect(first.errors.isEmpty && second.errors.isEmpty)
@@ -251,7 +251,7 @@ struct StateAdvanceTests {
         let harness = try await harness(medium, .stop)
         let calls = Locked(0)
         let tries = Locked(0)
-        let pairs = harness.input(Self.batches).map { pair in
+        let pairs = harness.input(Self.batches, from: .seconds(1)).map { pair in
             let number = tries.withLock { tries in
                 tries += 1
                 return tries
@@ -266,7 +266,7 @@ struct StateAdvanceTests {
         }
         .onFailure(retry: RetryPolicy(maxAttempts: 3, initialBackoff: .zero))
         try await start(harness)
-        await harness.advanceAndSettle()
+        try await harness.advanceAndSettle()
         #expect(await harness.ssc.stop(graceful: true).pendingBatches.isEmpty)
         #expect(harness.errors.isEmpty)
         #expect(calls.withLock { $0 } == 1 && tries.withLock { $0 } == 3)
@@ -280,7 +280,7 @@ struct StateAdvanceTests {
         Keeper.update.sums(pairs(harness, poison: 2)).foreachRDD { _ in sum.add(1) }
             .onFailure(retry: RetryPolicy(maxAttempts: 2, initialBackoff: .zero))
         try await start(harness)
-        for _ in 0..<3 { await harness.advanceAndSettle() }
+        for _ in 0..<3 { try await harness.advanceAndSettle() }
         #expect(await harness.ssc.stop().pendingBatches == [.seconds(2)])
         #expect(sum.value == 2)
     }
@@ -290,7 +290,7 @@ struct StateAdvanceTests {
         let harness = try await harness(SimulatedStorageMedium(), .stop)
         Keeper.update.sums(pairs(harness, poison: 2)).foreachRDD { _ = try? await $0.collect() }
         try await start(harness)
-        for _ in 0..<2 { await harness.advanceAndSettle() }
+        for _ in 0..<2 { try await harness.advanceAndSettle() }
         let error = await #expect(throws: StreamError.self) {
             try await harness.ssc.awaitTermination()
         }
@@ -306,7 +306,7 @@ struct StateAdvanceTests {
         let seen = harness.record(sums)
         sums.foreachRDD { _ in }
         try await start(harness)
-        for _ in 0..<3 { await harness.advanceAndSettle() }
+        for _ in 0..<3 { try await harness.advanceAndSettle() }
         await harness.ssc.stop(graceful: true)
         #expect(seen.batches.map { $0.elements.map(\.1) } == [[1], [4]])
         #expect(try await LetterRun.entries(medium).count == 1)

@@ -62,12 +62,12 @@ struct UnreadableFileTests {
             run.policy = .deadLetter
             let first = try await run.start(from: .seconds(100)) { Self.declare($0, root, sink) }
             try root.write("a", "1\n", at: 100_500)
-            await first.advanceAndSettle()
+            try await first.advanceAndSettle()
             try trouble.appear(in: root)
             try root.write("good", "2\n", at: 101_500)
-            await first.advanceAndSettle()
+            try await first.advanceAndSettle()
             try root.write("c", "3\n", at: 102_500)
-            await first.advanceAndSettle()
+            try await first.advanceAndSettle()
             let report = await first.ssc.stop(graceful: true)
             #expect(sink.rows == ["101:1", "103:3"])
             #expect(first.errors.isEmpty && report.isDrained, "\(first.errors)")
@@ -82,7 +82,7 @@ struct UnreadableFileTests {
 
             // Its batch is settled: a restart does not run it again.
             let second = try await run.start(from: .seconds(103)) { Self.declare($0, root, sink) }
-            await second.advanceAndSettle()
+            try await second.advanceAndSettle()
             await second.ssc.stop()
             #expect(sink.rows == ["101:1", "103:3"] && second.errors.isEmpty)
             try await replay(run, root, sink, trouble)
@@ -121,17 +121,17 @@ struct UnreadableFileTests {
         let declare = { (harness: StreamHarness) in Self.declare(harness, root, sink) }
         let first = try await run.start(from: .seconds(100), declare)
         try root.write("a", "1\n", at: 100_500)
-        await first.advanceAndSettle()
+        try await first.advanceAndSettle()
         try root.write("b.gz", "bad\n", at: 101_500)
         try root.write("good", "2\n", at: 101_500)
-        await first.advanceAndSettle()
+        try await first.advanceAndSettle()
         await first.ssc.stop()
         #expect("\(first.errors)".contains("b.gz cannot be read"), "\(first.errors)")
 
         // That it is gone does not help: the batch is to read it.
         try root.remove("b.gz")
         let second = try await run.start(from: .seconds(102), declare)
-        await second.listener.batchSettled(.seconds(102))
+        try await second.listener.batchSettled(.seconds(102))
         await second.ssc.stop()
         #expect("\(second.errors)".contains("b.gz cannot be read"), "\(second.errors)")
 
@@ -148,9 +148,9 @@ struct UnreadableFileTests {
         #expect(try await run.pendingInputs().map(\.forgotten) == [[parts[0]]])
 
         let third = try await run.start(from: .seconds(102), declare)
-        await third.listener.batchSettled(.seconds(102))
+        try await third.listener.batchSettled(.seconds(102))
         try root.write("c", "3\n", at: 102_500)
-        await third.advanceAndSettle()
+        try await third.advanceAndSettle()
         await third.ssc.stop(graceful: true)
         #expect(sink.rows == ["101:1", "102:2", "103:3"] && third.errors.isEmpty)
         #expect(third.skipped.count == 1 && third.skipped[0].contains(parts[0]))
@@ -164,7 +164,7 @@ struct UnreadableFileTests {
         run.policy = .continue
         let harness = try await run.start(from: .seconds(100)) { Self.declare($0, root, sink) }
         try root.write("b.gz", "bad\n", at: 100_500)
-        await harness.advanceAndSettle()
+        try await harness.advanceAndSettle()
         await #expect(throws: LogError.self) { try await run.forget(for: .seconds(101)) }
         await harness.ssc.stop()
         try await run.forget(for: .seconds(101))
@@ -180,7 +180,7 @@ struct UnreadableFileTests {
         }
         try root.write("b.gz", "bad\n", at: 100_500)
         for number in 0..<9 {
-            await harness.advanceAndSettle()
+            try await harness.advanceAndSettle()
             try root.write("c\(number)", "a\n", at: harness.clock.now.milliseconds + 500)
         }
         await harness.ssc.stop()

@@ -69,7 +69,7 @@ struct UpdatedStateRecoveryTests {
         components.checkpointStore = store
         let harness = StreamHarness(startTime: .seconds(Int64(first)), components: components)
         let states = Mutex<[(Int, Int)]>([])
-        harness.input(Self.batches)
+        harness.input(Self.batches, from: .seconds(1))
             .updateStateByKey(partitions: partitions) { values, state -> Int? in
                 if values.contains(0) { return nil }
                 return (state ?? 0) + values.reduce(0, +)

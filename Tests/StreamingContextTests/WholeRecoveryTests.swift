@@ -221,19 +221,8 @@ struct WholeProgram {
 
     /// Runs the next batch; false when something failed.
     private func advance(_ harness: StreamHarness) async -> Bool {
-        harness.clock.advance(by: .seconds(1))
-        let due = harness.clock.now
-        await harness.listener.first { event in
-            switch event {
-            case .batchSettled(let settled): settled == due || !harness.errors.isEmpty
-            case .checkpointFailed: true
-            default: false
-            }
-        }
+        do { try await harness.advance() } catch { return false }
         return harness.errors.isEmpty
-            && !harness.listener.events.contains { event in
-                if case .checkpointFailed = event { true } else { false }
-            }
     }
 
     // MARK: Comparing

@@ -17,9 +17,9 @@ enum EmptyBatches {
         let lengths = counts.map { ($0.0.utf8.count, $0.1) }.reduceByKey(+).map { $0.1 }
         let seen = harness.record(lengths)
         try await harness.ssc.start()
-        for _ in 0..<batches / 10 { await harness.advance() }
+        for _ in 0..<batches / 10 { try await harness.advance() }
         let watch = Stopwatch()
-        for _ in 0..<batches { await harness.advance() }
+        for _ in 0..<batches { try await harness.advance() }
         let cpu = watch.cpuSeconds
         await harness.ssc.stop()
         guard seen.batches.count == batches + batches / 10, harness.errors.isEmpty else {

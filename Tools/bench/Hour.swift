@@ -27,7 +27,7 @@ enum Hour {
             }
         let watch = Stopwatch()
         try await harness.ssc.start()
-        for _ in 0..<batches { await harness.advance() }
+        for _ in 0..<batches { try await harness.advance() }
         let (cpu, wall) = (watch.cpuSeconds, (SystemTime.wall() - watch.startWall) / .seconds(1))
         await harness.ssc.stop()
         let expected = (1...batches).reduce(0) { $0 + words * min($1, panes) }

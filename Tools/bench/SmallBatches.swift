@@ -53,7 +53,7 @@ struct SmallBatches: StreamingApplication {
             }
             let start = SystemTime.wall()
             clock.advance(by: .milliseconds(1))
-            await listener.batchSettled(.milliseconds(Int64(number)))
+            try await listener.batchSettled(.milliseconds(Int64(number)))
             let milliseconds = (SystemTime.wall() - start) / .milliseconds(1)
             if number > batches / 10 { times[kills ? 1 : 0].append(milliseconds) }
         }

@@ -43,7 +43,7 @@ extension HotPath {
             let output = try await feed.output()
             return {
                 try await store(output, count)
-                await harness.advance()
+                try await harness.advance()
                 let counted = counted.withLock { $0 }
                 guard counted == count else { throw BudgetError("\(counted) arrived") }
             }

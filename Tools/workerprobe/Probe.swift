@@ -94,7 +94,7 @@ struct Probe: StreamingApplication {
         while batch < batches || (engine.withLock { $0 }?.workers.startCount ?? 0) < starts {
             batch += 1
             clock.advance(by: .seconds(1))
-            await listener.batchSettled(start + .seconds(batch))
+            try await listener.batchSettled(start + .seconds(batch))
         }
         if settings.has("starts") { outputs.withLock { $0.append("BATCHES \(batch)") } }
     }

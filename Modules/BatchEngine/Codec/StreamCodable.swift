@@ -25,6 +25,8 @@
 /// ```
 ///
 /// A form must delimit itself: `decode` reads exactly what `encode` wrote, whatever follows.
+///
+/// `checkStreamCodable` of DStreamTestKit checks a form of your own.
 public protocol StreamCodable: Sendable {
     /// Appends the binary form of this value.
     ///

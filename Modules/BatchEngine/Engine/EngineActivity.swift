@@ -1,9 +1,14 @@
 internal import Synchronization
 
 /// What an engine is doing, so that it can be given up, and whether it still takes work.
-package final class EngineActivity: Sendable {
+///
+/// A part of engines; see ``ExecutionEngine/abandon(reason:)``.
+///
+/// ## Isolation
+/// Callable from any thread.
+public final class EngineActivity: Sendable {
     /// Something under way.
-    package struct Entry: Sendable {
+    public struct Entry: Sendable {
         /// What it is, in words; nil: it is listed by its parts.
         let label: String?
         /// The operator whose task it is.
@@ -12,14 +17,14 @@ package final class EngineActivity: Sendable {
         let partition: Int?
 
         /// A body, or with nil a request.
-        package init(label: String?) {
+        public init(label: String?) {
             self.label = label
             site = nil
             partition = nil
         }
 
         /// A task.
-        package init(site: OperatorSite, partition: Int) {
+        public init(site: OperatorSite, partition: Int) {
             label = nil
             self.site = site
             self.partition = partition
@@ -39,13 +44,13 @@ package final class EngineActivity: Sendable {
     private let state = Locked(State())
 
     /// Nothing is under way.
-    package init() {}
+    public init() {}
 
     /// Notes the start of something.
     ///
     /// - Parameter fail: called when the engine is abandoned while it is under way.
     /// - Throws: the error with which the engine ended.
-    package func enter(
+    public func enter(
         _ entry: Entry, _ fail: (@Sendable (EngineError) -> Void)? = nil
     ) throws -> UInt64 {
         try state.withLock { state in
@@ -57,20 +62,20 @@ package final class EngineActivity: Sendable {
     }
 
     /// Notes its end.
-    package func leave(_ token: UInt64) {
+    public func leave(_ token: UInt64) {
         let entry = state.withLock { $0.entries.removeValue(forKey: token) }
         withExtendedLifetime(entry) {}
     }
 
     /// Refuses further work; the first reason stays.
-    package func end(_ error: EngineError) {
+    public func end(_ error: EngineError) {
         state.withLock { $0.ended = $0.ended ?? error }
     }
 
     /// Refuses further work and fails what is under way.
     ///
     /// - Returns: what was under way, in words.
-    package func abandon(_ reason: String) -> [String] {
+    public func abandon(_ reason: String) -> [String] {
         let (running, error, failures) = state.withLock { state in
             let entries = state.entries.sorted { $0.key < $1.key }.map(\.value)
             let running = entries.compactMap(\.entry.text)

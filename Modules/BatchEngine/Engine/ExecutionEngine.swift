@@ -1,5 +1,9 @@
 /// Runs plans: the port behind which a thread pool, worker processes or a cluster stand.
 ///
+/// An engine of one's own says where tasks run; what has to run, retries and datasets are
+/// ``PlanRun``'s, and what runs now is kept by ``EngineActivity``. `checkExecutionEngine` of
+/// `DStreamTestKit` checks its promises.
+///
 /// ## Ordering
 /// Requests are independent; one job's stages run in the order its plan demands.
 ///
@@ -41,7 +45,9 @@ public protocol ExecutionEngine: Sendable {
     ///
     /// - Throws: what the body throws; ``EngineError`` with `.abandoned` when ``abandon(reason:)``
     ///   was called while the body had not returned.
-    func perform(_ label: String, _ body: @escaping @Sendable () async throws -> Void) async throws
+    func perform(
+        _ label: String, _ body: @escaping @concurrent @Sendable () async throws -> Void
+    ) async throws
 
     /// Gives up on everything still running: callers get an error at once, and the engine takes no
     /// further work. For closures that never return.

@@ -113,7 +113,7 @@ public final class LocalEngine: ExecutionEngine {
 
     /// Runs a driver-side body on an engine thread; see ``ExecutionEngine/perform(_:_:)``.
     public func perform(
-        _ label: String, _ body: @escaping @Sendable () async throws -> Void
+        _ label: String, _ body: @escaping @concurrent @Sendable () async throws -> Void
     ) async throws {
         try await leaveable(EngineActivity.Entry(label: label), body)
     }

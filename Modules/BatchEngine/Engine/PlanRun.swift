@@ -1,13 +1,13 @@
 internal import Synchronization
 
 /// The tasks of one stage: a kernel and the inputs of the partitions it runs over.
-package struct StageTasks: Sendable {
+public struct StageTasks: Sendable {
     /// What runs.
-    package let kernel: Kernel
+    public let kernel: Kernel
     /// The inputs of every partition of the plan.
     package let inputs: [[PartitionData]]
     /// The partitions to run.
-    package let range: Range<Int>
+    public let range: Range<Int>
     /// How many outputs each task makes.
     package let outputs: Int
     /// Takes what the tasks add to accumulators.
@@ -16,13 +16,30 @@ package struct StageTasks: Sendable {
 
 /// One request on its way through an engine that runs in this process.
 ///
-/// It knows what has to run and what a task is; the engine says where tasks run, by `schedule`.
-package final class PlanRun: Sendable {
-    /// Takes a partition's outputs; of a shuffle or a dataset in any order and at the same time.
-    package typealias Receive = @Sendable (Int, [PartitionData]) throws -> Void
-    /// Runs all tasks of a stage by ``runTask(_:_:_:)`` and hands on their outputs.
-    package typealias Schedule =
-        @Sendable (PlanRun, StageTasks, _ receive: @escaping Receive) async throws -> Void
+/// It knows what has to run, in which order, and what a task is, stores shuffles and datasets, and tries
+/// tasks again; the engine says where tasks run. So ``ExecutionEngine/run(_:receive:)`` can be as
+/// short as
+///
+/// ```
+/// let run = PlanRun(request, store: blockStore, states: stateStore) { run, stage, receive in
+///     for partition in stage.range {
+///         try receive(partition, try await run.runTask(stage, partition))
+///     }
+/// }
+/// try await withTaskCancellationHandler {
+///     try await run.run(receive)
+/// } onCancel: {
+///     run.cancel()
+/// }
+/// ```
+public final class PlanRun: Sendable {
+    /// Takes a partition's outputs: from any thread, of several tasks at the same time.
+    public typealias Receive = @Sendable (Int, [PartitionData]) throws -> Void
+    /// Runs all tasks of a stage by ``runTask(_:_:)``, in any order and at the same time, hands on their
+    /// outputs, and returns when all have ended.
+    public typealias Schedule =
+        @concurrent @Sendable (PlanRun, StageTasks, _ receive: @escaping Receive) async throws ->
+        Void
 
     /// Does the work of one attempt; returns its outputs.
     package typealias Perform =
@@ -35,7 +52,7 @@ package final class PlanRun: Sendable {
     }
 
     /// What was asked for.
-    package let request: StageRequest
+    public let request: StageRequest
     /// Ends the request's tasks at their next look.
     package let flag = CancellationFlag()
     /// Where blocks are.
@@ -46,7 +63,13 @@ package final class PlanRun: Sendable {
     private let kept = Locked(Kept())
 
     /// Prepares a request.
-    package init(
+    ///
+    /// - Parameters:
+    ///   - store: where blocks and kept datasets are.
+    ///   - states: where operators keep state.
+    ///   - schedule: runs the tasks of one stage; stages that do not depend on one another may be
+    ///     scheduled at the same time.
+    public init(
         _ request: StageRequest, store: any BlockStore, states: any StateStore,
         schedule: @escaping Schedule
     ) {
@@ -56,8 +79,14 @@ package final class PlanRun: Sendable {
         self.schedule = schedule
     }
 
+    /// Ends the request's tasks at their next look.
+    public func cancel() { flag.cancel() }
+
     /// Runs the request and everything it depends on.
-    package func run(_ receive: @escaping Receive) async throws {
+    ///
+    /// - Parameter receive: called with the outputs of the request's own stage, one call at a time.
+    /// - Throws: what `schedule` and `receive` throw; ``EngineError`` for a plan that cannot be run.
+    public func run(_ receive: @escaping Receive) async throws {
         let sums = AddedSums()
         let inputs = try await inputs(of: request.plan, sums)
         let range = (request.partitions ?? 0..<inputs.count).clamped(to: 0..<inputs.count)
@@ -279,14 +308,17 @@ extension PlanRun {
     /// How often a task has lost blocks computed again before it gives up.
     private static let recoveryMaximum = 3
 
-    /// Runs one task, as often as it may fail.
+    /// Runs one task where the caller runs, as often as it may fail.
     ///
-    /// - Parameter perform: does the work of an attempt, by default in this process.
     /// - Throws: ``EngineError`` naming operator and partition; `CancellationError` when the
     ///   request was cancelled.
+    public func runTask(_ stage: StageTasks, _ partition: Int) async throws -> [PartitionData] {
+        try await runTask(stage, partition) { try await $0.performHere($1, $2) }
+    }
+
+    /// Runs one task, as often as it may fail; `perform` does the work of an attempt.
     package func runTask(
-        _ stage: StageTasks, _ partition: Int,
-        _ perform: Perform = { try await $0.performHere($1, $2) }
+        _ stage: StageTasks, _ partition: Int, _ perform: Perform
     ) async throws -> [PartitionData] {
         var attempt = 0
         var recoveries = 0

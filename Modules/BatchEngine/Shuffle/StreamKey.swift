@@ -19,7 +19,10 @@
 ///
 /// Hashes are the same in every run, so keys can be made up that collide. A table in which keys
 /// collide too often hashes their binary forms with a secret of its own from then on; entries keep
-/// their order. All keys of one ``stableHash`` still go to one partition.
+/// their order. Keys that are not the same need different forms there, or they collide again. All keys
+/// of one ``stableHash`` still go to one partition.
+///
+/// `checkStreamKey` of DStreamTestKit checks keys of your own.
 public protocol StreamKey: StreamCodable, Hashable {
     /// A hash that is the same in every process and run, and uniform in all of its 64 bits.
     ///

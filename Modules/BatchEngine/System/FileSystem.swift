@@ -28,6 +28,8 @@ package enum FileSystem {
         package let byteCount: Int
         /// When it was last modified, since 1970-01-01 00:00 UTC.
         package let modified: Duration
+        /// Its file system, until that is mounted anew.
+        package let device: UInt64
         /// Its number in its file system: another file of the same name has another one.
         package let inode: UInt64
         /// When it was made, in nanoseconds since 1970-01-01 00:00 UTC; `nil` when the file system does
@@ -42,6 +44,7 @@ package enum FileSystem {
             isSpecial = kind != S_IFDIR && kind != S_IFREG
             byteCount = Int(status.size)
             modified = .seconds(status.modified_seconds) + .nanoseconds(status.modified_nanoseconds)
+            device = status.device
             inode = status.inode
             birth = status.birth == 0 ? nil : status.birth
         }

@@ -186,7 +186,7 @@ struct DeadLetterCapture: Sendable {
 
 extension StreamNode {
     /// Whether the stream chooses which files or offsets a batch reads.
-    var choosesParts: Bool { traits.files != nil || traits.isDirect }
+    var choosesParts: Bool { traits.files != nil || traits.direct != nil }
 
     /// Notes that a batch is being generated, or given up before it has chosen what it reads.
     func noteBegun(_ time: BatchTime, _ isBegun: Bool = true) {

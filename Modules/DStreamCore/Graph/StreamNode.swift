@@ -37,8 +37,8 @@ public final class StreamNode: Sendable {
         public var givesState = false
         /// What watches the directories of a file stream; nil: the operator reads no files.
         package var files: FileInput?
-        /// Whether the operator reads ranges of offsets.
-        package var isDirect = false
+        /// What chooses the ranges of offsets of a direct stream; nil: the operator reads none.
+        var direct: DirectInput?
         /// Whether the operator is an input whose elements cannot be had again.
         @usableFromInline package var givesOnce = false
 
@@ -291,8 +291,7 @@ extension StreamNode {
     ///
     /// - Throws: ``StreamError`` `.notStarted` before the graph is started; what the operator
     ///   throws otherwise.
-    @usableFromInline
-    package func plan(at time: BatchTime, _ context: GenerationContext) async throws -> Plan? {
+    public func plan(at time: BatchTime, _ context: GenerationContext) async throws -> Plan? {
         let (known, isValid) = try settings.withLock { settings in
             guard let zeroTime = settings.zeroTime else {
                 throw StreamError(.notStarted, "the stream has not been started", site: site)

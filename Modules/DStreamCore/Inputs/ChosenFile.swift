@@ -47,7 +47,7 @@ package struct ChosenFile: Sendable, Hashable {
             return
         }
         self.init(
-            FileSelection.Entry(path: path, status), in: KnownFiles.key(parent, directory.inode),
+            FileSelection.Entry(path: path, status), in: directory.directoryKey(at: parent),
             isFixed: true)
     }
 }

@@ -72,6 +72,9 @@ final class DirectInput: Sendable {
 
     init(_ settings: Settings) { self.settings = settings }
 
+    /// The newest batch that has chosen.
+    var newestBatch: BatchTime? { state.withLock { $0.batches.last?.time } }
+
     /// The ranges of a batch; none when it is not remembered.
     func remembered(at batch: BatchTime) -> [OffsetRange] {
         state.withLock { state in state.batches.last { $0.time == batch }?.ranges } ?? []

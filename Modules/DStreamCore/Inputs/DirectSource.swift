@@ -80,6 +80,8 @@ extension OffsetRange: StreamCodable {
 /// Nothing is received ahead of time: each batch takes a range of offsets, noted durably before it
 /// runs, and its tasks read them. So a batch that runs again reads exactly the same, without a
 /// write-ahead log.
+///
+/// `checkDirectSource` of DStreamTestKit checks a source of your own.
 public protocol DirectSource<Element>: Sendable {
     /// What is read.
     associatedtype Element: Sendable

@@ -26,7 +26,7 @@ extension DStreamGraph {
                 maximum: maximum.map { Int64(max(0, $0)) }, onDataLoss: onDataLoss, retry: retry,
                 clock: clock, report: report))
         var traits = StreamNode.Traits()
-        traits.isDirect = true
+        traits.direct = input
         let stream = DStream<Source.Element>(
             self, site, parents: [], slide: batchInterval, traits: traits,
             pipe: { Self.reading(source, site) },

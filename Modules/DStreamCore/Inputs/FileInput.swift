@@ -260,25 +260,37 @@ package final class FileInput: Sendable {
 }
 
 extension FileInput {
+    /// What a stream's checkpoint knows, and what it watches now.
+    private struct Watched {
+        let known: Set<UInt64>
+        let found: [UInt64: String]
+        let site: OperatorSite
+
+        /// A directory of another stream's that is watched here, and was not before.
+        func taken(from other: Set<UInt64>) -> String? {
+            found.first { other.contains($0.key) && !known.contains($0.key) }?.value
+        }
+    }
+
     /// Refuses streams that would go on with what a checkpoint knows of one another's directories.
     static func refuseExchanged(_ inputs: [(input: FileInput, site: OperatorSite)]) throws {
         let all = inputs.map { input, site in
             let known = input.state.withLock { $0.known?.tables.keys }
-            return (
+            return Watched(
                 known: Set(known.map(Array.init) ?? []), found: input.foundDirectories(), site: site
             )
         }
-        for this in all where this.known.isDisjoint(with: this.found.keys) {
-            for other in all {
-                let directory = other.known.first {
-                    this.found[$0] != nil && other.found[$0] == nil
-                }
-                guard let path = directory.flatMap({ this.found[$0] }) else { continue }
+        for (number, this) in all.enumerated() {
+            for other in all[(number + 1)...] {
+                // One alone: the directory of a day becomes that of the day before.
+                guard let path = this.taken(from: other.known), other.taken(from: this.known) != nil
+                else { continue }
                 throw StreamError(
                     .checkpointMismatch,
-                    "\(path) was watched by another stream, now \(other.site): file streams are told "
-                        + "by their order. Declare them in the order they had, or begin with an "
-                        + "empty checkpoint directory", site: this.site)
+                    "\(path) was watched by another stream, now \(other.site), and one of that "
+                        + "stream's is watched by this one: file streams are told by their order. "
+                        + "Declare them in the order they had, or begin with an empty checkpoint "
+                        + "directory", site: this.site)
             }
         }
     }
@@ -288,7 +300,9 @@ extension FileInput {
         let paths = configuration.pattern.find().directories
         return paths.reduce(into: [:]) { found, path in
             guard let status = try? FileSystem.status(path) else { return }
-            found[KnownFiles.key(path, status.inode)] = path
+            for key in [status.directoryKey(at: path), KnownFiles.key(path, 0)] {
+                found[key] = path
+            }
         }
     }
 }

@@ -56,7 +56,7 @@ package struct FileJudgement {
         shifts: [Duration]
     ) {
         self.init(known)
-        let directories = Set(listing.directories.map(\.key))
+        let directories = Set(listing.directories.flatMap { [$0.key, $0.unsavedKey ?? $0.key] })
         let absent = known.tables.filter {
             $0.key != Self.outside && !directories.contains($0.key)
         }
@@ -64,7 +64,7 @@ package struct FileJudgement {
             known.detection == .byAppearance && !absent.isEmpty
             && listing.directories.contains { !$0.files.isEmpty }
         for directory in listing.directories {
-            let old = known.tables[directory.key] ?? Self.moved(directory, from: absent)
+            let old = knowledge(of: directory) ?? moved(directory, from: absent)
             if old != nil { isElsewhere = false }
             var files = noted(directory.directories, .isDirectory, in: directory.key)
             for entry in directory.files {
@@ -74,7 +74,7 @@ package struct FileJudgement {
                     judge(entry, in: directory, old ?? [:], &files, selection, batch, shifts)
                 }
             }
-            keep(directory.unseen.count, of: old ?? [:], &files)
+            keep(directory.unseen.count + directory.hiddenCount, of: old ?? [:], &files)
             tables[directory.key] = files
         }
         tables[Self.outside] = noted(listing.files, .isNoDirectory, in: Self.outside)
@@ -104,20 +104,34 @@ package struct FileJudgement {
 
     private init(_ known: KnownFiles) { self.known = known }
 
-    /// What is known of a directory that had another path before: files of the same name and number
-    /// were in it, which were made and modified when these were.
-    private static func moved(
+    /// What is known of a directory that is known.
+    private mutating func knowledge(
+        of directory: FileListing.Directory
+    ) -> [UInt64: KnownFiles.File]? {
+        let own = known.tables[directory.key]
+        guard let key = directory.unsavedKey, let unsaved = known.tables[key] else { return own }
+        tables[key] = [:]
+        return unsaved.merging(own ?? [:]) { $1 }
+    }
+
+    /// What is known of a directory that had another path before: of the files in it that are those
+    /// which were there.
+    private mutating func moved(
         _ directory: FileListing.Directory, from absent: KnownFiles.Tables
     ) -> [UInt64: KnownFiles.File]? {
-        let tables = absent.values.filter { table in
-            directory.files.contains { entry in
+        var found: [UInt64: KnownFiles.File] = [:]
+        for (place, table) in absent {
+            let before = found.count
+            for entry in directory.files {
                 let key = KnownFiles.key(of: entry, isSaved: directory.isSaved)
-                guard let file = table[key], file.print == entry.print else { return false }
-                return file.birth == entry.birth && (entry.birth != 0 || !directory.isSaved)
+                guard let file = table[key], file.isSame(as: entry, byName: directory.isSaved)
+                else { continue }
+                found[key] = file
             }
+            // Should it be back there some day, what was read here has been read.
+            if found.count > before, !directory.isSaved { tables[place] = [:] }
         }
-        if tables.isEmpty { return nil }
-        return tables.reduce(into: [:]) { all, table in all.merge(table) { $1 } }
+        return found.isEmpty ? nil : found
     }
 
     /// By what was there before.
@@ -136,8 +150,8 @@ package struct FileJudgement {
             old[key].map { key == byInode && $0.isOther(than: entry) } ?? true
         guard var file = old[key], !isOther else {
             // A file, or another one that was given the number of the one that was there.
-            if files[key] == nil { choose(entry, in: directory, isFixed: !isSaved) }
-            files[key] = KnownFiles.File(entry, .read)
+            if files[candidates[0]] == nil { choose(entry, in: directory, isFixed: !isSaved) }
+            files[candidates[0]] = KnownFiles.File(entry, .read)
             return
         }
         if file.print != entry.print {
@@ -149,7 +163,7 @@ package struct FileJudgement {
             }
             file.print = entry.print
         }
-        files[key] = file
+        files[isSaved ? byName : key] = file
     }
 
     private mutating func choose(
@@ -235,6 +249,13 @@ extension KnownFiles {
 }
 
 extension KnownFiles.File {
+    /// Whether it is a file that has its name, and its number unless that is not compared.
+    fileprivate func isSame(as entry: FileSelection.Entry, byName: Bool) -> Bool {
+        guard birth == entry.birth else { return false }
+        // The number and the birth are enough; without one of them, length and time must be the same.
+        return birth != 0 && !byName || print == entry.print && (birth != 0 || !byName)
+    }
+
     /// Whether it was made at another time than a file with its number.
     fileprivate func isOther(than entry: FileSelection.Entry) -> Bool {
         birth != 0 && entry.birth != 0 && birth != entry.birth

@@ -4,8 +4,10 @@ internal import BatchEngine
 package struct FileListing: Sendable {
     /// A directory that could be listed.
     package struct Directory: Sendable {
-        /// The hash of its path and inode.
+        /// The hash of its path, and of which directory that is unless it is saved.
         package let key: UInt64
+        /// The hash that it had before it was known to be saved.
+        package var unsavedKey: UInt64?
         /// Whether it holds `_SUCCESS`: a batch was saved there, and what has the name of a file that
         /// was read is the same file, written again.
         package let isSaved: Bool
@@ -15,6 +17,8 @@ package struct FileListing: Sendable {
         package var directories: [String] = []
         /// What is there and cannot be looked at now.
         package var unseen: [String] = []
+        /// How many names the filter does not admit now, or are links to what is not there now.
+        package var hiddenCount = 0
 
         /// Makes a directory.
         package init(key: UInt64, isSaved: Bool = false, files: [FileSelection.Entry] = []) {
@@ -57,14 +61,16 @@ package struct FileListing: Sendable {
         problems = found.problems
         isDirectoryThere = !found.directories.isEmpty
         var seen = Set(found.directories.map(ExactPath.init))
+        var places: [[UInt64]: String] = [:]
         // The next one last.
         var open = Array(found.directories.reversed())
         while let path = open.popLast() {
             var own: [String] = []
+            defer { problems += own.prefix(Self.problemMaximum) }
             do {
                 guard
                     let directory = try list(
-                        path, isRecursive: isRecursive, filter: filter, &own)
+                        path, isRecursive: isRecursive, filter: filter, &places, &own)
                 else { continue }
                 directories.append(directory)
                 if isRecursive {
@@ -77,27 +83,34 @@ package struct FileListing: Sendable {
             } catch {
                 if !error.isNotFound { own.append("\(error)") }
             }
-            problems += own.prefix(Self.problemMaximum)
         }
     }
 
     /// Lists a directory; nil when it is to be left alone now.
     private mutating func list(
         _ directory: String, isRecursive: Bool, filter: (String) -> Bool,
-        _ problems: inout [String]
+        _ places: inout [[UInt64]: String], _ problems: inout [String]
     ) throws(SystemError) -> Directory? {
         guard let status = try FileSystem.status(directory), status.isDirectory else { return nil }
+        if let other = places.updateValue(directory, forKey: [status.device, status.inode]) {
+            problems.append("\(directory) is \(other) by another path, and listed once")
+            places[[status.device, status.inode]] = other
+            return nil
+        }
         let names = try FileSystem.list(directory)
         let isSaved = names.contains(Self.savedMark)
         if !isSaved, names.contains(Self.unfinishedMark) {
             unfinished.append(directory)
             return nil
         }
+        let key = status.directoryKey(at: directory)
         var listed = Directory(
-            key: KnownFiles.key(directory, status.inode), isSaved: isSaved)
+            key: isSaved ? KnownFiles.key(directory, 0) : key, isSaved: isSaved)
+        if isSaved { listed.unsavedKey = key }
         for name in names where FileSelection.isVisible(name) {
             let path = directory == "/" ? "/\(name)" : "\(directory)/\(name)"
             let isWanted = filter(path)
+            if !isWanted { listed.hiddenCount += 1 }
             guard isWanted || isRecursive else { continue }
             do {
                 try listed.add(path, isWanted: isWanted, &problems)
@@ -121,6 +134,8 @@ extension FileListing.Directory {
             // What took the place of bytes that are no UTF-8 is not found under its own name.
             if path.unicodeScalars.contains("\u{FFFD}") {
                 problems.append("\(path) cannot be read: its name is no UTF-8; rename it")
+            } else if isWanted, FileSystem.isLink(path) {
+                hiddenCount += 1
             }
             return
         }
@@ -149,4 +164,10 @@ extension FileSelection.Entry {
 extension FileSystem.Status {
     /// When it was made, as a hash; 0: the file system does not say.
     var birthHash: UInt32 { birth.map { max(1, KnownFiles.hash($0)) } ?? 0 }
+
+    /// The hash by which a directory is known: two disks that are mounted at one place by turns have
+    /// the same path and inode.
+    func directoryKey(at path: String) -> UInt64 {
+        KnownFiles.key(path, inode ^ UInt64(birthHash) << 32)
+    }
 }

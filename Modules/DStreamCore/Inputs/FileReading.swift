@@ -9,7 +9,7 @@ enum FileReading {
 
     /// Lines of text: `\n`, `\r\n` and `\r` end one; bytes that are no UTF-8 are repaired.
     static func lines(_ site: OperatorSite) -> Pipe<String> {
-        pipe(site) { context, file, sink in
+        pipe(site) { context, file, end, sink in
             var splitter = LineSplitter(maxLineBytes: .max)
             var offset = try textStart(file)
             while true {
@@ -17,7 +17,8 @@ enum FileReading {
                 let count = try splitter.append(atLeast: chunkBytes) { room throws(SystemError) in
                     try file.read(
                         at: offset,
-                        into: UnsafeMutableRawBufferPointer(rebasing: room[..<chunkBytes]))
+                        into: UnsafeMutableRawBufferPointer(
+                            rebasing: room[..<chunk(at: offset, through: end)]))
                 }
                 offset += count
                 let isEnd = count < chunkBytes
@@ -29,12 +30,13 @@ enum FileReading {
 
     /// Lines of text, each behind the number of the byte where it begins.
     static func offsetLines(_ site: OperatorSite) -> Pipe<(Int, String)> {
-        pipe(site) { context, file, sink in
+        pipe(site) { context, file, end, sink in
             var lines = OffsetLines(isMarked: try textStart(file) > 0)
             var offset = lines.first
             while true {
                 try context.checkCancellation()
-                let bytes = try file.read(at: offset, count: chunkBytes)
+                let bytes = try file.read(
+                    at: offset, count: chunk(at: offset, through: end))
                 offset += bytes.count
                 try lines.feed(bytes, sink)
                 if bytes.count < chunkBytes { break }
@@ -45,8 +47,8 @@ enum FileReading {
 
     /// Records of equal length.
     static func records(of length: Int, _ site: OperatorSite) -> Pipe<[UInt8]> {
-        pipe(site) { context, file, sink in
-            let size = try file.byteCount()
+        pipe(site) { context, file, end, sink in
+            let size = min(try file.byteCount(), end)
             guard size % length == 0 else {
                 throw StreamError(
                     .fileUnreadable,
@@ -58,7 +60,7 @@ enum FileReading {
             var offset = 0
             while true {
                 try context.checkCancellation()
-                let bytes = try file.read(at: offset, count: chunk)
+                let bytes = try file.read(at: offset, count: min(chunk, size - offset))
                 offset += bytes.count
                 for start in stride(from: 0, to: bytes.count - bytes.count % length, by: length) {
                     try sink(Array(bytes[start..<start + length]))
@@ -72,7 +74,9 @@ enum FileReading {
     private static func pipe<Element: Sendable>(
         _ site: OperatorSite,
         _ read:
-            @escaping @Sendable (TaskContext, OpenFile, (Element) throws -> Void) throws -> Void
+            @escaping @Sendable (
+                TaskContext, OpenFile, _ end: Int, (Element) throws -> Void
+            ) throws -> Void
     ) -> Pipe<Element> {
         Pipe { context, inputs, sink in
             for input in inputs {
@@ -100,7 +104,7 @@ enum FileReading {
                             .fileUnreadable, "\(slice.path) cannot be read: \(problem)",
                             site: site)
                     }
-                    try read(context, file, sink)
+                    try read(context, file, slice.end, sink)
                 } catch let error as SystemError where error.subject == slice.path {
                     // Of this file: what an output could not write has another subject.
                     throw StreamError(
@@ -109,6 +113,11 @@ enum FileReading {
                 }
             }
         }
+    }
+
+    /// How many bytes are read at once, of a file that is read up to `end`.
+    private static func chunk(at offset: Int, through end: Int) -> Int {
+        max(0, min(chunkBytes, end - offset))
     }
 
     /// Where the text begins: behind the mark that some programs put in front of UTF-8.

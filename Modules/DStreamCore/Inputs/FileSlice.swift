@@ -26,13 +26,19 @@ final class FileSlice: InputPart {
     /// About how many lines there are: enough for an engine to tell small files from large ones.
     var count: Int { min(1 + byteCount / 32, 1 << 40) }
 
+    /// How much of it is read: each task, output and run reads the same, though it may grow.
+    var end: Int { inode == 0 ? .max : byteCount }
+
+    private func isOther(_ status: FileSystem.Status) -> Bool {
+        inode != 0
+            && (status.inode != inode
+                || birth != 0 && status.birthHash != 0 && status.birthHash != birth)
+    }
+
     /// Why what is at the path now is not what was chosen; nil: it is.
     func problem(with status: FileSystem.Status) -> String? {
         if inode == 0 { return nil }
-        let isOther =
-            status.inode != inode
-            || birth != 0 && status.birthHash != 0 && status.birthHash != birth
-        if isOther {
+        if isOther(status) {
             return "another file has taken the name of the one that its batch was given. The batch "
                 + "does not read it, and a later one does. Leave files in place until their batch "
                 + "has completed"
@@ -47,7 +53,13 @@ final class FileSlice: InputPart {
     func encoded() throws -> EncodedValues { try encoded(isFixed: true) }
 
     /// The path and the length: whoever mends the file may put another one in its place.
-    func encodedForReplay() throws -> EncodedValues { try encoded(isFixed: false) }
+    ///
+    /// But one that is there now is read by another batch.
+    func encodedForReplay() throws -> EncodedValues {
+        let now = (try? FileSystem.status(path)) ?? nil
+        let isTaken = now.map(isOther) ?? false
+        return try encoded(isFixed: isTaken)
+    }
 
     private func encoded(isFixed: Bool) throws -> EncodedValues {
         var writer = ByteWriter()

@@ -46,6 +46,22 @@ extension DStreamGraph {
         nodes.contains { $0.choosesParts || $0.traits.givesOnce }
     }
 
+    /// Whether a stream whose choice for a batch is lost would choose for it anew: it would not if the
+    /// checkpoint has what it chose for that batch, or for a later one.
+    package func mayChooseAgain(_ stream: StreamID, for batch: BatchTime) -> Bool {
+        let traits = inputNode(stream)?.traits
+        let newest = traits?.files?.batches.last?.time ?? traits?.direct?.newestBatch
+        return newest.map { batch > $0 } ?? true
+    }
+
+    /// The choice by which a stream that chooses gives nothing to a batch.
+    package func emptyChoice(of stream: StreamID) throws -> InputChoice {
+        if inputNode(stream)?.traits.direct != nil {
+            return InputChoice(.offsets, try Codec<[OffsetRange]>.of().bytes(of: []))
+        }
+        return InputChoice(.markedFiles, try [ChosenFile]().encoded())
+    }
+
     /// Lets file streams look what is there before the first batch; after ``restoreState(_:of:)``.
     package func beginFileInputs(on engine: any ExecutionEngine) async throws {
         let inputs = nodes.compactMap { node in node.traits.files.map { ($0, node.site) } }

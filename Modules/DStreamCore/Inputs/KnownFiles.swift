@@ -6,7 +6,7 @@ internal import BatchEngine
 /// inode. A file is forgotten when its directory was listed without it. A directory that is not there,
 /// or has another one in its place such as the empty place of a disk that was taken out, keeps its
 /// table: when it comes back, also at another path, its files are not read again. Of such tables the
-/// newest 100 are kept.
+/// newest 100 are kept, and up to 1,000 for as long as they hold at most 10,000 files.
 package struct KnownFiles: Sendable {
     /// What is known of a file.
     package struct File: Sendable, Hashable {
@@ -45,8 +45,10 @@ package struct KnownFiles: Sendable {
         }
     }
 
-    /// How many tables are kept of directories that are not there.
-    private static let absentMaximum = 100
+    /// How many tables are kept of directories that are not there: fewer when they hold many files.
+    private static let absentMaximum = 1000
+    private static let absentMinimum = 100
+    private static let absentFiles = 10_000
 
     /// By which rule they are dealt with.
     package let detection: FileDetection
@@ -83,9 +85,14 @@ package struct KnownFiles: Sendable {
             tables[directory] = files.isEmpty ? nil : files
         }
         absent.removeAll { listed[$0] != nil }
-        absent += tables.keys.filter { listed[$0] == nil && !absent.contains($0) }.sorted()
-        while absent.count > Self.absentMaximum {
+        let known = Set(absent)
+        absent += tables.keys.filter { listed[$0] == nil && !known.contains($0) }.sorted()
+        var absentCount = absent.reduce(0) { $0 + (tables[$1]?.count ?? 0) }
+        while absent.count > Self.absentMaximum
+            || absent.count > Self.absentMinimum && absentCount > Self.absentFiles
+        {
             let directory = absent.removeFirst()
+            absentCount -= tables[directory]?.count ?? 0
             change.removed[directory] = tables.removeValue(forKey: directory).map { Array($0.keys) }
         }
         return change

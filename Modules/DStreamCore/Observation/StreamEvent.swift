@@ -44,7 +44,7 @@ public enum StreamEvent: Sendable, Hashable {
     /// A batch could not be generated; nothing of it has run.
     case batchGenerationFailed(time: BatchTime, message: String)
     /// Everything about a batch is over: its jobs have ended or could not be made, and what could
-    /// be forgotten after it has been.
+    /// be forgotten after it has been; when its checkpoint failed, that stays for a later one.
     case batchSettled(BatchTime)
     /// A pending batch was given up because too many have failed since; nothing of it is kept.
     case batchSetAside(time: BatchTime, message: String)

@@ -45,6 +45,24 @@ public struct CheckpointRecord: Sendable, Hashable {
     }
 }
 
+extension CheckpointRecord {
+    private static func stateKey(_ known: StatefulOperator) -> String { "state.\(known.stateID)" }
+
+    /// The batch that left the newest piece of an operator's state; nil: no piece must be there, or it
+    /// is not said.
+    package func newestState(of known: StatefulOperator) -> BatchTime? {
+        configuration[Self.stateKey(known)].flatMap { Int64($0) }.map { .milliseconds($0) }
+    }
+
+    /// Says which batch left the newest piece of each operator, by ``OperatorState/operatorID``.
+    package mutating func setNewestState(_ batches: [String: BatchTime]) {
+        for known in operators {
+            guard let newest = batches[known.stateID], newest >= oldestState else { continue }
+            configuration[Self.stateKey(known)] = "\(newest.milliseconds)"
+        }
+    }
+}
+
 /// A piece of what one operator keeps between batches.
 public struct OperatorState: Sendable, Hashable {
     /// What a piece says.
@@ -93,7 +111,10 @@ public struct OperatorState: Sendable, Hashable {
 public struct RecoveredCheckpoint: Sendable, Hashable {
     /// The newest readable record.
     public var record: CheckpointRecord
-    /// The state that belongs to it, in the order in which it was written.
+    /// The state that was written with it and before, in the order of the writes.
+    ///
+    /// Pieces of one write may come in any order; those before the record's `oldestState` may be
+    /// missing. A start notices when the newest piece of an operator is.
     public var state: [OperatorState]
     /// What was found damaged and passed over, in words; empty when all was well.
     public var problems: [String]
@@ -111,6 +132,8 @@ public struct RecoveredCheckpoint: Sendable, Hashable {
 /// ## Durability
 /// ``write(_:state:)`` returns only when record and state would survive whatever the implementation
 /// promises to survive; an in-memory store survives nothing and says so.
+///
+/// `checkCheckpointStore` of DStreamTestKit checks a store of your own.
 public protocol CheckpointStore: Sendable {
     /// Keeps `record` as the newest, together with the state that was left since the last one kept.
     ///

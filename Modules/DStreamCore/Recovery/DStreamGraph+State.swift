@@ -89,7 +89,8 @@ extension DStreamGraph {
     ///   - parallelism: into how many partitions this run's shuffles deal by default; nil: as many as
     ///     the record says.
     /// - Throws: ``StreamError`` `.checkpointMismatch`, naming all state that no operator of this
-    ///   program takes; what decoding throws.
+    ///   program takes, `.checkpointUnreadable` for state that the record relies on and that is not
+    ///   among the pieces; what decoding throws.
     public func restoreState(
         _ pieces: [OperatorState], of record: CheckpointRecord, parallelism: Int? = nil
     ) throws {
@@ -105,6 +106,7 @@ extension DStreamGraph {
         for (candidate, capture) in stateCaptures {
             let known = record.operators.first { $0.id == sources[candidate.this] }
             var own = known.flatMap { pieces[$0.stateID] ?? pieces[$0.id] } ?? []
+            if let known { try Self.refuseLoss(of: known, record, own, at: candidate.site) }
             do {
                 if let known, known.shape != candidate.this.shape,
                     let migrate = capture.migrations[known.shape]
@@ -131,6 +133,21 @@ extension DStreamGraph {
             }
             carriedState.withLock { $0 += renamed }
         }
+    }
+
+    /// Refuses to begin an operator anew, or from earlier state, because a store has lost some.
+    private static func refuseLoss(
+        of known: StatefulOperator, _ record: CheckpointRecord, _ pieces: [OperatorState],
+        at site: OperatorSite
+    ) throws {
+        guard let newest = record.newestState(of: known),
+            !pieces.contains(where: { $0.time == newest })
+        else { return }
+        throw StreamError(
+            .checkpointUnreadable,
+            "the checkpoint lacks the state that \(known) left after batch \(newest); restore it "
+                + "from a copy, or give this state up with discardState(of: "
+                + "\"\(known.discardName)\")", site: site)
     }
 
     private func matching(_ found: [StatefulOperator]) -> StateMatching {

@@ -15,10 +15,16 @@ public struct DStream<Element: Sendable>: Sendable {
     /// Adds an operator to the graph.
     ///
     /// - Parameters:
+    ///   - graph: that of the streams it is made from.
+    ///   - site: the operator's name, and where the user called it.
+    ///   - parents: the streams it is made from.
+    ///   - slide: the time between its RDDs, a multiple of its parents'.
+    ///   - traits: what it demands of itself and of its parents.
     ///   - pipe: makes the fused chain up to this operator; called when the graph is frozen.
-    ///   - compute: the plan of one batch, or nil when the stream has no RDD then.
+    ///   - compute: the plan of one batch, or nil when the stream has no RDD then. An operator that
+    ///     works on elements one by one gives its parent's plan, and its pipe does the work.
     @inlinable
-    init(
+    public init(
         _ graph: DStreamGraph, _ site: OperatorSite, parents: [StreamNode], slide: Duration,
         traits: StreamNode.Traits = StreamNode.Traits(),
         pipe: @escaping @Sendable () -> Pipe<Element>, compute: @escaping StreamNode.Compute
@@ -38,8 +44,10 @@ public struct DStream<Element: Sendable>: Sendable {
     }
 
     /// What a child builds on: this operator's chain, or the start of a stage when it is kept.
+    ///
+    /// Called when the graph is frozen.
     @inlinable
-    var pipe: @Sendable () -> Pipe<Element> {
+    public var pipe: @Sendable () -> Pipe<Element> {
         { [node, upstream] in node.isBoundary ? .source(node.site) : upstream() }
     }
 

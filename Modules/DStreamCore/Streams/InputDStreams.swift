@@ -65,11 +65,57 @@ extension DStreamGraph {
         return sites
     }
 
+    /// Which operators the input streams are, by number, for the records of checkpoints.
+    package var inputIdentities: [String: String] {
+        var counts: [String: Int] = [:]
+        var identities: [String: String] = [:]
+        for (number, node) in state.withLock({ $0.inputNodes }).enumerated() {
+            var this = StatefulOperator(
+                kind: node.site.name, name: node.name, shape: node.shape)
+            let kind = "\(this.kind) of \(this.shape)"
+            if this.name == nil {
+                this.number = counts[kind, default: 0]
+                counts[kind] = this.number + 1
+            }
+            identities[Self.inputKey(number)] = this.id
+            identities[Self.inputKey(number) + ".kind"] = kind
+        }
+        return identities
+    }
+
+    private static func inputKey(_ number: Int) -> String { "input.\(number)" }
+
+    /// Refuses that a stream takes what another one had received or chosen: logs know streams by
+    /// their numbers.
+    ///
+    /// - Parameter streams: those that have something left.
+    /// - Throws: ``StreamError`` `.checkpointMismatch`.
+    package func refuseMovedInputs(_ streams: Set<StreamID>, since record: CheckpointRecord) throws
+    {
+        let (then, now) = (record.configuration, inputIdentities)
+        for stream in streams.sorted() {
+            let key = Self.inputKey(stream.rawValue)
+            guard let old = then[key], let new = now[key], old != new else { continue }
+            // A stream that has got a name is the same one.
+            let isRenamed =
+                then[key + ".kind"] == now[key + ".kind"] && !now.values.contains(old)
+                && !then.values.contains(new)
+            if isRenamed { continue }
+            throw StreamError(
+                .checkpointMismatch,
+                "input stream \(stream) was \(old) and is \(new) now, and batches that run again "
+                    + "have records or files of the former. Declare inputs in the order they had, new "
+                    + "ones behind, until these batches have completed", site: site(of: stream))
+        }
+    }
+
     /// The place of an input stream; nil: there is no such stream.
-    package func site(of input: StreamID) -> OperatorSite? {
+    package func site(of input: StreamID) -> OperatorSite? { inputNode(input)?.site }
+
+    func inputNode(_ input: StreamID) -> StreamNode? {
         state.withLock { state in
             state.inputNodes.indices.contains(input.rawValue)
-                ? state.inputNodes[input.rawValue].site : nil
+                ? state.inputNodes[input.rawValue] : nil
         }
     }
 

@@ -11,6 +11,8 @@
 /// ## Cancellation
 /// A sleep ends with `CancellationError` as soon as its task is cancelled, also if it was cancelled
 /// before the sleep began.
+///
+/// `checkStreamClock` of DStreamTestKit checks a clock of your own.
 public protocol StreamClock: Sendable {
     /// The present time of day, as batches are named by it.
     var now: BatchTime { get }

@@ -7,6 +7,7 @@ public import BatchEngine
 public func checkBlockStore(_ make: () -> any BlockStore) throws {
     try checkContents(make())
     try checkLevels(make)
+    try checkForms(make)
     try checkCodecs(make)
     try checkReplacement(make())
     try checkRemoval(make())
@@ -62,7 +63,8 @@ private func checkLevels(_ make: () -> any BlockStore) throws {
         let store = make()
         let id = BlockID.dataset(.next(), partition: 7)
         let codec = try codec(of: Item.self)
-        try store.put(id, [.values(Values(items))], level: level, codec: codec)
+        let pieces = [items.prefix(1), [], items.dropFirst()].map { Values(Array($0)) }
+        try store.put(id, pieces.map { .values($0) }, level: level, codec: codec)
         for _ in 0..<2 {
             let read: [Item] = try elements(try store.get(id) ?? [])
             try require(
@@ -81,6 +83,33 @@ private func checkLevels(_ make: () -> any BlockStore) throws {
         store.remove(id)
         try require(
             store.usage == BlockStoreUsage(), "level \(level) leaves nothing: \(store.usage)")
+    }
+}
+
+/// An element that can be told from its equals.
+private final class Mark: StreamCodable {
+    let number: Int
+
+    init(_ number: Int) { self.number = number }
+
+    func encode(to writer: inout ByteWriter) { number.encode(to: &writer) }
+
+    static func decode(from reader: inout ByteReader) throws -> Mark {
+        Mark(try .decode(from: &reader))
+    }
+}
+
+/// What is to be kept as bytes is made of bytes when it comes back.
+private func checkForms(_ make: () -> any BlockStore) throws {
+    for level in levels where !level.deserialized {
+        let store = make()
+        let id = BlockID.dataset(.next(), partition: 0)
+        let mark = Mark(5)
+        try store.put(id, [.values(Values([mark]))], level: level, codec: try codec(of: Mark.self))
+        let read: [Mark] = try elements(try store.get(id) ?? [])
+        try require(read.map(\.number) == [5], "level \(level) gives back what was stored")
+        try require(read[0] !== mark, "level \(level) keeps bytes, not the objects themselves")
+        store.remove(id)
     }
 }
 

@@ -1,4 +1,5 @@
 public import BatchEngine
+internal import DStreamCore
 internal import Synchronization
 
 /// Checks that an engine keeps the promises of `ExecutionEngine`.
@@ -14,6 +15,7 @@ public func checkExecutionEngine(_ make: () -> any ExecutionEngine) async throws
     try await checkDatasets(engine)
     try await checkPerform(engine)
     try await checkReceive(engine)
+    try await checkReceiveTurns(engine)
     try await checkCancellation(engine)
     engine.shutdown()
     engine.shutdown()
@@ -185,6 +187,31 @@ private func checkReceive(_ engine: any ExecutionEngine) async throws {
         try await engine.run(request) { _, _ in throw Refused() }
         throw CheckFailure("an error of the receiver ends the request")
     } catch is Refused {}
+}
+
+/// Each call lasts a little, so that other calls of an engine that does not wait come meanwhile.
+private func checkReceiveTurns(_ engine: any ExecutionEngine) async throws {
+    let partitions = 64
+    let kernel = Kernel(id: .nextDynamic(), site: site) { _, _, _ in [] }
+    let plan = BatchContext(engine: engine).parallelize(0..<many, partitions: partitions).plan
+    let request = StageRequest(
+        plan: plan, kernel: kernel, batchMilliseconds: nil, maxTaskFailures: 1)
+    let calls = Locked((current: 0, most: 0, indices: [Int]()))
+    let clock = SystemStreamClock()
+    try await engine.run(request) { index, _ in
+        calls.withLock { calls in
+            calls.current += 1
+            calls.most = max(calls.most, calls.current)
+            calls.indices.append(index)
+        }
+        let end = clock.monotonicNow + .milliseconds(1)
+        while clock.monotonicNow < end {}
+        calls.withLock { $0.current -= 1 }
+    }
+    let (_, most, indices) = calls.withLock { $0 }
+    try require(most == 1, "receive is called once at a time: \(most) calls at once")
+    try require(
+        indices.sorted() == Array(0..<partitions), "each partition is received once: \(indices)")
 }
 
 private func checkCancellation(_ engine: any ExecutionEngine) async throws {

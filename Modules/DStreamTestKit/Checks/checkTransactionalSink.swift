@@ -22,6 +22,7 @@ public func checkTransactionalSink<Sink: TransactionalSink>(
     try await check.restarts(place: 3)
     try await check.order(place: 4)
     try await check.owners(place: 5)
+    try await check.lateDiscard(place: 6)
 }
 
 private let slide = Duration.milliseconds(500)
@@ -125,6 +126,10 @@ private struct SinkCheck<Sink: TransactionalSink> where Sink.Element: Hashable {
         await sink.discard([late], batch: time(2))
         try await expect(
             place, [elements[4], elements[1]], "discarding a late try harms no committed batch")
+        try await write(sink, [[elements[0]]], 2)
+        try await expect(
+            place, [elements[4], elements[1]],
+            "discarding a late try leaves the note that the batch is committed")
         let dropped = try await prepare(sink, [elements[2]], 3)
         await sink.discard([dropped], batch: time(3))
         try await write(sink, [[elements[3]]], 3)
@@ -138,12 +143,25 @@ private struct SinkCheck<Sink: TransactionalSink> where Sink.Element: Hashable {
             [elements[4], elements[1], elements[3]] + (0..<20).map { elements[$0 % 5] },
             "partitions can be prepared at once")
         await sink.close()
-        do {
-            try await sink.commit([], batch: time(5))
-        } catch {
-            return
-        }
-        throw CheckFailure("a closed sink refuses commits")
+        var isRefused = false
+        do { try await sink.commit([], batch: time(5)) } catch { isRefused = true }
+        try require(isRefused, "a closed sink refuses commits")
+    }
+
+    func lateDiscard(place: Int) async throws {
+        let sink = try await make(place)
+        _ = try await sink.recover(slide: slide)
+        let late = try await prepare(sink, [elements[0]], 1)
+        try await write(sink, [[elements[1]]], 1)
+        await sink.discard([late], batch: time(1))
+        await sink.close()
+        let again = try await make(place)
+        try expect(
+            try await again.recover(slide: slide), [1], upTo: 3,
+            "recovery tells a batch after the late discard of a try of it")
+        await again.close()
+        try await expect(
+            place, [elements[1]], "a late discard leaves the data of the committed batch")
     }
 
     private func concurrently(_ sink: Sink) async throws -> [Sink.Prepared] {

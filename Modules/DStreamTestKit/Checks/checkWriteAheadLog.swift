@@ -12,9 +12,12 @@ public func checkWriteAheadLog(
     reopen: ((any WriteAheadLog) async throws -> any WriteAheadLog)? = nil
 ) async throws {
     try await checkOrder(try await make())
+    try await checkParts(try await make())
     try await checkHandles(try await make(), other: try await make())
+    try await checkOwnership(try await make(), other: try await make())
     try await checkWriters(try await make())
     try await checkCleaning(try await make())
+    try await checkThresholds(try await make())
     try await checkClosing(try await make())
     if let reopen { try await checkReopening(try await make(), reopen) }
 }
@@ -37,6 +40,22 @@ private func checkOrder(_ log: any WriteAheadLog) async throws {
     }
 }
 
+private func checkParts(_ log: any WriteAheadLog) async throws {
+    let parted: [[[UInt8]]] = [
+        [[1, 2], [3], [4, 5, 6]], [[], [7], [], [8], []], [], [[9]],
+        [[10], [UInt8](repeating: 11, count: 70_000), [12]],
+    ]
+    for parts in parted {
+        let whole = Array(parts.joined())
+        let handle = try await log.write(parts: parts, time: .seconds(1))
+        let promise = "write(parts:) writes one record of the parts in their order"
+        try require(try await log.read(handle) == whole, promise)
+        try require(try await log.readAll().last == whole, promise)
+    }
+    let count = try await log.readAll().count
+    try require(count == parted.count, "write(parts:) writes one record: \(count)")
+}
+
 private func checkHandles(_ log: any WriteAheadLog, other: any WriteAheadLog) async throws {
     var handles: [LogRecordHandle] = []
     for (number, record) in records.enumerated() {
@@ -56,6 +75,18 @@ private func checkHandles(_ log: any WriteAheadLog, other: any WriteAheadLog) as
             continue
         }
         throw CheckFailure("a handle that is not of this log is refused: \(handle.place)")
+    }
+}
+
+/// Two logs with records of the same times and lengths: their handles may look alike.
+private func checkOwnership(_ log: any WriteAheadLog, other: any WriteAheadLog) async throws {
+    for number in 0..<5 as Range<UInt8> {
+        let time = BatchTime.seconds(Int64(number) * 60)
+        let handle = try await log.write([1, number], time: time)
+        _ = try await other.write([2, number], time: time)
+        guard let read = try? await other.read(handle) else { continue }
+        throw CheckFailure(
+            "a handle of another log is refused: \(handle.place) gives \(read)")
     }
 }
 
@@ -120,6 +151,24 @@ private func checkCleaning(_ log: any WriteAheadLog) async throws {
     _ = try await log.write([99], time: .seconds(3000))
     let last = try await log.readAll().last
     try require(last == [99], "a cleaned log goes on")
+}
+
+private func checkThresholds(_ log: any WriteAheadLog) async throws {
+    var handles: [LogRecordHandle] = []
+    let seconds: [Int64] = [0, 100, 100, 200, 1000, 1001, 1002, 5000]
+    for (number, second) in seconds.enumerated() {
+        handles.append(try await log.write([UInt8(number)], time: .seconds(second)))
+    }
+    for (number, handle) in handles.enumerated() {
+        guard let threshold = log.cleaningThreshold(keeping: handle) else { continue }
+        try await log.clean(before: threshold)
+        let left = try await log.readAll().map { Int($0[0]) }
+        let mustStay = Array(number..<seconds.count)
+        try require(
+            left.suffix(mustStay.count) == mustStay[...],
+            "cleaning before cleaningThreshold(keeping:), \(threshold), leaves the record of "
+                + "\(seconds[number]) s and what follows: \(left)")
+    }
 }
 
 private func checkClosing(_ log: any WriteAheadLog) async throws {

@@ -56,7 +56,7 @@ public struct FileDeadLetterStore: DeadLetterStore {
             try medium.createDirectories(done)
             do {
                 try medium.replaceFile(path, with: bytes)
-                try index.note(.written, name, medium)
+                try index.note(.written, name, of: letter.entry.id.batchTime, medium)
             } catch {
                 // Its name may be there, though not durably, and its line.
                 _ = try? medium.remove(path)
@@ -68,19 +68,27 @@ public struct FileDeadLetterStore: DeadLetterStore {
 
     /// The letters that wait; reads their descriptions only.
     ///
-    /// Letters that were written, were never replayed and are gone are among its problems.
+    /// Letters that were written, were never replayed and are gone are among its problems, and so are
+    /// those that a start knew of and did not find.
     public func list() async throws -> DeadLetterListing {
         let (directory, done, index) = (directory, done, index)
         return try await medium.perform { medium in
             var listing = DeadLetterListing(entries: [])
             // First: a letter that comes meanwhile is not missed.
-            var waiting = try index.waiting(medium)
+            let contents = try index.read(medium)
+            var waiting = contents.waiting
             let names = try Self.names(in: directory, medium)
             waiting.subtract(names)
             if !waiting.isEmpty { waiting.subtract(try Self.names(in: done, medium)) }
             for name in waiting.sorted() {
                 listing.problems.append(
                     "the dead letter \(directory)/\(name) is gone, though it was never replayed. "
+                        + MessageTable.see("missing dead letter"))
+            }
+            for mark in contents.lost.sorted() {
+                listing.problems.append(
+                    "dead letters that an earlier run kept (\(mark) in its checkpoint) are not in "
+                        + "\(directory): it was removed, or is another directory or an older copy. "
                         + MessageTable.see("missing dead letter"))
             }
             for name in names {
@@ -167,6 +175,64 @@ public struct FileDeadLetterStore: DeadLetterStore {
         _ directory: String, _ medium: some StorageMedium
     ) throws -> any StorageLock {
         try medium.lock(directory + "/replay.lock", for: "a replay")
+    }
+
+    // MARK: What checkpoints know
+
+    /// What a checkpoint keeps, so that a start misses letters whose index is gone with them.
+    package struct Marks: Sendable {
+        private var byteCount = 0
+        private var number: String?
+        private var own: String?
+        private var lost: Set<String> = []
+        /// Of indexes that were removed or replaced while the program ran.
+        private var gone: Set<String> = []
+
+        /// Of no letters.
+        package init() {}
+
+        fileprivate init(_ contents: DeadLetterIndex.Contents, _ byteCount: Int, after last: Marks)
+        {
+            self.byteCount = byteCount
+            number = contents.number
+            own = contents.mark
+            lost = contents.lostMarks
+            gone = last.number == number ? last.gone : Set(last.all)
+        }
+
+        fileprivate func isOf(_ byteCount: Int) -> Bool { self.byteCount == byteCount }
+
+        /// The marks, ascending.
+        package var all: [String] { lost.union(gone).union(own.map { [$0] } ?? []).sorted() }
+    }
+
+    /// The marks of letters that wait now.
+    ///
+    /// - Parameter last: those of before in this run.
+    package func marks(after last: Marks) async throws -> Marks {
+        let (directory, index) = (directory, index)
+        return try await medium.perform { medium in
+            let count = try medium.byteCount(of: index.path) ?? 0
+            if last.isOf(count) { return last }
+            if count > 0 {
+                // Somebody may be adding a line: no checkpoint knows what a crash could take.
+                try medium.open(index.path, .read).sync()
+                try medium.syncDirectory(directory)
+            }
+            return Marks(try index.read(medium), count, after: last)
+        }
+    }
+
+    /// Notes those of a checkpoint's marks that the index does not know: ``list()`` reports them.
+    ///
+    /// - Returns: whether there are any.
+    package func noteLost(_ marks: [String]) async throws -> Bool {
+        let index = index
+        return try await medium.perform { medium in
+            let lost = marks.compactMap(try index.read(medium).missing)
+            for mark in lost { try index.note(.lost, mark, medium) }
+            return !lost.isEmpty
+        }
     }
 
     // MARK: Files

@@ -15,7 +15,11 @@ public final class InMemoryWriteAheadLog: WriteAheadLog {
         var isClosed = false
     }
 
+    private static let made = Atomic(0)
+
     private let state = Locked(State())
+    /// Tells its handles from those of other logs.
+    private let identity = made.add(1, ordering: .relaxed).newValue
 
     /// Makes an empty log.
     public init() {}
@@ -28,7 +32,7 @@ public final class InMemoryWriteAheadLog: WriteAheadLog {
             if state.isClosed { throw LogError(.closed, "the log was closed") }
             defer { state.next += 1 }
             state.records.append(Record(number: state.next, time: time, bytes: record))
-            return LogRecordHandle(place: String(state.next))
+            return LogRecordHandle(place: place(of: state.next))
         }
     }
 
@@ -37,7 +41,7 @@ public final class InMemoryWriteAheadLog: WriteAheadLog {
     /// - Throws: ``LogError`` `.missing` when it was cleaned or is another log's.
     public func read(_ handle: LogRecordHandle) async throws -> [UInt8] {
         let found = state.withLock { state in
-            state.records.first { String($0.number) == handle.place }?.bytes
+            state.records.first { place(of: $0.number) == handle.place }?.bytes
         }
         guard let found else { throw LogError(.missing, "no record at \(handle.place)") }
         return found
@@ -54,9 +58,11 @@ public final class InMemoryWriteAheadLog: WriteAheadLog {
     /// The record's time; nil when there is none.
     public func cleaningThreshold(keeping handle: LogRecordHandle) -> BatchTime? {
         state.withLock { state in
-            state.records.first { String($0.number) == handle.place }?.time
+            state.records.first { place(of: $0.number) == handle.place }?.time
         }
     }
+
+    private func place(of number: Int) -> String { "\(identity):\(number)" }
 
     /// Ends the log.
     public func close() async { state.withLock { $0.isClosed = true } }

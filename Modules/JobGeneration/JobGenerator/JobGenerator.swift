@@ -195,7 +195,10 @@ extension JobGenerator {
     }
 
     private func takeWaiting() {
-        while takesMessages, let message = mailbox.takeNext() { takesMessages = take(message) }
+        while takesMessages, let message = mailbox.takeNext() {
+            takesMessages = take(message)
+            settleWithoutCheckpoint()
+        }
     }
 
     /// Takes a message; false when the loop is to end.
@@ -238,10 +241,7 @@ extension JobGenerator {
                     .checkpointFailed(
                         time: batch, message: "old batches could not be released: \(error)"))
             }
-            for settled in unsettled.filter({ $0 <= batch }).sorted() {
-                listeners.post(.batchSettled(settled))
-            }
-            unsettled.removeAll { $0 <= batch }
+            settle(unsettled.filter { $0 <= batch })
             return handle(.cleanedUp)
         case .drain(let reply):
             drainReplies.append(reply)
@@ -260,6 +260,19 @@ extension JobGenerator {
         if isCleanedUp { unsettled.append(batch) }
         defer { if !isCleanedUp { listeners.post(.batchSettled(batch)) } }
         return handle(event)
+    }
+
+    /// Settles what waited for a checkpoint that could not be written, when no other is under way:
+    /// what could be forgotten once one is durable stays.
+    private func settleWithoutCheckpoint() {
+        if unsettled.isEmpty { return }
+        guard machine?.isLastCheckpointLost == true, machine?.isSettled == true else { return }
+        settle(unsettled)
+    }
+
+    private func settle(_ batches: [BatchTime]) {
+        for batch in batches.sorted() { listeners.post(.batchSettled(batch)) }
+        unsettled.removeAll { batches.contains($0) }
     }
 
     /// Decides and performs; false when the loop is to end.

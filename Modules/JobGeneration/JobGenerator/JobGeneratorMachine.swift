@@ -287,7 +287,7 @@ extension JobGeneratorMachine {
     }
 
     /// Whether nothing is under way any more.
-    private var isSettled: Bool {
+    package var isSettled: Bool {
         generation == nil && ledger.unfinished.isEmpty && !isCleaningUp
             && lastAnsweredTicket == lastRequestedTicket && !checkpoints.isPostponed
     }

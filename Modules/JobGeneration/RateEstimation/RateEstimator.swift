@@ -4,6 +4,8 @@ public import DStreamCore
 ///
 /// A value owned by whoever follows one input stream; `compute` is called once per completed batch of
 /// that stream.
+///
+/// `checkRateEstimator` of DStreamTestKit checks an estimator of your own.
 public protocol RateEstimator: Sendable {
     /// Takes a completed batch into account.
     ///

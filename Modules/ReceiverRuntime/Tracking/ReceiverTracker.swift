@@ -282,6 +282,12 @@ public actor ReceiverTracker: BlockAllocator, RateController, ReceivedBlockRepor
     /// The newest batch that blocks were given to; nil: none.
     package var lastAllocated: BatchTime? { tracker.lastAllocated }
 
+    /// Has batches up to one that have no blocks stay without: the next one takes what there is.
+    package func allocateNothing(through batch: BatchTime) async throws {
+        if let last = tracker.lastAllocated, batch <= last { return }
+        try await record(.batchAllocated(batch, [:]))
+    }
+
     /// Stores again the blocks that ``recover()`` found; called before ``run()``.
     ///
     /// - Parameter pending: batches that will run again: their blocks are looked at, and take memory

@@ -30,7 +30,7 @@ enum FileConformance {
             for action in batch < actions.count ? actions[batch] : [] {
                 try action.perform(in: root.path)
             }
-            await builder.harness.advance()
+            try await builder.harness.advance()
         }
         await builder.ssc.stop()
         let found = builder.harness.errors.flatMap { CaseError.ours($0) }

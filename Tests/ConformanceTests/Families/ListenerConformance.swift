@@ -31,7 +31,7 @@ enum ListenerConformance {
             switch try step.takeString("do") {
             case "start": try await builder.ssc.start()
             case "advance one batch":
-                await builder.harness.advance()
+                try await builder.harness.advance()
                 batchCount += 1
                 try step.expect("timeMillis", .time(builder.harness.clock.now))
             case "stop": await builder.ssc.stop()
@@ -71,7 +71,7 @@ enum ListenerConformance {
         _ builder: PipelineBuilder, after count: Int
     ) async throws -> [PieceJSON] {
         try await builder.ssc.start()
-        for _ in 0..<count { await builder.harness.advance() }
+        for _ in 0..<count { try await builder.harness.advance() }
         return await builder.ssc.stop().pendingBatches.map { .time($0) }
     }
 

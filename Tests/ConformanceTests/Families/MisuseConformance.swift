@@ -207,7 +207,7 @@ enum MisuseConformance {
         default: return nil
         }
         try await ssc.start()
-        await run.harness.advance()
+        try await run.harness.advance()
         return .bool(try await ssc.awaitTermination(timeout: .seconds(5)))
     }
 }

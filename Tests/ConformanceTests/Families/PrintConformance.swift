@@ -19,7 +19,7 @@ enum PrintConformance {
             try await builder.ssc.start()
             var written: [PieceJSON] = []
             for _ in 0..<builder.batchCount {
-                await builder.harness.advance()
+                try await builder.harness.advance()
                 written.append(.string(builder.standardOutput.take()))
             }
             await builder.ssc.stop()

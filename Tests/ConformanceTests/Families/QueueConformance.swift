@@ -24,7 +24,7 @@ enum QueueConformance {
                         builder.ssc.batchContext.parallelize(
                             elements, partitions: builder.partitions))
                 }
-                await builder.harness.advance()
+                try await builder.harness.advance()
             }
             await builder.ssc.stop()
             let errors = builder.harness.errors.map { "\($0)" }

@@ -23,7 +23,7 @@ enum ReceiverEvents {
         }
         builder.output(harness.ssc.receiverStream(feed), .int)
         try await harness.ssc.start()
-        await harness.listener.first { event in
+        try await harness.listener.first { event in
             switch event {
             case .receiverError, .receiverRestarting: true
             default: false
@@ -73,7 +73,7 @@ enum ReceiverConformance {
                     let block = try store[1].elements().map { try CaseValue($0) }
                     try await feeds[try ElementForm.int.read(store[0])].store(block)
                 }
-                await builder.harness.advance()
+                try await builder.harness.advance()
             }
             await builder.ssc.stop()
             let expected = try recorded.body.takeArray("outputs").map { calls in

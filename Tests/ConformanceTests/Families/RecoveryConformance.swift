@@ -146,11 +146,11 @@ private struct RecoveryRun {
         for number in 1...countBefore {
             let time = BatchTime.zero + batch * number
             guard let blocksFrom, time >= blocksFrom else {
-                await harness.advance()
+                try await harness.advance()
                 continue
             }
             harness.clock.advance(by: batch)
-            await listener.first { event in
+            try await listener.first { event in
                 if case .batchSubmitted(let info) = event { info.batchTime == time } else { false }
             }
             await reached.wait()
@@ -168,8 +168,8 @@ private struct RecoveryRun {
         let ssc = try await start(builder)
         guard ssc.isRecovered else { throw CaseFailure(description: "nothing was recovered") }
         // The next batch comes after all that are run again.
-        await builder.harness.advance()
-        for _ in 1..<countAfter { await builder.harness.advance() }
+        try await builder.harness.advance()
+        for _ in 1..<countAfter { try await builder.harness.advance() }
         await ssc.stop()
         let calls = seen.take()
         for error in builder.harness.errors { throw error }
@@ -194,7 +194,7 @@ private struct RecoveryRun {
         var params = try PieceStep(.object(["batchMillis": .int(batch.milliseconds)]))
         params.set("zeroTimeMillis", .time(startTime))
         let builder = try PipelineBuilder(params: params, inputs: inputs)
-        let input = try builder.input(.counted)
+        let input = try builder.input(.counted, from: .zero + batch)
         let stream: DStream<(String, Int)>
         switch pipeline {
         case "recovery.map":

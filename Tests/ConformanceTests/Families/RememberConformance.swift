@@ -28,7 +28,7 @@ enum RememberConformance {
             var differences = try compareDurations(
                 nodes, try recorded.body.takeObject("durations"))
             for json in try recorded.takeSteps() {
-                await builder.harness.advance()
+                try await builder.harness.advance()
                 var step = try PieceStep(json)
                 let now = builder.harness.clock.now
                 try step.expect("timeMillis", .time(now))

@@ -17,7 +17,7 @@ enum SliceConformance {
             let slice = try declare(recorded.pipeline, builder)
             recorded.params = builder.params
             try await builder.ssc.start()
-            for _ in 0..<builder.batchCount { await builder.harness.advance() }
+            for _ in 0..<builder.batchCount { try await builder.harness.advance() }
             var differences: [String] = []
             for json in try recorded.body.takeArray("slices") {
                 var step = try PieceStep(json)

@@ -35,7 +35,7 @@ enum SocketConformance {
                 // The next batch, and the cut of the block that the first line has begun.
                 await builder.harness.clock.waitForSleepers(count: 2)
             }
-            await builder.harness.advance()
+            try await builder.harness.advance()
         }
         await builder.ssc.stop()
     }

@@ -21,11 +21,11 @@ enum StopConformance {
             try await builder.ssc.start()
             for number in 0..<blocksBefore {
                 try await run.feed.store([10 * (number + 1), 10 * (number + 1) + 1])
-                await builder.harness.advance()
+                try await builder.harness.advance()
             }
             if isRunning { try await run.holdUpBatch([777]) }
             for block in waiting { try await run.feed.store(block) }
-            await run.stop(graceful: isGraceful)
+            try await run.stop(graceful: isGraceful)
             return try compare(run, &recorded)
         }
     }
@@ -90,11 +90,11 @@ private final class StopRun {
     }
 
     /// Stops, and lets the held batch go on when the stop is under way.
-    func stop(graceful: Bool) async {
+    func stop(graceful: Bool) async throws {
         let (ssc, listener) = (builder.ssc, builder.harness.listener)
-        await withDiscardingTaskGroup { [release, stopArrived] group in
+        try await withThrowingDiscardingTaskGroup { [release, stopArrived] group in
             group.addTask {
-                await listener.first { event in
+                try await listener.first { event in
                     if case .receiverStopped = event { true } else { false }
                 }
                 stopArrived.open()

@@ -55,18 +55,18 @@ final class PipelineBuilder {
 
     /// The first input stream of the case.
     func input<Element: Sendable>(
-        _ form: ElementForm<Element>
-    ) throws -> DStream<Element> { try input(0, form) }
+        _ form: ElementForm<Element>, from first: BatchTime? = nil
+    ) throws -> DStream<Element> { try input(0, form, from: first) }
 
     /// An input stream of the case.
     func input<Element: Sendable>(
-        _ index: Int, _ form: ElementForm<Element>
+        _ index: Int, _ form: ElementForm<Element>, from first: BatchTime? = nil
     ) throws -> DStream<Element> {
         guard inputs.indices.contains(index) else {
             throw PieceStep.Malformed(description: "there is no input \(index)")
         }
         return harness.input(
-            try inputs[index].map { try $0?.map(form.read) }, partitions: partitions)
+            try inputs[index].map { try $0?.map(form.read) }, from: first, partitions: partitions)
     }
 
     /// Makes a stream an output of the pipeline.
@@ -104,7 +104,11 @@ final class PipelineBuilder {
         } catch {
             return CaseError.ours(error)
         }
-        for _ in 0..<batchCount { await harness.advance() }
+        do {
+            for _ in 0..<batchCount { try await harness.advance() }
+        } catch {
+            // What came out so far, and the errors, are compared.
+        }
         await ssc.stop()
         return harness.errors.flatMap { CaseError.ours($0) }
     }

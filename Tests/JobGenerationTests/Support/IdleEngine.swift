@@ -15,7 +15,7 @@ struct IdleEngine: ExecutionEngine {
     }
 
     func perform(
-        _ label: String, _ body: @escaping @Sendable () async throws -> Void
+        _ label: String, _ body: @escaping @concurrent @Sendable () async throws -> Void
     ) async throws {
         try await body()
     }

@@ -64,7 +64,7 @@ struct FailureGuideTests {
             await harness.clock.waitForSleeper(until: end)
             harness.clock.set(to: end)
         }
-        await harness.listener.batchSettled(.seconds(1))
+        try await harness.listener.batchSettled(.seconds(1))
         await harness.ssc.stop()
     }
 

@@ -19,9 +19,9 @@ struct ReceiverGuideTests {
 
         try await harness.ssc.start()
         try await stored.wait()
-        await harness.advance()
+        try await harness.advance()
         // The receiver is started again two seconds after it failed.
-        while device.startCount < 2 { await harness.advance() }
+        while device.startCount < 2 { try await harness.advance() }
         try await storedAgain.wait()
         await harness.ssc.stop(graceful: true)
 
@@ -51,9 +51,9 @@ struct ReceiverGuideTests {
         let seen = harness.record(harness.ssc.receiverStream(DeviceReceiver { values }))
         try await harness.ssc.start()
         for value in [1.5, 2.5] { continuation.yield(value) }
-        while seen.batches.flatMap(\.elements).count < 2 { await harness.advance() }
+        while seen.batches.flatMap(\.elements).count < 2 { try await harness.advance() }
         continuation.finish(throwing: DeviceLost())
-        await harness.listener.first { event in
+        try await harness.listener.first { event in
             if case .receiverRestarting(let info, _) = event {
                 info.lastError == "DeviceLost()"
             } else {
@@ -73,7 +73,7 @@ struct ReceiverGuideTests {
         let seen = harness.record(
             harness.ssc.receiverStream(BrokerReceiver(broker: broker)).map(\.text))
         try await harness.ssc.start()
-        await harness.listener.first { event in
+        try await harness.listener.first { event in
             if case .receiverError(let info) = event {
                 info.lastErrorMessage == "offset 1 was not acknowledged"
             } else {
@@ -91,7 +91,7 @@ struct ReceiverGuideTests {
         let broker = InMemoryBroker([], hasMoved: true)
         _ = harness.record(harness.ssc.receiverStream(BrokerReceiver(broker: broker)))
         try await harness.ssc.start()
-        await harness.listener.first { event in
+        try await harness.listener.first { event in
             if case .receiverRestarting(_, let delay) = event {
                 delay == .seconds(10)
             } else {
@@ -109,7 +109,7 @@ struct ReceiverGuideTests {
         try await harness.ssc.start()
         try await feed.isSubscribed.wait()
         feed.say("hello")
-        while seen.batches.flatMap(\.elements).isEmpty { await harness.advance() }
+        while seen.batches.flatMap(\.elements).isEmpty { try await harness.advance() }
         await harness.ssc.stop()
         try await feed.isOver.wait()
         #expect(seen.batches.flatMap(\.elements) == ["hello"])

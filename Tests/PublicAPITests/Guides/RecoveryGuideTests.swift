@@ -42,8 +42,8 @@ struct RecoveryGuideTests {
                 harness.ssc
             }
             try await ssc.start()
-            await harness.advance()
-            await harness.advance()
+            try await harness.advance()
+            try await harness.advance()
             await ssc.stop(graceful: true)
             #expect(output.batches.last?.elements == [isChanged ? "tea 8.0" : "tea 4"])
         }

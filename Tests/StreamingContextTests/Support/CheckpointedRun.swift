@@ -13,7 +13,7 @@ extension StreamHarness {
         _ = try await StreamingContext.getOrCreate(checkpointDirectory: directory) { ssc }
         try await ssc.start()
         for _ in batches {
-            if isSettled { await advance() } else { await advanceUntilCompleted() }
+            if isSettled { try await advance() } else { try await advanceUntilCompleted() }
         }
         await ssc.stop(graceful: true)
     }

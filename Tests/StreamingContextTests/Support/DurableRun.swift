@@ -9,6 +9,8 @@ struct DurableRun {
     static let directory = "/checkpoints"
     var medium = SimulatedStorageMedium()
     var policy = FailurePolicy.stop
+    var lateBatches = LateBatches.generate
+    var lettersDirectory: String?
     var engine = StreamHarness.usualEngine
     let warnings = Notes<String>()
 
@@ -26,8 +28,9 @@ struct DurableRun {
     ) async throws -> StreamHarness {
         var configuration = StreamingContext.Configuration()
         configuration.failurePolicy = policy
+        configuration.lateBatches = lateBatches
+        configuration.deadLetterDirectory = lettersDirectory
         configuration.maxTaskFailures = 1
-        configuration.checkpointSpacing = .zero
         var components = quietComponents
         components.checkpointStore = store
         components.logger = NotingLogger(notes: warnings)

@@ -54,15 +54,15 @@ extension ManualClock {
 
 extension StreamHarness {
     /// Moves on batch by batch until a condition holds for the events.
-    func advance(until isEnough: ([StreamEvent]) -> Bool) async {
-        while !isEnough(listener.events) { await advance() }
+    func advance(until isEnough: ([StreamEvent]) -> Bool) async throws {
+        while !isEnough(listener.events) { try await advance() }
     }
 
     /// Moves on by one batch and waits for the end of its jobs, whatever becomes of its checkpoint.
-    func advanceUntilCompleted() async {
+    func advanceUntilCompleted() async throws {
         let next = clock.now + ssc.batchInterval
         clock.advance(by: ssc.batchInterval)
-        await listener.first { $0.completedBatch?.batchTime == next }
+        try await listener.first { $0.completedBatch?.batchTime == next }
     }
 
     /// The records of the batches that have completed.

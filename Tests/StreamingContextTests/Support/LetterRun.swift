@@ -73,9 +73,9 @@ enum LetterRun {
 
 extension StreamHarness {
     /// Moves on by one batch and waits for its end, whatever was reported.
-    func advanceAndSettle() async {
+    func advanceAndSettle() async throws {
         let next = clock.now + ssc.batchInterval
         clock.advance(by: ssc.batchInterval)
-        await listener.batchSettled(next)
+        try await listener.batchSettled(next)
     }
 }

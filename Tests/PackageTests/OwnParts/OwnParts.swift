@@ -1,0 +1,60 @@
+import DStreamTestKit
+import StreamingContext
+
+/// A pipeline made of the parts in this folder, as somebody outside writes them, and the checks of
+/// these parts.
+@main
+struct OwnParts {
+    static func main() async throws {
+        try await checkExecutionEngine { OwnEngine() }
+        try checkBlockStore { OwnBlockStore() }
+        let places = (0..<8).map { _ in OwnSink.Table() }
+        try await checkTransactionalSink(
+            elements: ["a", "b", "c", "d", "e"], make: { OwnSink(places[$0], id: "table \($0)") },
+            read: { places[$0].rows })
+        try await pipeline()
+    }
+
+    private static func pipeline() async throws {
+        let engine = OwnEngine()
+        let (table, listener) = (OwnSink.Table(), OwnListener())
+        let manual = ManualClock(now: .seconds(100))
+        var components = StreamingContext.Components()
+        components.clock = OwnClock(base: manual, lead: .seconds(3600))
+        components.logger = OwnLogger()
+        components.checkpointStore = OwnCheckpointStore()
+        components.storageMedium = SimulatedStorageMedium()
+        components.makeRateEstimator = { _, _ in OwnEstimator() }
+        components.makeReceivedBlockHandler = { id, level, codec in
+            BlockStoreHandler(streamID: id, engine: engine, level: level, codec: codec)
+        }
+        var configuration = StreamingContext.Configuration()
+        configuration.backpressure.isEnabled = true
+        let ssc = StreamingContext(
+            appName: "OwnParts", batchInterval: .seconds(1), engine: .custom(engine),
+            configuration: configuration, components: components)
+        ssc.addStreamingListener(listener)
+        ssc.checkpoint("/checkpoints")
+        let received = ssc.receiverStream(
+            OwnReceiver(places: [Place(country: "FR", number: 1), Place(country: "IT", number: 2)]))
+        let visits = received.map { ($0, 1) }
+            .reduceByKey(partitioner: ByCountry(partitionCount: 2)) { $0 + $1 }
+            .updateStateByKey { (news: [Int], old: Visits?) -> Visits? in
+                Visits(count: (old?.count ?? 0) + news.reduce(0, +))
+            }
+        visits.map { "\($0.0.country) \($0.1.count)" }.write(to: OwnSink(table))
+        ssc.directStream(OwnSource()).stream.foreachRDD { rdd in
+            let count = try await rdd.count()
+            precondition(count == 0 || count == 3)
+        }
+        try await ssc.start()
+        var batches = listener.batches.makeAsyncIterator()
+        repeat {
+            manual.advance(by: .seconds(1))
+            _ = await batches.next()
+        } while table.rows.isEmpty
+        await ssc.stop(graceful: true)
+        engine.shutdown()
+        precondition(table.rows.contains("FR 1") && table.rows.contains("IT 1"), "\(table.rows)")
+    }
+}
