@@ -57,7 +57,10 @@ struct LookAheadTests {
                 let pairs = (0..<20_000).map { ($0 == failing ? 0 : $0, [token]) }
                 await #expect(throws: EngineError.self) {
                     _ = try await context.makeRDD(partitions: [pairs])
-                        .reduceByKey(partitions: 1) { _, _ in throw Refused() }.count()
+                        .reduceByKey(partitions: 1) { held, _ in
+                            guard held.isEmpty else { throw Refused() }
+                            return held
+                        }.count()
                 }
             }
             #expect(last == nil)

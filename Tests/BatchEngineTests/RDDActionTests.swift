@@ -37,7 +37,10 @@ struct RDDActionTests {
     func reduceFailure() async throws {
         let rdd = context.makeRDD(partitions: [[1], [2]])
         let error = await #expect(throws: EngineError.self) {
-            try await rdd.reduce { _, _ in throw Boom() }
+            try await rdd.reduce { left, _ in
+                guard left == 0 else { throw Boom() }
+                return left
+            }
         }
         #expect(error?.site?.name == "reduce")
         #expect(error?.site?.file.hasSuffix("RDDActionTests.swift") == true)

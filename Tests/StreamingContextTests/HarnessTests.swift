@@ -21,12 +21,15 @@ struct HarnessTests {
         #expect(harness.errors.isEmpty)
     }
 
-    @Test("compactMap does what it does on RDDs", .timeLimit(.minutes(5)))
-    func compactMap() async throws {
+    @Test("compactMap, keyBy, keys and values do what they do on RDDs", .timeLimit(.minutes(5)))
+    func pairs() async throws {
         let harness = StreamHarness()
-        let numbers = harness.record(harness.input([["1", "x", "22"]]).compactMap { Int($0) })
+        let pairs = harness.input([["1", "x", "22"]]).compactMap { Int($0) }
+            .keyBy { String($0).count }
+        let (keys, values) = (harness.record(pairs.keys()), harness.record(pairs.values()))
         try await harness.run(batches: 1)
-        #expect(numbers.batches.map(\.elements) == [[1, 22]])
+        #expect(keys.batches.map(\.elements) == [[1, 2]])
+        #expect(values.batches.map(\.elements) == [[1, 22]])
         #expect(harness.errors.isEmpty)
     }
 

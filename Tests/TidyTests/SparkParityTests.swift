@@ -46,7 +46,7 @@ import Testing
     private static let module = """
         extension A.D {
             public func map<B: C<(E, F)>>(
-                _ g: (H, I) -> J, by k: [L: M], file: String = #fileID, line: UInt = #line
+                @O<(H, I), J> _ g: (H, I) -> J, by k: [L: M], file: String = #fileID, line: UInt = #line
             ) -> N {}
             public static func + (left: D, right: D) -> D {}
             public init?(_ o: Int = max(1, 2)) {}

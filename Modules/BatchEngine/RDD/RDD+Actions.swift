@@ -110,6 +110,7 @@ extension RDD {
     @inlinable
     public func reduce(
         file: String = #fileID, line: UInt = #line,
+        @ClosureBody<(Element, Element), Element>
         _ combine: @escaping @Sendable (Element, Element) throws -> Element
     ) async throws -> Element? {
         let site = OperatorSite("reduce", file: file, line: line)

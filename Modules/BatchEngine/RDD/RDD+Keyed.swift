@@ -28,6 +28,7 @@ extension RDD {
     @inlinable
     public func mapValues<Key: Sendable, Value, Output: Sendable>(
         file: String = #fileID, line: UInt = #line,
+        @ClosureBody<Value, Output>
         _ transform: @escaping @Sendable (Value) throws -> Output
     ) -> RDD<(Key, Output)> where Element == (Key, Value) {
         narrow(
@@ -59,11 +60,25 @@ extension RDD {
     ///
     /// - Parameter partitions: output partitions; nil: the context's default; smaller values than 1
     ///   count as 1.
-    @inlinable
+    @inlinable @_disfavoredOverload
     public func reduceByKey<Key: StreamKey, Value: Sendable>(
         partitions: Int? = nil, file: String = #fileID, line: UInt = #line,
+        @ClosureBody<(Value, Value), Value>
         _ combine: @escaping @Sendable (Value, Value) throws -> Value
     ) -> RDD where Element == (Key, Value) {
+        reduceByKey(
+            OperatorSite("reduceByKey", file: file, line: line), outputCount(partitions), .hash,
+            combine)
+    }
+
+    /// ``reduceByKey(partitions:file:line:_:)`` of values that are `Int`, which is looked at first:
+    /// a literal, as in `map { ($0, 1) }`, can be of any type that has `+`.
+    @inlinable
+    public func reduceByKey<Key: StreamKey>(
+        partitions: Int? = nil, file: String = #fileID, line: UInt = #line,
+        @ClosureBody<(Int, Int), Int>
+        _ combine: @escaping @Sendable (Int, Int) throws -> Int
+    ) -> RDD where Element == (Key, Int) {
         reduceByKey(
             OperatorSite("reduceByKey", file: file, line: line), outputCount(partitions), .hash,
             combine)
@@ -73,6 +88,7 @@ extension RDD {
     @inlinable
     public func reduceByKey<Key: StreamKey, Value: Sendable>(
         partitioner: some Partitioner<Key>, file: String = #fileID, line: UInt = #line,
+        @ClosureBody<(Value, Value), Value>
         _ combine: @escaping @Sendable (Value, Value) throws -> Value
     ) -> RDD where Element == (Key, Value) {
         reduceByKey(

@@ -81,6 +81,7 @@ extension RDD {
     @inlinable
     public func filter(
         file: String = #fileID, line: UInt = #line,
+        @ClosureBody<Element, Bool>
         _ isIncluded: @escaping @Sendable (Element) throws -> Bool
     ) -> RDD {
         narrow(pipe.filter(OperatorSite("filter", file: file, line: line), isIncluded))

@@ -106,6 +106,7 @@ extension MapWithStateDStream {
     @inlinable
     public func filter(
         file: String = #fileID, line: UInt = #line,
+        @ClosureBody<Mapped, Bool>
         _ isIncluded: @escaping @Sendable (Mapped) throws -> Bool
     ) -> DStream<Mapped> {
         mapped.filter(file: file, line: line, isIncluded)

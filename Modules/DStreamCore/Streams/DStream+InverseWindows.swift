@@ -22,9 +22,11 @@ extension DStream {
     ///   - isIncluded: keys that come out; a key that does not and has no values in the window is
     ///     forgotten. nil: all.
     /// - Complexity: O(keys) per slide, whatever the window's length.
-    @inlinable
+    @inlinable @_disfavoredOverload
     public func reduceByKeyAndWindow<Key: StreamKey, Value: Sendable>(
+        @ClosureBody<(Value, Value), Value>
         _ combine: @escaping @Sendable (Value, Value) throws -> Value,
+        @ClosureBody<(Value, Value), Value>
         inverse: @escaping @Sendable (Value, Value) throws -> Value,
         window: Duration, slide: Duration? = nil, partitions: Int? = nil,
         filter isIncluded: (@Sendable ((Key, Value)) throws -> Bool)? = nil,
@@ -41,7 +43,9 @@ extension DStream {
     /// own placement of keys.
     @inlinable
     public func reduceByKeyAndWindow<Key: StreamKey, Value: Sendable>(
+        @ClosureBody<(Value, Value), Value>
         _ combine: @escaping @Sendable (Value, Value) throws -> Value,
+        @ClosureBody<(Value, Value), Value>
         inverse: @escaping @Sendable (Value, Value) throws -> Value,
         window: Duration, slide: Duration? = nil, partitioner: some Partitioner<Key>,
         filter isIncluded: (@Sendable ((Key, Value)) throws -> Bool)? = nil,

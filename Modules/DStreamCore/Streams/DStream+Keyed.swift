@@ -1,10 +1,39 @@
 public import BatchEngine
 
 extension DStream {
+    /// Pairs each element with a key made of it.
+    @inlinable
+    public func keyBy<Key: Sendable>(
+        file: String = #fileID, line: UInt = #line,
+        _ key: @escaping @Sendable (Element) throws -> Key
+    ) -> DStream<(Key, Element)> {
+        let site = OperatorSite("keyBy", file: file, line: line)
+        return derived(site) { [pipe] in pipe().map(site) { (try key($0), $0) } }
+    }
+
+    /// The key of each element.
+    @inlinable
+    public func keys<Key: Sendable, Value>(
+        file: String = #fileID, line: UInt = #line
+    ) -> DStream<Key> where Element == (Key, Value) {
+        let site = OperatorSite("keys", file: file, line: line)
+        return derived(site) { [pipe] in pipe().map(site) { $0.0 } }
+    }
+
+    /// The value of each element.
+    @inlinable
+    public func values<Key, Value: Sendable>(
+        file: String = #fileID, line: UInt = #line
+    ) -> DStream<Value> where Element == (Key, Value) {
+        let site = OperatorSite("values", file: file, line: line)
+        return derived(site) { [pipe] in pipe().map(site) { $0.1 } }
+    }
+
     /// Applies `transform` to each value; keys stay where they are.
     @inlinable
     public func mapValues<Key: Sendable, Value, Output: Sendable>(
         file: String = #fileID, line: UInt = #line,
+        @ClosureBody<Value, Output>
         _ transform: @escaping @Sendable (Value) throws -> Output
     ) -> DStream<(Key, Output)> where Element == (Key, Value) {
         let site = OperatorSite("mapValues", file: file, line: line)
@@ -35,9 +64,10 @@ extension DStream {
     /// - Parameters:
     ///   - partitions: output partitions, at least 1; nil: the engine's default.
     ///   - combine: associative and commutative.
-    @inlinable
+    @inlinable @_disfavoredOverload
     public func reduceByKey<Key: StreamKey, Value: Sendable>(
         partitions: Int? = nil, file: String = #fileID, line: UInt = #line,
+        @ClosureBody<(Value, Value), Value>
         _ combine: @escaping @Sendable (Value, Value) throws -> Value
     ) -> DStream where Element == (Key, Value) {
         reduceByKey(
@@ -48,6 +78,7 @@ extension DStream {
     @inlinable
     public func reduceByKey<Key: StreamKey, Value: Sendable>(
         partitioner: some Partitioner<Key>, file: String = #fileID, line: UInt = #line,
+        @ClosureBody<(Value, Value), Value>
         _ combine: @escaping @Sendable (Value, Value) throws -> Value
     ) -> DStream where Element == (Key, Value) {
         reduceByKey(

@@ -15,6 +15,7 @@ extension DStream {
     @inlinable
     public func filter(
         file: String = #fileID, line: UInt = #line,
+        @ClosureBody<Element, Bool>
         _ isIncluded: @escaping @Sendable (Element) throws -> Bool
     ) -> DStream {
         let site = OperatorSite("filter", file: file, line: line)
@@ -159,6 +160,7 @@ extension DStream {
     @inlinable
     public func reduce(
         file: String = #fileID, line: UInt = #line,
+        @ClosureBody<(Element, Element), Element>
         _ combine: @escaping @Sendable (Element, Element) throws -> Element
     ) -> DStream {
         reduce(OperatorSite("reduce", file: file, line: line), combine)

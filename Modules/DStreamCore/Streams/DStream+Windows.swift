@@ -35,6 +35,7 @@ extension DStream {
     /// - Complexity: a constant number of calls of `combine` per slide, whatever the window's length.
     @inlinable
     public func reduceByWindow(
+        @ClosureBody<(Element, Element), Element>
         _ combine: @escaping @Sendable (Element, Element) throws -> Element,
         window: Duration, slide: Duration? = nil, file: String = #fileID, line: UInt = #line
     ) -> DStream {
@@ -48,6 +49,7 @@ extension DStream {
     @inlinable
     public func reduceByWindow(
         window: Duration, slide: Duration? = nil, file: String = #fileID, line: UInt = #line,
+        @ClosureBody<(Element, Element), Element>
         _ combine: @escaping @Sendable (Element, Element) throws -> Element
     ) -> DStream {
         reduceByWindow(combine, window: window, slide: slide, file: file, line: line)
@@ -59,7 +61,9 @@ extension DStream {
     /// Nothing comes out before the first element ever. Needs a checkpoint directory, as in Spark.
     @inlinable
     public func reduceByWindow(
+        @ClosureBody<(Element, Element), Element>
         _ combine: @escaping @Sendable (Element, Element) throws -> Element,
+        @ClosureBody<(Element, Element), Element>
         inverse: @escaping @Sendable (Element, Element) throws -> Element,
         window: Duration, slide: Duration? = nil, file: String = #fileID, line: UInt = #line
     ) -> DStream {
@@ -95,8 +99,9 @@ extension DStream {
     ///   - partitions: output partitions, at least 1; nil: the engine's default.
     /// - Complexity: a constant number of merges of tables per slide, whatever the window's length:
     ///   O(keys of the window) and O(values of the batches that enter).
-    @inlinable
+    @inlinable @_disfavoredOverload
     public func reduceByKeyAndWindow<Key: StreamKey, Value: Sendable>(
+        @ClosureBody<(Value, Value), Value>
         _ combine: @escaping @Sendable (Value, Value) throws -> Value,
         window: Duration, slide: Duration? = nil, partitions: Int? = nil, file: String = #fileID,
         line: UInt = #line
@@ -112,7 +117,9 @@ extension DStream {
     @inlinable
     public func reduceByKeyAndWindow<Key: StreamKey, Value: Sendable>(
         window: Duration, slide: Duration? = nil, partitions: Int? = nil, file: String = #fileID,
-        line: UInt = #line, _ combine: @escaping @Sendable (Value, Value) throws -> Value
+        line: UInt = #line,
+        @ClosureBody<(Value, Value), Value>
+        _ combine: @escaping @Sendable (Value, Value) throws -> Value
     ) -> DStream where Element == (Key, Value) {
         reduceByKeyAndWindow(
             combine, window: window, slide: slide, partitions: partitions, file: file, line: line)
@@ -122,6 +129,7 @@ extension DStream {
     /// of keys.
     @inlinable
     public func reduceByKeyAndWindow<Key: StreamKey, Value: Sendable>(
+        @ClosureBody<(Value, Value), Value>
         _ combine: @escaping @Sendable (Value, Value) throws -> Value,
         window: Duration, slide: Duration? = nil, partitioner: some Partitioner<Key>,
         file: String = #fileID, line: UInt = #line

@@ -133,7 +133,12 @@ struct Declarations {
                 continue
             }
             position += 1
-            guard mark == "(" || mark == ",", let label = code.text(at: position) else { continue }
+            guard mark == "(" || mark == "," else { continue }
+            // An attribute may stand before the label.
+            if code.text(at: position) == "@" {
+                position = code.skippingTypeArguments(position + 2)
+            }
+            guard let label = code.text(at: position) else { continue }
             let isLabel = [code.text(at: position + 1), code.text(at: position + 2)].contains(":")
             if isLabel, !["file", "line", ")"].contains(label) { labels += label + ":" }
         }
