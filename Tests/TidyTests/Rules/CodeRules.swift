@@ -40,8 +40,10 @@ private func sleep(_ code: [Token], _ index: Int) -> String? {
     }
 }
 
-/// The thread sanitizer reports what is behind the standard library's lock as races; `Locked` is what
-/// it can see. Tests from outside have `Mutex` alone.
+/// The standard library's lock, where `Locked` serves.
+///
+/// The thread sanitizer cannot see it, and reports what it guards as races. Tests from outside have
+/// nothing else.
 func unseenLocks(_ tree: SourceTree) -> [Finding] {
     let outside = ["Tests/PublicAPITests/", "Tests/PackageTests/"]
     let files = tree.swift("Modules") + tree.swift("Tests")
