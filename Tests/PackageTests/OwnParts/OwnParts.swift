@@ -12,7 +12,18 @@ struct OwnParts {
         try await checkTransactionalSink(
             elements: ["a", "b", "c", "d", "e"], make: { OwnSink(places[$0], id: "table \($0)") },
             read: { places[$0].rows })
+        try await checkStores()
+        try await OwnRuntime.run()
         try await pipeline()
+    }
+
+    private static func checkStores() async throws {
+        try await checkWriteAheadLog({ OwnLog() })
+        try await checkDeadLetterStore { OwnDeadLetters() }
+        try await checkInputChoices({ OwnChoices() })
+        try await checkCheckpointStore({ OwnCheckpointStore() })
+        try checkStorageMedium(OwnMedium(), in: "/checked")
+        try checkRateEstimator { OwnEstimator() }
     }
 
     private static func pipeline() async throws {
@@ -23,10 +34,11 @@ struct OwnParts {
         components.clock = OwnClock(base: manual, lead: .seconds(3600))
         components.logger = OwnLogger()
         components.checkpointStore = OwnCheckpointStore()
-        components.storageMedium = SimulatedStorageMedium()
+        components.storageMedium = OwnMedium()
+        components.deadLetterStore = OwnDeadLetters()
         components.makeRateEstimator = { _, _ in OwnEstimator() }
         components.makeReceivedBlockHandler = { id, level, codec in
-            BlockStoreHandler(streamID: id, engine: engine, level: level, codec: codec)
+            OwnBlockHandler(id, engine.blockStore, level, codec)
         }
         var configuration = StreamingContext.Configuration()
         configuration.backpressure.isEnabled = true

@@ -43,9 +43,15 @@ nonisolated final class OwnListener: StreamingListener {
 
 /// Lets receivers run as fast as ten elements a second.
 nonisolated struct OwnEstimator: RateEstimator {
+    private var last: BatchTime?
+
     mutating func compute(
         time: BatchTime, elements: Int, processingDelay: Duration, schedulingDelay: Duration
-    ) -> Double? { 10 }
+    ) -> Double? {
+        if let last, time <= last { return nil }
+        last = time
+        return 10
+    }
 }
 
 /// Keeps the newest checkpoint for as long as the program runs.
