@@ -6,7 +6,8 @@ package import Synchronization
 /// The driver owns everything that has to last: blocks, kept datasets, outputs of shuffles and the
 /// tables of state. Workers run tasks and can be lost at any moment: a task whose worker ends is
 /// tried again on a fresh one, as often as tasks may fail. What is made in a body of the user's
-/// (`transform`, `foreachRDD`) runs in the driver; see `Docs/Guides/WorkerProcesses.md`.
+/// (`transform`, `foreachRDD`) runs in the driver; see `Docs/Guides/WorkerProcesses.md`. So does what is
+/// made of RDDs without a context: a worker knows the closures of a graph alone.
 ///
 /// ## Isolation
 /// All methods are callable from any task.
@@ -24,7 +25,7 @@ public final class ProcessEngine: ExecutionEngine {
         /// How long a worker may take to start and say who it is.
         public var startLimit = Duration.seconds(30)
         /// Whether stages that were made in a body of the user's, and so would run in the driver,
-        /// are refused.
+        /// are refused; so are all before the engine was prepared.
         public var isStrict = false
         /// Partitions by default; nil: as many as workers.
         public var defaultParallelism: Int?
@@ -200,7 +201,15 @@ public final class ProcessEngine: ExecutionEngine {
     /// Whether workers have the kernel of a stage; the others run in the driver, and listeners hear
     /// of those that a body of the user's made.
     private func takes(_ stage: StageTasks, _ batch: Int64?) throws -> Bool {
-        if state.withLock({ $0.prepared?.program.kernels[stage.kernel.id] }) != nil { return true }
+        let prepared = state.withLock { $0.prepared }
+        if prepared?.program.kernels[stage.kernel.id] != nil { return true }
+        if prepared == nil, configuration.isStrict, !stage.kernel.isReading {
+            throw EngineError(
+                .refused,
+                "the engine has no workers, as no context has prepared it; the stage would run in the "
+                    + "driver, which the engine's strict mode refuses. Workers run the operators of "
+                    + "streams: declare them in a StreamingApplication", site: stage.kernel.site)
+        }
         if DriverBody.site != nil, !stage.kernel.isReading {
             try noteDriverStage(stage.kernel.site, batch)
         }

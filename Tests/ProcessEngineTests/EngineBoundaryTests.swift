@@ -162,6 +162,24 @@ import Testing
         #expect(script.sizes.count { $0 > 1000 } == 3, "\(script.sizes)")
     }
 
+    @Test("a strict engine that nobody prepared runs no closure in the driver")
+    func unprepared() async throws {
+        var configuration = ProcessEngine.Configuration(workers: 1)
+        let lenient = ProcessEngine(configuration)
+        defer { lenient.shutdown() }
+        let doubled = BatchContext(engine: lenient).parallelize([1, 2]).map { $0 * 2 }
+        #expect(try await doubled.collect() == [2, 4])
+        configuration.isStrict = true
+        let strict = ProcessEngine(configuration)
+        defer { strict.shutdown() }
+        let context = BatchContext(engine: strict)
+        let error = await #expect(throws: EngineError.self) {
+            try await context.parallelize([1, 2]).map { $0 * 2 }.collect()
+        }
+        #expect(error?.code == .refused)
+        #expect(try await context.parallelize([1, 2]).collect() == [1, 2])
+    }
+
     @Test("a stage in the driver is told of with its batch")
     func driverStages() async throws {
         let harness = WorkerScript().harness()
