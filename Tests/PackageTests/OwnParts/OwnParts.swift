@@ -13,6 +13,8 @@ struct OwnParts {
             elements: ["a", "b", "c", "d", "e"], make: { OwnSink(places[$0], id: "table \($0)") },
             read: { places[$0].rows })
         try await checkStores()
+        try await checkRunning()
+        try await OwnMistakes.check()
         try await OwnRuntime.run()
         try await pipeline()
     }
@@ -23,7 +25,22 @@ struct OwnParts {
         try await checkInputChoices({ OwnChoices() })
         try await checkCheckpointStore({ OwnCheckpointStore() })
         try checkStorageMedium(OwnMedium(), in: "/checked")
+    }
+
+    private static func checkRunning() async throws {
+        let places = (0..<20).map { Place(country: $0 % 2 == 0 ? "FR" : "IT", number: $0) }
+        try checkStreamKey(places)
+        try checkStreamCodable([Visits(count: 1)])
+        try checkPartitioner(ByCountry(partitionCount: 2), keys: places)
         try checkRateEstimator { OwnEstimator() }
+        try await checkRateController({ OwnRates() }, read: { $0.rate(of: $1) })
+        try await checkBlockAllocator({ OwnAllocator(OwnBlockStore()) }, add: { $0.add($1) })
+        try await checkReceivedBlockHandler { stream, engine in
+            OwnBlockHandler(stream, engine.blockStore, .memoryOnly, nil)
+        }
+        try await checkDirectSource(OwnSource())
+        try await checkStreamClock(OwnClock(base: SystemStreamClock(), lead: .seconds(3600)))
+        try await checkReceiver(OwnReceiver(places: places)) { _ in places }
     }
 
     private static func pipeline() async throws {
