@@ -1,7 +1,8 @@
 /// A rule that says which partition a key belongs to.
 ///
 /// The rule must give the same answer in every process and run: build it on
-/// ``StreamKey/stableHash``, never on `hashValue`.
+/// ``StreamKey/stableHash``, never on `hashValue`. `checkPartitioner` of DStreamTestKit checks one of
+/// your own.
 public protocol Partitioner<Key>: Sendable {
     /// The keys it can place.
     associatedtype Key: StreamKey

@@ -37,6 +37,9 @@ public struct StoredBlock: Sendable, Hashable {
 /// ## Durability
 /// ``allocateBlocks(to:)`` returns only after the allocation is logged, where there is a log: a
 /// batch that runs again gets exactly the same blocks.
+///
+/// A context uses its own, a `ReceiverTracker`. One of yours goes into a `JobGenerator`;
+/// `checkBlockAllocator` of DStreamTestKit checks it.
 public protocol BlockAllocator: Sendable {
     /// Asks the receivers to cut what they gathered, then gives every block that belongs to no
     /// batch yet to `batch`.

@@ -79,7 +79,8 @@ public struct InputChoice: Sendable, Hashable {
 /// ## Durability
 /// ``keep(_:of:for:)`` returns only after the choice is durable. No job of the batch has begun then.
 ///
-/// `checkInputChoices` of DStreamTestKit checks an implementation of your own.
+/// A context makes its own, in its checkpoint directory. One of yours goes into a `JobGenerator`;
+/// `checkInputChoices` of DStreamTestKit checks it.
 public protocol InputChoices: Sendable {
     /// What a stream chose for a batch, in this run or an earlier one; nil: nothing.
     func choice(of stream: StreamID, for batch: BatchTime) async -> InputChoice?

@@ -2,6 +2,9 @@
 ///
 /// ## Ordering
 /// The last rate of a stream wins; an implementer may skip older ones.
+///
+/// A context uses its own, a `ReceiverTracker`. One of yours goes into the `BackPressure` of a
+/// `JobScheduler`; `checkRateController` of DStreamTestKit checks it.
 public protocol RateController: Sendable {
     /// Sets the rate of all receivers of `stream`.
     ///

@@ -27,6 +27,9 @@ public struct LogPosition: Sendable, Hashable {
 ///
 /// ## Durability
 /// ``write(_:time:)`` returns only after the record is durable.
+///
+/// A context makes its own, on its storage medium. One of yours goes into a `LoggedBlockHandler` or a
+/// `ReceiverTracker`; `checkWriteAheadLog` of DStreamTestKit checks it.
 public protocol WriteAheadLog: Sendable {
     /// Appends a record.
     ///

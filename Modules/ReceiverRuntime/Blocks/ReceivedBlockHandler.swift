@@ -10,6 +10,8 @@ public import DStreamCore
 /// ## Back-pressure
 /// May suspend for input and output, but must not wait for batches to run: a batch tick waits for
 /// blocks that are being stored.
+///
+/// `checkReceivedBlockHandler` of DStreamTestKit checks one of your own.
 public protocol ReceivedBlockHandler: Sendable {
     /// Stores a block.
     ///
