@@ -56,6 +56,33 @@ public enum PartitionData: Sendable {
     }
 }
 
+extension PartitionData {
+    /// The elements as one array, such as those of a piece that a block store holds.
+    ///
+    /// - Throws: ``EngineError`` `.invalidPlan` when they are of another type or not here,
+    ///   `.codecMissing` when they are bytes and the type has no codec; `CodecError` for bytes that are
+    ///   no such elements.
+    /// - Complexity: O(1) for elements in memory, otherwise linear in them.
+    public func elements<Element: Sendable>(of type: Element.Type) throws -> [Element] {
+        switch self {
+        case .values(let values):
+            if let values = values as? Values<Element> { return values.elements }
+        case .lines(let lines):
+            if let lines = lines.lines as? [Element] { return lines }
+        case .encoded(let encoded):
+            guard let codec = Codec<Element>.resolve() else {
+                throw EngineError(
+                    .codecMissing, "\(type) has no codec; declare the type StreamCodable")
+            }
+            var elements: [Element] = []
+            try encoded.forEach { elements.append(try codec.decode(&$0)) }
+            return elements
+        case .block, .branch, .dynamic: break
+        }
+        throw EngineError(.invalidPlan, "this piece of a partition holds no array of \(type)")
+    }
+}
+
 /// Elements of which may be known what they take.
 private protocol MeasurableValues: AnyObject {
     /// Whether ``PartitionValues/byteCount`` runs no code of the elements.
