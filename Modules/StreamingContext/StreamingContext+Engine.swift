@@ -19,7 +19,7 @@ extension StreamingContext {
         }
         if let (name, sums) = application.withLock({ $0 }) {
             program.application = name
-            program.accumulators = sums.all
+            program.accumulators += sums.all
         }
         program.onDriverStage = { [listeners, clock = components.clock] batch, site in
             let time = batch.map { BatchTime(milliseconds: $0) } ?? clock.now
@@ -39,7 +39,7 @@ extension StreamingContext {
         graph.setFailureDefaults(configuration.failurePolicy, hasDeadLetters: true)
         try graph.start(zeroTime: .zero)
         var program = graph.program
-        program.accumulators = application.withLock { $0?.sums.all } ?? []
+        program.accumulators += application.withLock { $0?.sums.all } ?? []
         program.services = receiverServices
         return program
     }

@@ -195,6 +195,7 @@ public final class StreamingContext: Sendable {
             engine: chosen, maxTaskFailures: configuration.maxTaskFailures,
             defaultParallelism: configuration.defaultParallelism)
         listeners.add(TroubleLog(components.logger, appName: appName))
+        graph.onEvent { [listeners] in listeners.post($0) }
         graph.onLateProblem { [termination, errors, logger = components.logger] problem in
             Self.note(problem, errors, termination)
             logger.log(level: .error, "\(appName): \(problem)")

@@ -44,6 +44,9 @@ final class TroubleLog: StreamingListener {
                 + "failed, the next comes in \(delay): \(reason)"
         case .inputSkipped(let time, let stream, let reason):
             return "batch \(time): input of stream \(stream) was skipped: \(reason)"
+        case .recordsRejected(let time, let operation, let count, let reason):
+            return "batch \(time): \(count) records were left out by \(operation); the first: "
+                + reason
         case .batchSetAside(let time, let message):
             return "batch \(time) was set aside: \(message)"
         case .batchesSkipped(let first, let count):

@@ -16,12 +16,14 @@ package final class AddedSums: Sendable {
         /// Nothing once it was counted.
         fileprivate var pending: [any PendingUpdate] { updates.withLock { $0 } }
 
-        fileprivate func count() {
+        /// Counts it, and returns what it was.
+        fileprivate func count() -> [any PendingUpdate] {
             let updates = updates.withLock { updates in
                 defer { updates = [] }
                 return updates
             }
             for update in updates { update.commit() }
+            return updates
         }
     }
 
@@ -58,7 +60,7 @@ package final class AddedSums: Sendable {
             }
             return false
         }
-        if isCounted { for part in parts { part.count() } }
+        if isCounted { Self.count(parts, []) }
     }
 
     /// Counts what is in it.
@@ -68,8 +70,13 @@ package final class AddedSums: Sendable {
             state = .counted
             return (parts, own)
         }
-        for part in parts { part.count() }
+        Self.count(parts, own)
+    }
+
+    private static func count(_ parts: [Part], _ own: [any PendingUpdate]) {
+        let updates = parts.flatMap { $0.count() }
         for update in own { update.commit() }
+        for update in updates { update.wereCommitted() }
     }
 
     /// Counts what is in it where the user's closures may run.

@@ -40,8 +40,13 @@ public struct OperatorFailure: Error, CustomStringConvertible {
     /// Wraps `error` unless it is a control signal (`CancellationError`, early stop).
     @inlinable
     public static func wrap(_ error: any Error, at site: OperatorSite) -> any Error {
-        if error is CancellationError || error is StopEarly { return error }
-        return OperatorFailure(error, at: site)
+        isSignal(error) ? error : OperatorFailure(error, at: site)
+    }
+
+    /// Whether an error ends a task without anything having failed.
+    @inlinable
+    package static func isSignal(_ error: any Error) -> Bool {
+        error is CancellationError || error is StopEarly
     }
 
     /// Calls a user's closure and wraps what it throws.

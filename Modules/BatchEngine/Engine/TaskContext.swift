@@ -61,7 +61,7 @@ public final class TaskContext: Sendable {
 
     /// What `owner` keeps until the task has succeeded, made by `make` when there is nothing yet.
     @inlinable
-    func pendingUpdate<Update: PendingUpdate>(
+    package func pendingUpdate<Update: PendingUpdate>(
         of owner: ObjectIdentifier, _ make: () -> Update
     ) -> Update {
         updates.withLock { updates in
@@ -92,6 +92,12 @@ package protocol PendingUpdate: AnyObject, Sendable {
     var owner: ObjectIdentifier { get }
     /// Applies it; called once.
     func commit()
+    /// This one and others of the same tasks were applied.
+    func wereCommitted()
     /// The amount as bytes, for the process that owns the sum.
     func encoded() throws -> EncodedValues
+}
+
+extension PendingUpdate {
+    @usableFromInline package func wereCommitted() {}
 }

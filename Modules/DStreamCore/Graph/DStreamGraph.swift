@@ -55,6 +55,9 @@ public final class DStreamGraph: Sendable {
         /// What the graph consists of, once it is started.
         var program = EngineProgram()
         var onLateProblem: (@Sendable (StreamError) -> Void)?
+        var onEvent: (@Sendable (StreamEvent) -> Void)?
+        /// What tasks in other processes add to, in declaration order.
+        var sums: [any SharedSum] = []
         /// With what batches are made, and the newest of them.
         var generation: (context: GenerationContext, newest: BatchTime?)?
     }
@@ -123,6 +126,17 @@ public final class DStreamGraph: Sendable {
     package func onLateProblem(_ notify: @escaping @Sendable (StreamError) -> Void) {
         state.withLock { $0.onLateProblem = notify }
     }
+
+    /// Says who is told what operators report.
+    package func onEvent(_ notify: @escaping @Sendable (StreamEvent) -> Void) {
+        state.withLock { $0.onEvent = notify }
+    }
+
+    /// Adds what tasks add to.
+    func add(_ sum: any SharedSum) { state.withLock { $0.sums.append(sum) } }
+
+    /// Tells whoever wants to know.
+    func report(_ event: StreamEvent) { state.withLock { $0.onEvent }?(event) }
 
     /// Remembers RDDs of all streams for at least `duration`; can be set once.
     public func remember(_ duration: Duration, at site: OperatorSite) {
@@ -269,7 +283,10 @@ extension DStreamGraph {
                     StreamError($0, message, site: site, underlying: underlying)
                 }
             }
-            state.withLock { $0.program = program }
+            state.withLock { state in
+                program.accumulators = state.sums
+                state.program = program
+            }
             let usedNodes = used.sorted { $0.number < $1.number }
             // What is built on a stream that is nested too deeply is so, too.
             found += usedNodes.lazy.compactMap(\.nestingProblem).prefix(1)

@@ -61,6 +61,10 @@ public enum StreamEvent: Sendable, Hashable {
     /// asked for it: which, and why.
     case inputSkipped(time: BatchTime, stream: StreamID, reason: String)
 
+    /// Records of a batch could not be parsed and were left out; how many, by which operator, and the
+    /// first error.
+    case recordsRejected(time: BatchTime, operatorName: String, count: Int, reason: String)
+
     /// The limit of a stream's rate has changed.
     case rateUpdated(stream: StreamID, elementsPerSecond: Int64)
     /// Lines longer than the limit were cut; how many since the last such event.

@@ -54,7 +54,7 @@ extension StreamingListener {
         case .receiverRestarting, .outputOperationRetrying, .outputOperationDeadLettered,
             .batchLate, .batchesSkipped, .batchGenerationFailed, .batchSettled,
             .batchSetAside, .stageRanInDriver, .closureAbandoned, .rateUpdated, .linesTruncated,
-            .inputRetrying, .inputSkipped,
+            .inputRetrying, .inputSkipped, .recordsRejected,
             .invalidUTF8Replaced, .checkpointFailed, .drainIncomplete, .eventsDropped:
             break
         }

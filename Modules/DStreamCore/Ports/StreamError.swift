@@ -15,7 +15,7 @@ public struct StreamError: Error, CustomStringConvertible {
             case stateNotSet, stateRemoved, stateTimingOut
             case fileUnreadable, sinkUnusable, offsetsUnreadable, inputNotReplayable
             case deadLetterDirectoryMissing, deadLetterIncomplete, deadLetterUnwritable
-            case deadLetterNotReplayable, statePassed, engineUnusable
+            case deadLetterNotReplayable, statePassed, engineUnusable, recordsRejected
         }
         private let kind: Kind
         private init(_ kind: Kind) { self.kind = kind }
@@ -106,6 +106,8 @@ public struct StreamError: Error, CustomStringConvertible {
         /// The state has advanced beyond a batch that failed before a restart; its input is kept as
         /// a dead letter.
         public static let statePassed = Code(.statePassed)
+        /// Records of a batch could not be parsed; they are in its dead letter.
+        public static let recordsRejected = Code(.recordsRejected)
         /// The engine cannot run this program, or none of its workers can be started.
         public static let engineUnusable = Code(.engineUnusable)
         /// What was asked is not there yet.

@@ -31,6 +31,28 @@ func save(_ orders: DStream<String>, in table: Table) {
         then: .deadLetter)
 }
 
+struct NoPrice: Error {}
+
+/// Prices; what is none is kept in dead letters.
+func keptPrices(in lines: DStream<String>) -> DStream<Double> {
+    let prices = lines.parse(onError: .deadLetter) { line in
+        guard let price = Double(line) else { throw NoPrice() }
+        return price
+    }
+    return prices
+}
+
+/// Prices; what is none is written into files.
+func writtenPrices(in lines: DStream<String>) -> DStream<Double> {
+    let prices = lines.parse { line in
+        guard let price = Double(line) else { throw NoPrice() }
+        return price
+    } onError: { failures in
+        failures.map { "\($0.record): \($0.reason)" }.saveAsTextFiles(prefix: "rejected")
+    }
+    return prices
+}
+
 /// The code of `Docs/Guides/FailurePolicies.md` runs.
 @Suite("The guide to failure policies", .timeLimit(.minutes(5)))
 struct FailureGuideTests {
@@ -95,5 +117,25 @@ struct FailureGuideTests {
             lost += try inputs.first?.elements?.decode(as: String.self) ?? []
         }
         #expect(lost == ["tea", "ink"])
+    }
+
+    @Test("keeps records that cannot be parsed")
+    func parses() async throws {
+        let directory = try FileSystem.createTemporaryDirectory(prefix: "guide")
+        defer { try? FileSystem.removeTree(directory) }
+        var configuration = StreamingContext.Configuration()
+        configuration.deadLetterDirectory = directory
+        let harness = StreamHarness(configuration: configuration)
+        let prices = harness.record(keptPrices(in: harness.input([["1.5", "tea", "2"]])))
+        try await harness.run(batches: 1)
+        #expect(prices.batches.map(\.elements) == [[1.5, 2]])
+        let entries = try await harness.ssc.deadLetters().entries
+        let letter = try await harness.ssc.deadLetter(try #require(entries.first).id)
+        guard case .output(let elements) = letter.contents else {
+            Issue.record("not the elements of the output")
+            return
+        }
+        let kept = try elements.decode(as: ParseFailure<String>.self)
+        #expect(kept == [ParseFailure(record: "tea", reason: "NoPrice()")])
     }
 }
