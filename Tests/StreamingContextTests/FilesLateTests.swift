@@ -104,6 +104,8 @@ struct FilesLateTests {
             let seen = harness.record(harness.ssc.directStream(source).stream)
             _ = try await StreamingContext.getOrCreate(checkpointDirectory: "/c") { harness.ssc }
             try await harness.ssc.start()
+            // Of those missed, the newest alone is late by nothing; once the clock has moved it is, too.
+            if start == 110 { try await harness.listener.batchSettled(.seconds(110)) }
             source.grow(by: 1)
             try await harness.advance()
             if start == 100 {
@@ -119,6 +121,6 @@ struct FilesLateTests {
             all += seen.batches.map(\.elements)
             medium = medium.restarted()
         }
-        #expect(all == [[0], [1, 2], [3, 4], [1, 2], [3, 4], [5]])
+        #expect(all == [[0], [1, 2], [3, 4], [1, 2], [3, 4], [], [5]])
     }
 }

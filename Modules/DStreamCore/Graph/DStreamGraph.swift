@@ -283,10 +283,7 @@ extension DStreamGraph {
                     StreamError($0, message, site: site, underlying: underlying)
                 }
             }
-            state.withLock { state in
-                program.accumulators = state.sums
-                state.program = program
-            }
+            state.withLock { $0.program = program }
             let usedNodes = used.sorted { $0.number < $1.number }
             // What is built on a stream that is nested too deeply is so, too.
             found += usedNodes.lazy.compactMap(\.nestingProblem).prefix(1)
@@ -443,7 +440,13 @@ extension DStreamGraph {
     public var paneReach: Duration? { nodes.compactMap(\.paneReach).max() }
 
     /// What the graph consists of; empty before it is started.
-    package var program: EngineProgram { state.withLock { $0.program } }
+    package var program: EngineProgram {
+        state.withLock { state in
+            var program = state.program
+            program.accumulators = state.sums
+            return program
+        }
+    }
 
     /// Describes the graph by kinds, numbers and codec shapes: equal for the same program.
     public var fingerprint: String {
