@@ -45,7 +45,7 @@ final class TroubleLog: StreamingListener {
         case .inputSkipped(let time, let stream, let reason):
             return "batch \(time): input of stream \(stream) was skipped: \(reason)"
         case .recordsRejected(let time, let operation, let count, let reason):
-            return "batch \(time): \(count) records were left out by \(operation); the first: "
+            return "batch \(time): \(count) records were left out by \(operation), one for: "
                 + reason
         case .batchSetAside(let time, let message):
             return "batch \(time) was set aside: \(message)"

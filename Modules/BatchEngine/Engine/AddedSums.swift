@@ -76,7 +76,7 @@ package final class AddedSums: Sendable {
     private static func count(_ parts: [Part], _ own: [any PendingUpdate]) {
         let updates = parts.flatMap { $0.count() }
         for update in own { update.commit() }
-        for update in updates { update.wereCommitted() }
+        for update in updates + own { update.wereCommitted() }
     }
 
     /// Counts what is in it where the user's closures may run.

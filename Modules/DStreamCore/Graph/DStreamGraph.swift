@@ -55,7 +55,6 @@ public final class DStreamGraph: Sendable {
         /// What the graph consists of, once it is started.
         var program = EngineProgram()
         var onLateProblem: (@Sendable (StreamError) -> Void)?
-        var onEvent: (@Sendable (StreamEvent) -> Void)?
         /// What tasks in other processes add to, in declaration order.
         var sums: [any SharedSum] = []
         /// With what batches are made, and the newest of them.
@@ -73,6 +72,8 @@ public final class DStreamGraph: Sendable {
     /// What operators with another id or shape than before go on with, until it is kept anew.
     let carriedState = Locked<[OperatorState]>([])
     let turn = GenerationTurn()
+    /// Where operators report; they hold it, as the graph holds them.
+    let reports = EventReports()
     /// The outputs into transactional sinks, in declaration order.
     let sinks = Locked<[DeclaredSink]>([])
 
@@ -129,14 +130,11 @@ public final class DStreamGraph: Sendable {
 
     /// Says who is told what operators report.
     package func onEvent(_ notify: @escaping @Sendable (StreamEvent) -> Void) {
-        state.withLock { $0.onEvent = notify }
+        reports.notify.withLock { $0 = notify }
     }
 
     /// Adds what tasks add to.
     func add(_ sum: any SharedSum) { state.withLock { $0.sums.append(sum) } }
-
-    /// Tells whoever wants to know.
-    func report(_ event: StreamEvent) { state.withLock { $0.onEvent }?(event) }
 
     /// Remembers RDDs of all streams for at least `duration`; can be set once.
     public func remember(_ duration: Duration, at site: OperatorSite) {

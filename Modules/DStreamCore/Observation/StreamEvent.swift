@@ -61,8 +61,8 @@ public enum StreamEvent: Sendable, Hashable {
     /// asked for it: which, and why.
     case inputSkipped(time: BatchTime, stream: StreamID, reason: String)
 
-    /// Records of a batch could not be parsed and were left out; how many, by which operator, and the
-    /// first error.
+    /// Records of a batch could not be parsed and were left out; how many beyond those reported before,
+    /// by which operator, and one of the errors.
     case recordsRejected(time: BatchTime, operatorName: String, count: Int, reason: String)
 
     /// The limit of a stream's rate has changed.

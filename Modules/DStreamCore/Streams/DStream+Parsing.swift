@@ -3,14 +3,15 @@ public import BatchEngine
 extension DStream {
     /// Makes values of records, and leaves out the records for which `transform` throws.
     ///
-    /// These are counted: ``StreamEvent/recordsRejected(time:operatorName:count:reason:)`` is posted for
-    /// each batch that has some, and logged as a warning. With ``ParseErrorPolicy/deadLetter`` they are kept
+    /// These are counted: ``StreamEvent/recordsRejected(time:operatorName:count:reason:)`` is posted when an
+    /// output operation has met some that no other had, and logged as a warning. With ``ParseErrorPolicy/deadLetter`` they are kept
     /// as well, as ``ParseFailure``, in a dead letter for each batch that has some; `transform` then runs
     /// twice for each record. A replay does not parse them again: read them, as the guide to failures says.
     ///
     /// ```swift
     /// let readings = lines.parse(onError: .deadLetter) { try Reading($0) }
     /// ```
+    @inlinable
     public func parse<Output: Sendable>(
         onError policy: ParseErrorPolicy, file: String = #fileID, line: UInt = #line,
         _ transform: @escaping @Sendable (Element) throws -> Output
@@ -40,6 +41,7 @@ extension DStream {
     /// ```
     ///
     /// - Parameter declare: called at once, with the stream of failures.
+    @inlinable
     public func parse<Output: Sendable>(
         file: String = #fileID, line: UInt = #line,
         _ transform: @escaping @Sendable (Element) throws -> Output,

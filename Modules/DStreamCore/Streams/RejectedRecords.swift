@@ -1,6 +1,13 @@
 public import BatchEngine
 internal import Synchronization
 
+/// Who is told what operators report; nobody before a context says so.
+final class EventReports: Sendable {
+    let notify = Locked<(@Sendable (StreamEvent) -> Void)?>(nil)
+
+    func post(_ event: StreamEvent) { notify.withLock { $0 }?(event) }
+}
+
 /// Counts the records of each batch that one operator could not parse, and reports them.
 ///
 /// Each output operation that uses the values parses them for itself. What is reported is the most that one
@@ -40,13 +47,13 @@ package final class RejectedRecords: SharedSum {
     private static let batchMaximum = 100
 
     private let site: OperatorSite
-    private let graph: DStreamGraph
+    private let reports: EventReports
     private let batches = Locked<[Batch]>([])
 
     @usableFromInline
     init(_ site: OperatorSite, _ graph: DStreamGraph) {
         self.site = site
-        self.graph = graph
+        reports = graph.reports
         graph.add(self)
     }
 
@@ -77,7 +84,7 @@ package final class RejectedRecords: SharedSum {
     }
 
     private func count(_ tally: Tally) {
-        // Outside a batch, as in a replay, nobody asks.
+        // Outside a batch, as when a slice is read, nothing is left out of one.
         guard let time = tally.batch else { return }
         batches.withLock { batches in
             let index = batches.firstIndex { $0.time == time } ?? batches.endIndex
@@ -97,7 +104,7 @@ package final class RejectedRecords: SharedSum {
             return fresh
         }
         for batch in fresh {
-            graph.report(
+            reports.post(
                 .recordsRejected(
                     time: BatchTime(milliseconds: batch.time), operatorName: "\(site)",
                     count: batch.fresh, reason: batch.reason))
