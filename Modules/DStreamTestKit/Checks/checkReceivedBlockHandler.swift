@@ -64,13 +64,6 @@ private func requireElements(
     guard let contents = try engine.blockStore.get(block.id) else {
         throw CheckFailure("\(promise): \(block.id) is not in the block store")
     }
-    var found: [Int] = []
-    for piece in contents {
-        switch piece {
-        case .values(let values): found += (values as? Values<Int>)?.elements ?? []
-        case .encoded(let encoded): try encoded.forEach { found.append(try Int.decode(from: &$0)) }
-        default: break
-        }
-    }
+    let found = try contents.flatMap { try $0.elements(of: Int.self) }
     try require(found == elements(number), "\(promise): \(block.id) holds \(found)")
 }
