@@ -59,27 +59,15 @@ public enum PartitionData: Sendable {
 extension PartitionData {
     /// The elements as one array, such as those of a piece that a block store holds.
     ///
-    /// - Throws: ``EngineError`` `.invalidPlan` when they are of another type or not here,
-    ///   `.codecMissing` when they are bytes and the type has no codec; `CodecError` for bytes that are
-    ///   no such elements.
-    /// - Complexity: O(1) for elements in memory, otherwise linear in them.
+    /// - Throws: ``EngineError`` `.invalidPlan` when they are of another type, `.blockMissing` when
+    ///   they are not here, `.codecMissing` when they are bytes and the type has no codec; `CodecError`
+    ///   for bytes that are no such elements.
+    /// - Complexity: linear in the elements.
     public func elements<Element: Sendable>(of type: Element.Type) throws -> [Element] {
-        switch self {
-        case .values(let values):
-            if let values = values as? Values<Element> { return values.elements }
-        case .lines(let lines):
-            if let lines = lines.lines as? [Element] { return lines }
-        case .encoded(let encoded):
-            guard let codec = Codec<Element>.resolve() else {
-                throw EngineError(
-                    .codecMissing, "\(type) has no codec; declare the type StreamCodable")
-            }
-            var elements: [Element] = []
-            try encoded.forEach { elements.append(try codec.decode(&$0)) }
-            return elements
-        case .block, .branch, .dynamic: break
-        }
-        throw EngineError(.invalidPlan, "this piece of a partition holds no array of \(type)")
+        var elements: [Element] = []
+        let source = Pipe<Element>.source(OperatorSite("elements", file: #fileID, line: #line))
+        try source.run(TaskContext(partition: 0), [self]) { elements.append($0) }
+        return elements
     }
 }
 
